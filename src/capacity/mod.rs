@@ -1,0 +1,1 @@
+//! When does it cross the limit, and what should be done?

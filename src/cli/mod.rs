@@ -1,0 +1,1 @@
+//! The outside by command line: one file per command.

@@ -1,0 +1,1 @@
+//! Every setting in one YAML file, each with its unit and default.

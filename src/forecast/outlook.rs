@@ -1,0 +1,102 @@
+//! What a forecast answers with: plain data, converted by the surfaces.
+
+use std::collections::BTreeMap;
+
+use crate::series::{Millis, Step};
+
+use super::model::Coverage;
+
+/// Lower and upper values between which the future lies with the promised coverage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Band {
+    /// Promised share of future values inside.
+    pub coverage: Coverage,
+    /// One per lead time.
+    pub lower: Vec<f64>,
+    /// One per lead time, never below `lower`.
+    pub upper: Vec<f64>,
+}
+
+/// Where the series is heading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Heading {
+    /// It grows.
+    Rising,
+    /// It shrinks.
+    Falling,
+    /// Neither, as far as the history can tell.
+    Flat,
+}
+
+impl Heading {
+    /// `rising`, `falling` or `flat`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Heading::Rising => "rising",
+            Heading::Falling => "falling",
+            Heading::Flat => "flat",
+        }
+    }
+}
+
+/// A heading and how sure it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Direction {
+    /// Rising or falling only when significant at 5 %.
+    pub heading: Heading,
+    /// Change per step, in the metric's unit.
+    pub slope_per_step: f64,
+    /// How likely a slope this large is when nothing grows or shrinks: a p-value, 0..1.
+    pub p_value: f64,
+}
+
+/// How a model did on the series' own past, from rolling origins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accuracy {
+    /// How many origins were replayed.
+    pub n_origins: usize,
+    /// How many steps ahead each went.
+    pub n_leads: usize,
+    /// Mean absolute error.
+    pub mae: f64,
+    /// Symmetric mean absolute percentage error, 0..200.
+    pub smape: f64,
+    /// Mean absolute scaled error: against the in-sample error of seasonal naive (naive without a season).
+    pub mase: Option<f64>,
+    /// Mean absolute error of seasonal naive (naive without a season) at the same origins and leads.
+    pub baseline_mae: f64,
+    /// Share of the replayed values inside a band made without them; `None` when there were too few to say.
+    pub coverage: Option<f64>,
+}
+
+/// Points at the next steps, with a band where one can be promised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// When the first point stands: one step after the history's last cell.
+    pub start: Millis,
+    /// The spacing of the points.
+    pub step: Step,
+    /// The expected values.
+    pub points: Vec<f64>,
+    /// `None` when the history is too short to promise the coverage; `band_reason` says so.
+    pub band: Option<Band>,
+    /// Why there is no band.
+    pub band_reason: Option<String>,
+    /// Where the series is heading.
+    pub direction: Direction,
+    /// The registered name of the method that made the points; under `auto` the one it chose.
+    pub model: String,
+    /// What the method estimated or chose.
+    pub settings: BTreeMap<String, f64>,
+    /// How the method did on the series' own past; `None` when it is too short to replay.
+    pub accuracy: Option<Accuracy>,
+    /// The season used, in steps.
+    pub season: Option<usize>,
+}
+
+impl Forecast {
+    /// When point `idx` stands.
+    pub fn at(&self, idx: usize) -> Millis {
+        self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis))
+    }
+}

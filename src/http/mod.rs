@@ -1,0 +1,1 @@
+//! The outside by HTTP: one file per resource.

@@ -1,0 +1,1 @@
+//! Which anomalies belong together, and what started it?

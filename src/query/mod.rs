@@ -1,0 +1,1 @@
+//! What did they ask?

@@ -1,0 +1,315 @@
+//! What a model sees: an even grid of values with gaps marked.
+//!
+//! In: samples as they arrived, in any order, with duplicates, steps backwards, NaN, infinities and stale markers.
+//! Out: a [`History`] whose values stand `step` apart; a cell without a finite sample is NaN, a gap.
+//!
+//! The rules, in the order in which they apply: samples sort by time, of several with one timestamp the last
+//! written wins ([`resolve`]); counters become per-second rates ([`rates`]); values that are not finite become
+//! gaps; the step is the usual distance ([`detect_step`]); a cell takes the latest sample nearest to it.
+
+use super::metric::MetricKind;
+use super::sample::Sample;
+use super::time::{Millis, Step};
+
+/// More cells than any model can use; a grid beyond it means a wrong step or a stray timestamp.
+const MAX_CELLS: usize = 50_000_000;
+
+/// Why samples could not become a history.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// Nothing finite among the samples.
+    #[error("there is no finite sample; a history needs at least one")]
+    Empty,
+    /// One timestamp only, and no step given.
+    #[error("the step cannot be found from a single timestamp; give the step")]
+    NoStep,
+    /// The grid would be absurdly long.
+    #[error("samples from {first} to {last} ms at a step of {step} would make {cells} cells; give a larger step or a shorter time range")]
+    TooSparse {
+        /// First timestamp, ms.
+        first: Millis,
+        /// Last timestamp, ms.
+        last: Millis,
+        /// The step that was found or given.
+        step: Step,
+        /// How many cells it would take.
+        cells: i64,
+    },
+}
+
+/// Values at `start`, `start + step`, and so on; NaN marks a gap and no value is infinite.
+#[derive(Clone, Debug)]
+pub struct History {
+    start: Millis,
+    step: Step,
+    values: Vec<f64>,
+}
+
+impl History {
+    /// A history from an even grid; infinite values become gaps.
+    pub fn new(start: Millis, step: Step, mut values: Vec<f64>) -> History {
+        for value in &mut values {
+            if value.is_infinite() {
+                *value = f64::NAN;
+            }
+        }
+        History { start, step, values }
+    }
+
+    /// Puts samples of a metric of `kind` on a grid with `step`, or the detected one.
+    ///
+    /// # Errors
+    /// When no sample is finite, when one timestamp alone cannot tell the step, when the grid would be absurd.
+    pub fn from_samples(samples: &[Sample], kind: MetricKind, step: Option<Step>) -> Result<History, HistoryError> {
+        let resolved = resolve(samples);
+        let points = match kind {
+            MetricKind::Gauge => resolved,
+            MetricKind::Counter => rates(&resolved),
+        };
+        let finite = || points.iter().filter(|sample| sample.value.is_finite());
+        let (Some(first), Some(last)) = (finite().next(), finite().next_back()) else {
+            return Err(HistoryError::Empty);
+        };
+        let step = match step {
+            Some(step) => step,
+            None => detect_step(&points).ok_or(HistoryError::NoStep)?,
+        };
+        let span = last.at.checked_sub(first.at).unwrap_or(Millis::MAX);
+        let cell_of = |at: Millis| (at - first.at + step.millis() / 2) / step.millis();
+        let cells = if span > Millis::MAX / 2 { Millis::MAX } else { cell_of(last.at) + 1 };
+        if cells > MAX_CELLS as i64 {
+            return Err(HistoryError::TooSparse { first: first.at, last: last.at, step, cells });
+        }
+        let mut values = vec![f64::NAN; cells as usize];
+        for sample in finite() {
+            values[cell_of(sample.at) as usize] = sample.value;
+        }
+        Ok(History { start: first.at, step, values })
+    }
+
+    /// When the first cell stands.
+    pub fn start(&self) -> Millis {
+        self.start
+    }
+
+    /// When the cell after the last would stand: the first instant a forecast is about.
+    pub fn end(&self) -> Millis {
+        self.at(self.values.len())
+    }
+
+    /// The spacing.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// The cells; NaN marks a gap.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// How many cells there are, gaps among them.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no cell.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// How many cells are gaps.
+    pub fn n_gaps(&self) -> usize {
+        self.values.iter().filter(|value| value.is_nan()).count()
+    }
+
+    /// When cell `idx` stands; it may lie past the end.
+    pub fn at(&self, idx: usize) -> Millis {
+        self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis))
+    }
+
+    /// Cells `from..to` as a history of their own.
+    pub fn slice(&self, from: usize, to: usize) -> History {
+        History { start: self.at(from), step: self.step, values: self.values[from..to].to_vec() }
+    }
+
+    /// The last `n` cells, or all when there are fewer.
+    pub fn tail(&self, n: usize) -> History {
+        self.slice(self.len().saturating_sub(n), self.len())
+    }
+
+    /// The cells with gaps filled: straight lines between neighbours, the nearest value at the ends.
+    ///
+    /// For methods that cannot skip a gap. Empty when every cell is a gap.
+    pub fn filled(&self) -> Vec<f64> {
+        let mut filled = self.values.clone();
+        let present: Vec<usize> = (0..filled.len()).filter(|&idx| !filled[idx].is_nan()).collect();
+        let (Some(&first), Some(&last)) = (present.first(), present.last()) else {
+            return Vec::new();
+        };
+        let (head, tail) = (filled[first], filled[last]);
+        filled[..first].fill(head);
+        filled[last + 1..].fill(tail);
+        for pair in present.windows(2) {
+            let (from, to) = (pair[0], pair[1]);
+            let (a, b) = (filled[from], filled[to]);
+            for idx in from + 1..to {
+                let share = (idx - from) as f64 / (to - from) as f64;
+                // Weighted ends rather than a + share * (b - a), whose difference can overflow.
+                filled[idx] = a * (1.0 - share) + b * share;
+            }
+        }
+        filled
+    }
+
+    /// The cells as samples, gaps left out.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
+        let present = self.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        present.map(|(idx, &value)| Sample { at: self.at(idx), value })
+    }
+}
+
+/// Sorts by time and keeps, of several samples with one timestamp, the one written last.
+pub fn resolve(samples: &[Sample]) -> Vec<Sample> {
+    let mut sorted = samples.to_vec();
+    // Stable, so that arrival order decides between equals.
+    sorted.sort_by_key(|sample| sample.at);
+    sorted.dedup_by(|later, kept| {
+        let same = later.at == kept.at;
+        if same {
+            *kept = *later;
+        }
+        same
+    });
+    sorted
+}
+
+/// Turns a counter's samples into per-second rates, one at a time, so that live watching and replay agree.
+///
+/// A fall is a reset: the counter restarted at zero, so the new value is the increase, as Prometheus' `rate` has it.
+/// Neither a stale marker nor another value that is not finite is bridged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    before: Option<Sample>,
+}
+
+impl Rates {
+    /// The rate since the sample before, at the time of this one; `None` for the first, after a value that is not
+    /// finite, and for a timestamp not after the last, which is ignored.
+    pub fn next(&mut self, sample: Sample) -> Option<Sample> {
+        if !sample.value.is_finite() {
+            self.before = None;
+            return None;
+        }
+        let Some(before) = self.before else {
+            self.before = Some(sample);
+            return None;
+        };
+        if sample.at <= before.at {
+            return None;
+        }
+        self.before = Some(sample);
+        let increase = if sample.value < before.value { sample.value } else { sample.value - before.value };
+        let seconds = sample.at.saturating_sub(before.at) as f64 / 1e3;
+        Some(Sample { at: sample.at, value: increase / seconds })
+    }
+}
+
+/// A counter's resolved samples as per-second rates; see [`Rates`].
+pub fn rates(resolved: &[Sample]) -> Vec<Sample> {
+    let mut rates = Rates::default();
+    resolved.iter().filter_map(|&sample| rates.next(sample)).collect()
+}
+
+/// The usual distance between resolved samples, or `None` below two timestamps.
+///
+/// The median distance, so that up to half the distances may be gaps; then the mean of the distances within a
+/// tenth of it, so that jitter averages out; then rounded to a whole second, or to a tenth below ten seconds,
+/// when that is within 2 %.
+pub fn detect_step(resolved: &[Sample]) -> Option<Step> {
+    let mut distances: Vec<Millis> =
+        resolved.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at)).filter(|distance| *distance > 0).collect();
+    if distances.is_empty() {
+        return None;
+    }
+    distances.sort_unstable();
+    let usual = distances[(distances.len() - 1) / 2];
+    let tolerance = usual / 10;
+    let near: Vec<Millis> = distances.into_iter().filter(|distance| (distance - usual).abs() <= tolerance).collect();
+    let mean = (near.iter().map(|&distance| i128::from(distance)).sum::<i128>() / near.len() as i128) as Millis;
+    let unit = if mean < 10_000 { 100 } else { 1_000 };
+    let rounded = (mean + unit / 2) / unit * unit;
+    let is_close = rounded > 0 && (rounded - mean).abs() * 50 <= mean;
+    Step::new(if is_close { rounded } else { mean })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::STALE_MARKER_BITS;
+    use crate::series::time::{DAY, MINUTE};
+
+    fn samples(points: &[(Millis, f64)]) -> Vec<Sample> {
+        points.iter().map(|&(at, value)| Sample { at, value }).collect()
+    }
+
+    fn check(points: &[(Millis, f64)], kind: MetricKind, expected: (Millis, Millis, &[f64])) {
+        let history = History::from_samples(&samples(points), kind, None).unwrap();
+        assert_eq!((history.start(), history.step().millis()), (expected.0, expected.1));
+        let shown = |values: &[f64]| format!("{values:?}");
+        assert_eq!(shown(history.values()), shown(expected.2));
+    }
+
+    #[test]
+    fn backwards_and_duplicate_timestamps_resolve_to_the_last_write() {
+        check(&[(1000, 1.0), (3000, 3.0), (2000, 9.0), (2000, 2.0)], MetricKind::Gauge, (1000, 1000, &[1.0, 2.0, 3.0]));
+    }
+
+    #[test]
+    fn missing_nan_infinite_and_stale_samples_are_gaps() {
+        let stale = f64::from_bits(STALE_MARKER_BITS);
+        check(
+            &[(0, 1.0), (1000, f64::NAN), (2000, 3.0), (3000, f64::INFINITY), (4000, 5.0), (5000, stale), (7000, 8.0)],
+            MetricKind::Gauge,
+            (0, 1000, &[1.0, f64::NAN, 3.0, f64::NAN, 5.0, f64::NAN, f64::NAN, 8.0]),
+        );
+    }
+
+    #[test]
+    fn a_counter_is_its_rate_and_a_reset_restarts_at_zero() {
+        check(
+            &[(0, 100.0), (10_000, 150.0), (20_000, 20.0), (30_000, 30.0)],
+            MetricKind::Counter,
+            (10_000, 10_000, &[5.0, 2.0, 1.0]),
+        );
+    }
+
+    #[test]
+    fn the_step_survives_jitter_and_gaps() {
+        let jittered: Vec<(Millis, f64)> =
+            (0..200).filter(|i| i % 7 != 3).map(|i| (i * 15_000 + (i * 37 % 90) - 45, i as f64)).collect();
+        assert_eq!(detect_step(&samples(&jittered)), Some(Step::seconds(15)));
+        assert_eq!(detect_step(&samples(&[(0, 1.0), (DAY, 1.0)])).map(Step::millis), Some(DAY));
+        assert_eq!(detect_step(&samples(&[(0, 1.0)])), None);
+    }
+
+    #[test]
+    fn what_makes_no_history_says_why() {
+        let make = |points: &[(Millis, f64)]| History::from_samples(&samples(points), MetricKind::Gauge, None);
+        assert_eq!(make(&[]).unwrap_err(), HistoryError::Empty);
+        assert_eq!(make(&[(0, f64::NAN), (5, f64::NAN)]).unwrap_err(), HistoryError::Empty);
+        assert_eq!(make(&[(0, 1.0)]).unwrap_err(), HistoryError::NoStep);
+        let stray = [(0, 1.0), (1, 1.0), (2, 1.0), (MINUTE * 1_000_000, 1.0)];
+        assert!(matches!(make(&stray), Err(HistoryError::TooSparse { .. })));
+        let extremes = [(Millis::MIN, 1.0), (0, 1.0), (1, 1.0), (Millis::MAX, 1.0)];
+        assert!(matches!(make(&extremes), Err(HistoryError::TooSparse { .. })));
+    }
+
+    #[test]
+    fn filling_draws_straight_lines() {
+        let gap = f64::NAN;
+        let history = History::new(0, Step::seconds(1), vec![gap, 1.0, gap, gap, 4.0, gap]);
+        assert_eq!(history.filled(), [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]);
+        assert_eq!(history.n_gaps(), 4);
+        assert_eq!(History::new(0, Step::seconds(1), vec![gap; 3]).filled(), [] as [f64; 0]);
+    }
+}

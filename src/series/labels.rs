@@ -1,0 +1,233 @@
+//! Label sets: sorted, unique, validated once, at the edge.
+//!
+//! Source for the rules: prometheus.io, "Data model": label names match `[a-zA-Z_][a-zA-Z0-9_]*`, metric names
+//! may also hold colons, values are any UTF-8, an empty value is the same as no label. Names outside those
+//! alphabets arrive from OpenTelemetry and Prometheus 3, so any UTF-8 name without control characters is kept.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The label that holds the metric's name.
+pub const METRIC_NAME: &str = "__name__";
+
+/// How large a label set may be; over a limit is a clear rejection of that sample, never a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelLimits {
+    /// Labels per series, the metric name included.
+    pub max_labels: usize,
+    /// Bytes in a label's name.
+    pub max_name_len: usize,
+    /// Bytes in a label's value.
+    pub max_value_len: usize,
+}
+
+impl Default for LabelLimits {
+    fn default() -> Self {
+        LabelLimits { max_labels: 64, max_name_len: 512, max_value_len: 4096 }
+    }
+}
+
+/// Why a label set was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// No metric name, or an empty one.
+    #[error("the metric name is missing: set `metric` (or the label `__name__`) to a non-empty name")]
+    NoMetric,
+    /// A label without a name.
+    #[error("a label name is empty; give it a name or drop the label")]
+    EmptyName,
+    /// A name with characters that no one can type or quote.
+    #[error("the label name `{0}` has control characters; use letters, digits and underscores")]
+    BadName(String),
+    /// The same name twice.
+    #[error("the label `{0}` is given twice; each name may occur once")]
+    Duplicate(String),
+    /// More labels than allowed.
+    #[error("the series has {got} labels, more than the {limit} allowed (config: limits.max_labels)")]
+    TooMany {
+        /// How many came.
+        got: usize,
+        /// How many may come.
+        limit: usize,
+    },
+    /// A name longer than allowed.
+    #[error("a label name has {got} bytes, more than the {limit} allowed (config: limits.max_label_name_length): `{start}...`")]
+    LongName {
+        /// Its first characters.
+        start: String,
+        /// Its length in bytes.
+        got: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// A value longer than allowed.
+    #[error("the value of label `{name}` has {got} bytes, more than the {limit} allowed (config: limits.max_label_value_length)")]
+    LongValue {
+        /// Whose value it is.
+        name: String,
+        /// Its length in bytes.
+        got: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+}
+
+/// A set of labels: sorted by name, each name once, no empty values, with a metric name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+
+impl Labels {
+    /// Checks and sorts `pairs`, dropping labels with an empty value.
+    ///
+    /// # Errors
+    /// Whatever [`LabelError`] names: no metric, bad or duplicate names, over a limit.
+    pub fn new<N, V>(pairs: impl IntoIterator<Item = (N, V)>, limits: &LabelLimits) -> Result<Labels, LabelError>
+    where
+        N: Into<Arc<str>> + AsRef<str>,
+        V: Into<Arc<str>> + AsRef<str>,
+    {
+        let mut kept: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut got = 0;
+        for (name, value) in pairs {
+            got += 1;
+            // Count on, but keep nothing, so that a flood of labels costs no memory.
+            if got > limits.max_labels {
+                continue;
+            }
+            check(name.as_ref(), value.as_ref(), limits)?;
+            if !value.as_ref().is_empty() {
+                kept.push((name.into(), value.into()));
+            }
+        }
+        if got > limits.max_labels {
+            return Err(LabelError::TooMany { got, limit: limits.max_labels });
+        }
+        kept.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        if let Some(pair) = kept.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(LabelError::Duplicate(pair[0].0.to_string()));
+        }
+        let labels = Labels(kept.into_boxed_slice());
+        if labels.get(METRIC_NAME).is_none() { Err(LabelError::NoMetric) } else { Ok(labels) }
+    }
+
+    /// The metric's name.
+    pub fn metric(&self) -> &str {
+        self.get(METRIC_NAME).unwrap_or_default()
+    }
+
+    /// The value of label `name`, or `None` when the set has no such label.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|idx| &*self.0[idx].1)
+    }
+
+    /// Every label in name order, the metric name included.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Every label but the metric name, in name order.
+    pub fn without_metric(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.iter().filter(|(name, _)| *name != METRIC_NAME)
+    }
+
+    /// How many labels there are, the metric name included.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never true: a label set has a metric name. Here because `len` is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn pairs(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.0
+    }
+
+    pub(super) fn from_interned(pairs: Vec<(Arc<str>, Arc<str>)>) -> Labels {
+        Labels(pairs.into_boxed_slice())
+    }
+}
+
+fn check(name: &str, value: &str, limits: &LabelLimits) -> Result<(), LabelError> {
+    if name.is_empty() {
+        return Err(LabelError::EmptyName);
+    }
+    if name.len() > limits.max_name_len {
+        let start = name.chars().take(32).collect();
+        return Err(LabelError::LongName { start, got: name.len(), limit: limits.max_name_len });
+    }
+    if value.len() > limits.max_value_len {
+        return Err(LabelError::LongValue { name: name.to_owned(), got: value.len(), limit: limits.max_value_len });
+    }
+    if name.chars().any(char::is_control) {
+        return Err(LabelError::BadName(name.escape_debug().to_string()));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Labels {
+    /// As a selector that matches just this series: `disk_used{host="a",mount="/"}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let metric = self.metric();
+        let is_plain = |name: &str, colon: bool| {
+            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || (colon && b == b':'))
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let mut parts: Vec<String> = Vec::new();
+        if is_plain(metric, true) {
+            f.write_str(metric)?;
+        } else {
+            parts.push(format!("{metric:?}"));
+        }
+        for (name, value) in self.without_metric() {
+            if is_plain(name, false) {
+                parts.push(format!("{name}={value:?}"));
+            } else {
+                parts.push(format!("{name:?}={value:?}"));
+            }
+        }
+        if parts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", parts.join(",")) }
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pairs: &[(&str, &str)], expected: Result<&str, LabelError>) {
+        let limits = LabelLimits { max_labels: 3, max_name_len: 8, max_value_len: 8 };
+        let got = Labels::new(pairs.iter().copied(), &limits).map(|labels| labels.to_string());
+        assert_eq!(got, expected.map(str::to_owned));
+    }
+
+    #[test]
+    fn labels_are_sorted_and_empty_values_dropped() {
+        check(&[("b", "2"), ("__name__", "up"), ("a", "")], Ok("up{b=\"2\"}"));
+        check(&[("__name__", "up")], Ok("up"));
+        check(&[("__name__", "a b"), ("c.d", "e")], Ok("{\"a b\",\"c.d\"=\"e\"}"));
+    }
+
+    #[test]
+    fn bad_sets_are_refused_with_the_reason() {
+        check(&[("a", "1")], Err(LabelError::NoMetric));
+        check(&[("__name__", "")], Err(LabelError::NoMetric));
+        check(&[("", "1"), ("__name__", "up")], Err(LabelError::EmptyName));
+        check(&[("__name__", "up"), ("a", "1"), ("a", "2")], Err(LabelError::Duplicate("a".into())));
+        check(&[("__name__", "up"), ("a\n", "1")], Err(LabelError::BadName("a\\n".into())));
+        check(
+            &[("__name__", "up"), ("a", "1"), ("b", "1"), ("c", "1")],
+            Err(LabelError::TooMany { got: 4, limit: 3 }),
+        );
+        check(
+            &[("__name__", "up"), ("a", "123456789")],
+            Err(LabelError::LongValue { name: "a".into(), got: 9, limit: 8 }),
+        );
+    }
+}

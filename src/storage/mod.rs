@@ -1,0 +1,1 @@
+//! Is it safe, is it small, can I find it?

@@ -1,0 +1,1 @@
+//! The standing loop: score every sample, refresh models and forecasts, keep results.
