@@ -20,7 +20,9 @@ fn main() {
         let phase = (idx % 1_440) as f64 / 1_440.0 * std::f64::consts::TAU;
         let wobble = (idx.wrapping_mul(2_654_435_761) % 1_000) as f64 / 100.0;
         let (at, value) = (start + idx * step, 100.0 + 20.0 * phase.sin() + wobble);
-        format!("{{\"metric\":\"requests_in_flight\",\"labels\":{{\"host\":\"a\"}},\"timestamp\":{at},\"value\":{value}}}\n")
+        format!(
+            "{{\"metric\":\"requests_in_flight\",\"labels\":{{\"host\":\"a\"}},\"timestamp\":{at},\"value\":{value}}}\n"
+        )
     };
     let push = |body: String| {
         let sent = ureq::post(format!("{}/api/v1/ingest", server.url))
@@ -48,5 +50,10 @@ fn main() {
         times.push(ask());
     }
     times.sort();
-    println!("warm p50 / p99 / max  {:.1?} / {:.1?} / {:.1?}", percentile(&times, 0.5), percentile(&times, 0.99), times[times.len() - 1]);
+    println!(
+        "warm p50 / p99 / max  {:.1?} / {:.1?} / {:.1?}",
+        percentile(&times, 0.5),
+        percentile(&times, 0.99),
+        times[times.len() - 1]
+    );
 }

@@ -56,7 +56,12 @@ fn main() {
     let cpu = server.cpu_seconds() - cpu_before;
     println!("samples/s             {:>12.0}", n_samples / elapsed);
     println!("samples/CPU-second    {:>12.0}", n_samples / cpu);
-    println!("ack p50 / p99 / max   {:.1?} / {:.1?} / {:.1?}", percentile(&acks, 0.5), percentile(&acks, 0.99), acks[acks.len() - 1]);
+    println!(
+        "ack p50 / p99 / max   {:.1?} / {:.1?} / {:.1?}",
+        percentile(&acks, 0.5),
+        percentile(&acks, 0.99),
+        acks[acks.len() - 1]
+    );
     println!("resident memory       {:>9.0} MB", server.resident_megabytes());
 }
 

@@ -87,7 +87,11 @@ impl Batch {
     /// Every sample with its key, in arrival order.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, Sample)> {
         let Columns { key_idx, at, value } = &self.columns;
-        key_idx.iter().zip(at).zip(value).map(|((&key_idx, &at), &value)| (&self.keys[key_idx as usize], Sample { at, value }))
+        key_idx
+            .iter()
+            .zip(at)
+            .zip(value)
+            .map(|((&key_idx, &at), &value)| (&self.keys[key_idx as usize], Sample { at, value }))
     }
 
     /// Keeps the first `n_samples` samples; keys stay.
@@ -106,7 +110,9 @@ mod tests {
     fn each_key_is_stored_once_and_order_is_kept() {
         let (a, b) = (Key::from_pairs("a", &[]).unwrap(), Key::from_pairs("b", &[]).unwrap());
         let samples = [(a.clone(), 1, 1.0), (b.clone(), 1, 2.0), (a.clone(), 1, 3.0)];
-        let batch = Batch::from_samples(samples.iter().map(|(key, at, value)| (key.clone(), Sample { at: *at, value: *value })));
+        let batch = Batch::from_samples(
+            samples.iter().map(|(key, at, value)| (key.clone(), Sample { at: *at, value: *value })),
+        );
         assert_eq!(batch.keys(), [a, b]);
         let back: Vec<_> = batch.iter().map(|(key, sample)| (key.clone(), sample.at, sample.value)).collect();
         assert_eq!(back, samples);

@@ -46,7 +46,11 @@ pub fn parse_duration(text: &str) -> Result<Millis, DurationError> {
         let n_letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let name = &rest[..n_letters];
         let unit = UNITS.iter().position(|(unit, _)| *unit == name).ok_or_else(|| {
-            fail(if name.is_empty() { "a unit is missing after the number" } else { "the units are y, w, d, h, m, s and ms" })
+            fail(if name.is_empty() {
+                "a unit is missing after the number"
+            } else {
+                "the units are y, w, d, h, m, s and ms"
+            })
         })?;
         if unit < next_unit {
             return Err(fail("units go from large to small, each once"));
@@ -105,7 +109,8 @@ mod tests {
 
     #[test]
     fn refuses_the_rest_with_a_reason() {
-        for text in ["", " ", "5", "h", "1m1h", "1h1h", "1x", "-5m", "1.5h", "99999999999999999999s", "9999999999999y"] {
+        for text in ["", " ", "5", "h", "1m1h", "1h1h", "1x", "-5m", "1.5h", "99999999999999999999s", "9999999999999y"]
+        {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

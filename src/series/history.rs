@@ -24,7 +24,9 @@ pub enum HistoryError {
     #[error("the step cannot be found from a single timestamp; give the step")]
     NoStep,
     /// The grid would be absurdly long.
-    #[error("samples from {first} to {last} ms at a step of {step} would make {cells} cells; give a larger step or a shorter time range")]
+    #[error(
+        "samples from {first} to {last} ms at a step of {step} would make {cells} cells; give a larger step or a shorter time range"
+    )]
     TooSparse {
         /// First timestamp, ms.
         first: Millis,
@@ -75,7 +77,7 @@ impl History {
             None => detect_step(&points).ok_or(HistoryError::NoStep)?,
         };
         let span = last.at.checked_sub(first.at).unwrap_or(Millis::MAX);
-        let cell_of = |at: Millis| (at - first.at + step.millis() / 2) / step.millis();
+        let cell_of = |at: Millis| ((at - first.at).saturating_add(step.millis() / 2)) / step.millis();
         let cells = if span > Millis::MAX / 2 { Millis::MAX } else { cell_of(last.at) + 1 };
         if cells > MAX_CELLS as i64 {
             return Err(HistoryError::TooSparse { first: first.at, last: last.at, step, cells });
@@ -226,20 +228,24 @@ pub fn rates(resolved: &[Sample]) -> Vec<Sample> {
 /// tenth of it, so that jitter averages out; then rounded to a whole second, or to a tenth below ten seconds,
 /// when that is within 2 %.
 pub fn detect_step(resolved: &[Sample]) -> Option<Step> {
-    let mut distances: Vec<Millis> =
-        resolved.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at)).filter(|distance| *distance > 0).collect();
+    let mut distances: Vec<Millis> = resolved
+        .windows(2)
+        .map(|pair| pair[1].at.saturating_sub(pair[0].at))
+        .filter(|distance| *distance > 0)
+        .collect();
     if distances.is_empty() {
         return None;
     }
     distances.sort_unstable();
     let usual = distances[(distances.len() - 1) / 2];
-    let tolerance = usual / 10;
-    let near: Vec<Millis> = distances.into_iter().filter(|distance| (distance - usual).abs() <= tolerance).collect();
-    let mean = (near.iter().map(|&distance| i128::from(distance)).sum::<i128>() / near.len() as i128) as Millis;
+    let tolerance = usual.unsigned_abs() / 10;
+    let near: Vec<Millis> = distances.into_iter().filter(|distance| distance.abs_diff(usual) <= tolerance).collect();
+    // Wide, because a sum of distances can pass 64 bits when a timestamp is absurd.
+    let mean = near.iter().map(|&distance| i128::from(distance)).sum::<i128>() / near.len() as i128;
     let unit = if mean < 10_000 { 100 } else { 1_000 };
     let rounded = (mean + unit / 2) / unit * unit;
     let is_close = rounded > 0 && (rounded - mean).abs() * 50 <= mean;
-    Step::new(if is_close { rounded } else { mean })
+    Step::new(Millis::try_from(if is_close { rounded } else { mean }).unwrap_or(usual))
 }
 
 #[cfg(test)]

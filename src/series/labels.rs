@@ -51,7 +51,9 @@ pub enum LabelError {
         limit: usize,
     },
     /// A name longer than allowed.
-    #[error("a label name has {got} bytes, more than the {limit} allowed (config: limits.max_label_name_length): `{start}...`")]
+    #[error(
+        "a label name has {got} bytes, more than the {limit} allowed (config: limits.max_label_name_length): `{start}...`"
+    )]
     LongName {
         /// Its first characters.
         start: String,
@@ -61,7 +63,9 @@ pub enum LabelError {
         limit: usize,
     },
     /// A value longer than allowed.
-    #[error("the value of label `{name}` has {got} bytes, more than the {limit} allowed (config: limits.max_label_value_length)")]
+    #[error(
+        "the value of label `{name}` has {got} bytes, more than the {limit} allowed (config: limits.max_label_value_length)"
+    )]
     LongValue {
         /// Whose value it is.
         name: String,
@@ -221,10 +225,7 @@ mod tests {
         check(&[("", "1"), ("__name__", "up")], Err(LabelError::EmptyName));
         check(&[("__name__", "up"), ("a", "1"), ("a", "2")], Err(LabelError::Duplicate("a".into())));
         check(&[("__name__", "up"), ("a\n", "1")], Err(LabelError::BadName("a\\n".into())));
-        check(
-            &[("__name__", "up"), ("a", "1"), ("b", "1"), ("c", "1")],
-            Err(LabelError::TooMany { got: 4, limit: 3 }),
-        );
+        check(&[("__name__", "up"), ("a", "1"), ("b", "1"), ("c", "1")], Err(LabelError::TooMany { got: 4, limit: 3 }));
         check(
             &[("__name__", "up"), ("a", "123456789")],
             Err(LabelError::LongValue { name: "a".into(), got: 9, limit: 8 }),

@@ -64,8 +64,11 @@ impl Matcher {
             MatchOp::Equal | MatchOp::NotEqual => None,
             MatchOp::Regex | MatchOp::NotRegex => Some(
                 // `s` because Prometheus lets a dot match a newline.
-                Regex::new(&format!("^(?s:{value})$"))
-                    .map_err(|source| MatcherError { name: name.clone(), pattern: value.clone(), source })?,
+                Regex::new(&format!("^(?s:{value})$")).map_err(|source| MatcherError {
+                    name: name.clone(),
+                    pattern: value.clone(),
+                    source,
+                })?,
             ),
         };
         Ok(Matcher { name, op, value, regex })
