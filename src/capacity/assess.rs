@@ -1,0 +1,291 @@
+//! Puts the parts together: crossed, too short, a saw-tooth, growing, crossing now and then, or none of these.
+
+use crate::series::{DAY, History, Millis, Side, format_duration, quantile_sorted};
+
+use super::answer::{Assessment, CapacitySettings, Exhaustion, Headroom, Limit};
+use super::level::Level;
+use super::passage::crossing_probability_unsure;
+use super::paths::Future;
+use super::sawtooth::Sawtooth;
+use super::trend::{MIN_BLOCKS, Trend};
+use super::wording;
+
+/// When the headroom is told.
+const LOOKS: [Millis; 4] = [0, 7 * DAY, 30 * DAY, 90 * DAY];
+/// A history is not asked about more than this many times its own length.
+const REACH: Millis = 20;
+/// Excursions beyond the limit before they count as a habit.
+const MIN_EXCURSIONS: usize = 3;
+
+/// Assesses `history` against `limit`.
+///
+/// A counter's history is its rate: convert before, with [`History::from_samples`]. The last cell is now.
+pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> Assessment {
+    let sign = if limit.side == Side::Down { -1.0 } else { 1.0 };
+    let found = find(history, sign, limit.value, settings);
+    let spread = found.spread;
+    let headroom = LOOKS.iter().map(|&after| {
+        let value = match (&found.trend, after) {
+            (_, 0) => found.last.map(|last| sign * limit.value - last),
+            (None, _) => None,
+            (Some(trend), _) => Some(sign * limit.value - trend.level_in(after) - trend.top),
+        };
+        let share = value.filter(|_| limit.value != 0.0).map(|value| value / limit.value.abs());
+        Headroom { after, value, share }
+    });
+    let headroom: Vec<Headroom> = headroom.collect();
+    let advice = wording::advise(&wording::Situation {
+        limit,
+        settings,
+        now: found.now,
+        exhaustion: &found.exhaustion,
+        probability: found.probability,
+        last: found.last,
+        trend: found.trend,
+        sign,
+        horizon: settings.horizon.min(found.reach),
+        span: spread,
+    });
+    Assessment {
+        level: found.last.map_or(f64::NAN, |last| sign * last),
+        limit,
+        exhaustion: found.exhaustion,
+        probability: found.probability,
+        headroom,
+        recommendation: advice.text,
+        amount: advice.amount,
+        slope_per_day: found.trend.map_or(0.0, |trend| sign * trend.slope * DAY as f64),
+        method: found.method,
+    }
+}
+
+/// A level's course per millisecond, growing towards the limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Course {
+    /// The level now.
+    pub level: f64,
+    /// Change per ms; 0 when no change is significant.
+    pub slope: f64,
+    /// The slope that is exceeded with 10 % probability; 0 when there is no growth.
+    pub slope_high: f64,
+    /// What season and noise add at their usual most.
+    pub top: f64,
+}
+
+impl Course {
+    fn level_in(&self, after: Millis) -> f64 {
+        self.level + self.slope * after as f64
+    }
+}
+
+struct Found {
+    now: Millis,
+    /// How long the history is.
+    spread: Millis,
+    /// How far it may be asked about.
+    reach: Millis,
+    last: Option<f64>,
+    exhaustion: Exhaustion,
+    probability: Option<f64>,
+    trend: Option<Course>,
+    method: &'static str,
+}
+
+fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -> Found {
+    let limit = sign * limit;
+    let mirrored: Vec<f64> = history.values().iter().map(|value| sign * value).collect();
+    let mut present = mirrored.iter().enumerate().filter(|(_, value)| !value.is_nan());
+    let ends = (present.next(), present.next_back());
+    let (first_idx, last_idx) = match ends {
+        (Some((first, _)), Some((last, _))) => (first, last),
+        (Some((only, _)), None) => (only, only),
+        (None, _) => (0, 0),
+    };
+    let n_present = mirrored.iter().filter(|value| !value.is_nan()).count();
+    let last = mirrored.get(last_idx).copied().filter(|value| !value.is_nan());
+    let spread = history.at(last_idx) - history.at(first_idx);
+    let mut found = Found {
+        now: history.at(last_idx),
+        spread,
+        reach: spread.saturating_mul(REACH),
+        last,
+        exhaustion: Exhaustion::Unknown { reason: String::new() },
+        probability: None,
+        trend: None,
+        method: "none",
+    };
+    let Some(last) = last else {
+        found.exhaustion = Exhaustion::Unknown { reason: "the history has no value".to_owned() };
+        return found;
+    };
+    if !limit.is_finite() {
+        found.exhaustion = Exhaustion::Unknown { reason: "the limit is not a finite number".to_owned() };
+        return found;
+    }
+    let whole = history.slice(first_idx, last_idx + 1);
+    let parts = (n_present >= MIN_BLOCKS).then(|| Parts::of(&whole, sign, settings)).flatten();
+    if let Some(parts) = &parts {
+        found.trend = Some(parts.course());
+    }
+    if last >= limit {
+        let since = mirrored[..last_idx].iter().rposition(|value| *value < limit);
+        found.exhaustion = Exhaustion::Crossed { since: since.map(|below| first_crossed(history, &mirrored, below)) };
+        found.probability = Some(1.0);
+        found.method = parts.as_ref().map_or("none", |parts| parts.method);
+        return found;
+    }
+    let Some(parts) = parts else {
+        let reason = format!("{n_present} values are too few to tell growth from chance; {MIN_BLOCKS} are needed");
+        found.exhaustion = Exhaustion::Unknown { reason };
+        return found;
+    };
+    found.method = parts.method;
+    let horizon = settings.horizon.min(found.reach).max(1);
+    let trend = &parts.trend;
+    let per_block = |span: Millis| span as f64 / parts.block_millis;
+    if trend.is_growing() {
+        let top = |from: f64, to: f64| (parts.profile_max)(from, to);
+        let future = Future {
+            trend,
+            profile_max: &top,
+            peaks: &parts.peaks,
+            limit,
+            cell: parts.cell_millis / parts.block_millis,
+            horizon: per_block(horizon),
+            n_paths: settings.n_paths.max(10),
+            seed: settings.seed,
+        };
+        let crossing = future.crossing();
+        let at = |blocks: f64| found.now.saturating_add((blocks * parts.block_millis).round() as Millis);
+        let [p10, p50, p90] = crossing.quantiles.map(|time| time.map(at));
+        found.probability = Some(crossing.probability);
+        found.exhaustion = if p10.is_none() && horizon < settings.horizon {
+            Exhaustion::Unknown { reason: short_reason(spread, horizon) }
+        } else {
+            Exhaustion::Expected { p10, p50, p90 }
+        };
+        return found;
+    }
+    if let Some((rate, probability)) = habit(&mirrored, limit, history.step().millis(), horizon) {
+        // A habit has no memory: the waiting time is exponential.
+        let at = |share: f64| {
+            let wait = -(1.0 - share).ln() / rate;
+            (wait <= horizon as f64).then(|| found.now.saturating_add(wait.round() as Millis))
+        };
+        found.exhaustion = Exhaustion::Expected { p10: at(0.1), p50: at(0.5), p90: at(0.9) };
+        found.probability = Some(probability);
+        found.method = "recurrent";
+        return found;
+    }
+    let distance = limit - trend.level - parts.top;
+    let drift = if trend.is_falling() { trend.slope } else { 0.0 };
+    let by = per_block(horizon);
+    found.probability = Some(crossing_probability_unsure(distance, drift, trend.slope_error, trend.wander, by));
+    found.exhaustion = Exhaustion::NotGrowing;
+    found
+}
+
+/// The first value at or beyond the limit after cell `below`.
+fn first_crossed(history: &History, mirrored: &[f64], below: usize) -> Millis {
+    let after = mirrored[below + 1..].iter().position(|value| !value.is_nan()).unwrap_or(0);
+    history.at(below + 1 + after)
+}
+
+fn short_reason(spread: Millis, reach: Millis) -> String {
+    format!(
+        "it grows, but the history of {} speaks for the next {} only, and the limit lies beyond",
+        format_duration(round_span(spread)),
+        format_duration(round_span(reach))
+    )
+}
+
+/// A span to two units at most, for reading.
+pub(super) fn round_span(span: Millis) -> Millis {
+    let unit = [DAY, DAY / 24, DAY / 1440, 1000].into_iter().find(|unit| span >= 3 * unit).unwrap_or(1);
+    (span + unit / 2) / unit * unit
+}
+
+/// How often the limit is crossed per ms, and the probability of doing so within the horizon, when the series
+/// crosses it again and again and has done so lately.
+fn habit(mirrored: &[f64], limit: f64, step: Millis, horizon: Millis) -> Option<(f64, f64)> {
+    let mut starts = Vec::new();
+    let mut is_beyond = false;
+    for (idx, value) in mirrored.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
+        if *value >= limit && !is_beyond {
+            starts.push(idx);
+        }
+        is_beyond = *value >= limit;
+    }
+    if starts.len() < MIN_EXCURSIONS {
+        return None;
+    }
+    let interval = mirrored.len() as f64 / starts.len() as f64;
+    let quiet = mirrored.len() - starts[starts.len() - 1];
+    if quiet as f64 > 3.0 * interval {
+        return None;
+    }
+    let rate = 1.0 / (interval * step as f64);
+    Some((rate, 1.0 - (-rate * horizon as f64).exp()))
+}
+
+/// What a history is made of, ready for dates.
+struct Parts {
+    trend: Trend,
+    block_millis: f64,
+    cell_millis: f64,
+    peaks: Vec<f64>,
+    profile_max: Box<dyn Fn(f64, f64) -> f64>,
+    top: f64,
+    method: &'static str,
+}
+
+impl Parts {
+    fn of(history: &History, sign: f64, settings: &CapacitySettings) -> Option<Parts> {
+        let level = Level::of(history, settings.season, sign);
+        if let Some(teeth) = Sawtooth::of(&level.cells) {
+            if teeth.is_overdue(&level.cells) {
+                // The purge no longer comes: the current tooth is all there is to go by.
+                let current: Vec<f64> = level.cells[teeth.current..].to_vec();
+                if let Some(trend) = Trend::of(&current) {
+                    return Some(Parts::plain(trend, level.cell.millis() as f64, "trend"));
+                }
+            } else if let Some(mut trend) = Trend::of(&teeth.peaks) {
+                // The envelope is known at the last peak; now is somewhat later.
+                let later = teeth.since_peak as f64 / teeth.tooth_len - 0.5;
+                if trend.is_growing() || trend.is_falling() {
+                    trend.level += trend.slope * later;
+                }
+                return Some(Parts::plain(trend, level.cell.millis() as f64 * teeth.tooth_len, "envelope"));
+            }
+        }
+        let trend = Trend::of(&level.blocks)?;
+        // Wandering within a block is drawn with the paths already; a block's highest cell tells of it again.
+        let peaks: Vec<f64> = level.peaks.iter().map(|peak| (peak - 0.8 * trend.wander).max(0.0)).collect();
+        let usual = quantile_sorted(&peaks, 0.9).unwrap_or(0.0) + 1.28 * trend.noise;
+        let top = level.profile_top() + usual;
+        let (block_millis, cell_millis) = (level.block_millis(), level.cell.millis() as f64);
+        let per_block = level.block_len as f64;
+        let profile_max: Box<dyn Fn(f64, f64) -> f64> =
+            Box::new(move |from, to| level.profile_max(from * per_block, to * per_block));
+        Some(Parts { trend, block_millis, cell_millis, peaks, profile_max, top, method: "trend" })
+    }
+
+    /// Without season and without noise finer than the blocks.
+    fn plain(trend: Trend, block_millis: f64, method: &'static str) -> Parts {
+        let top = 1.28 * trend.noise;
+        let profile_max = Box::new(|_: f64, _: f64| 0.0);
+        Parts { trend, block_millis, cell_millis: block_millis, peaks: Vec::new(), profile_max, top, method }
+    }
+
+    fn course(&self) -> Course {
+        let trend = &self.trend;
+        let slope = if trend.is_growing() || trend.is_falling() { trend.slope } else { 0.0 };
+        let slope_high = if trend.is_growing() { trend.slope + 1.28 * trend.slope_error } else { 0.0 };
+        Course {
+            level: trend.level,
+            slope: slope / self.block_millis,
+            slope_high: slope_high / self.block_millis,
+            top: self.top,
+        }
+    }
+}
