@@ -1,0 +1,432 @@
+//! The one alarm stage: scores become anomalies, whichever method gave them.
+//!
+//! In: samples in time order with their scores.
+//! Out: transitions, when an anomaly opens, grows noticeably, or closes. A pure state machine: no clock, the same
+//! answer in replay as live, and a sample's answer depends on earlier samples only.
+//!
+//! It opens when enough of the last scores are above the threshold, or one is severe; stays open until several in a
+//! row are well below (hysteresis); then holds its tongue for a while unless something worse comes. What the metric
+//! says does not matter (the wrong side, too small a deviation) never counts.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::anomaly::{Anomaly, Kind};
+use super::detector::Score;
+use super::explain::{self, Told};
+use crate::series::{HOUR, MetricSettings, Millis, SECOND, Sample, Side};
+
+/// A longest pause, in usual distances, that an open anomaly bridges.
+const LONGEST_PAUSE: f64 = 10.0;
+/// So many samples beyond the band on one side are a new level, not a spike.
+const SHIFT_SAMPLES: usize = 8;
+/// Below this spacing one sample is not enough to open an anomaly.
+const FAST_SPACING: Millis = 30 * SECOND;
+/// How much an open anomaly's peak must grow to be told again.
+const WORTH_TELLING: f64 = 1.25;
+/// Share of the lean that each sample renews: the lean is of about the last ten samples.
+const LEAN_WEIGHT: f64 = 0.1;
+/// Lean beyond which values inside the band are on the move rather than in odd order.
+const LEANING: f64 = 0.75;
+
+/// When scores become an anomaly, and when it is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlarmSettings {
+    /// A score above this counts towards opening; default 1, the edge of the band.
+    pub open_at: f64,
+    /// A score from here on opens at once, whatever `open_after` and `min_duration` say; default 2.
+    pub severe_at: f64,
+    /// Scores below this count towards closing; default 0.6.
+    pub close_below: f64,
+    /// Opens when `k` of the last `n` scores count, as `[k, n]`; default 1 of 1 for samples at least 30 s apart, else
+    /// 2 of 3.
+    pub open_after: Option<(usize, usize)>,
+    /// Opens no sooner than this after the first score that counts, in milliseconds; default 0.
+    pub min_duration: Millis,
+    /// Closes after so many scores in a row below `close_below`; default 5.
+    pub close_after: usize,
+    /// Stays silent after closing for this share of the samples seen; default 0.01.
+    pub mute_share: f64,
+    /// The longest such silence in samples; default 60.
+    pub mute_samples: usize,
+    /// The longest such silence in milliseconds; default 6 hours.
+    pub mute_span: Millis,
+    /// A score of so many times the last peak breaks the silence, as does a deviation to the other side; default 1.3.
+    pub unmute_at: f64,
+}
+
+impl Default for AlarmSettings {
+    fn default() -> Self {
+        AlarmSettings {
+            open_at: 1.0,
+            severe_at: 2.0,
+            close_below: 0.6,
+            open_after: None,
+            min_duration: 0,
+            close_after: 5,
+            mute_share: 0.01,
+            mute_samples: 60,
+            mute_span: 6 * HOUR,
+            unmute_at: 1.3,
+        }
+    }
+}
+
+/// What happened to a series' anomaly.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transition {
+    /// A new anomaly began.
+    Opened(Anomaly),
+    /// The open anomaly's peak rose by a quarter, or its kind is now another.
+    Grew(Anomaly),
+    /// The open anomaly is over.
+    Closed(Anomaly),
+}
+
+impl Transition {
+    /// The anomaly as it is now.
+    pub fn anomaly(&self) -> &Anomaly {
+        match self {
+            Transition::Opened(anomaly) | Transition::Grew(anomaly) | Transition::Closed(anomaly) => anomaly,
+        }
+    }
+}
+
+/// One series' alarm.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    detector: String,
+    settings: AlarmSettings,
+    metric: MetricSettings,
+    /// Which of the last scores counted, the latest last.
+    recent: VecDeque<bool>,
+    /// What may become an anomaly, or is one.
+    span: Option<Span>,
+    is_open: bool,
+    /// Scores in a row below `close_below`.
+    n_below: usize,
+    /// The peak and the kind that were last told.
+    told: (f64, Kind),
+    n_scored: usize,
+    last_at: Option<Millis>,
+    spacing: Option<f64>,
+    /// To which side the last values leaned, -1 to 1.
+    lean: f64,
+    mute: Option<Mute>,
+}
+
+/// Silence after an anomaly.
+#[derive(Clone, Copy, Debug)]
+struct Mute {
+    samples_left: usize,
+    until: Millis,
+    peak: f64,
+    side: Option<Side>,
+}
+
+/// A run of scores that count, told at the highest.
+#[derive(Clone, Debug)]
+struct Span {
+    start: Millis,
+    end: Millis,
+    peak: Sample,
+    score: Score,
+    side: Option<Side>,
+    /// The longest run of samples beyond the band on one side, and the current one.
+    longest_beyond: usize,
+    beyond: (usize, Option<Side>),
+    leaned: bool,
+    detail: Option<String>,
+}
+
+impl Alarm {
+    /// A quiet alarm for the scores of `detector`.
+    pub fn new(detector: &str, settings: AlarmSettings, metric: &MetricSettings) -> Alarm {
+        Alarm {
+            detector: detector.to_owned(),
+            settings,
+            metric: metric.clone(),
+            recent: VecDeque::new(),
+            span: None,
+            is_open: false,
+            n_below: 0,
+            told: (0.0, Kind::Pattern),
+            n_scored: 0,
+            last_at: None,
+            spacing: None,
+            lean: 0.0,
+            mute: None,
+        }
+    }
+
+    /// Takes in the next sample and its score; a sample without a score changes nothing.
+    pub fn step(&mut self, sample: Sample, score: Option<Score>) -> Option<Transition> {
+        self.step_told(sample, score, None)
+    }
+
+    /// As [`Alarm::step`], for a matrix: `detail` says which columns are to blame, when the score counts.
+    pub(super) fn step_told(
+        &mut self,
+        sample: Sample,
+        score: Option<Score>,
+        detail: Option<&dyn Fn() -> String>,
+    ) -> Option<Transition> {
+        let score = score?;
+        let paused = self.mark_time(sample.at);
+        self.n_scored += 1;
+        let side = side_of(sample.value, &score);
+        let weight = if self.matters(sample.value, &score, side) { score.value } else { 0.0 };
+        self.lean += LEAN_WEIGHT * (lean_of(side) - self.lean);
+        let counts = weight > self.settings.open_at;
+        let (k, n) = self.open_after();
+        self.recent.push_back(counts);
+        while self.recent.len() > n {
+            self.recent.pop_front();
+        }
+        // What was open before a long pause ended there; nobody knows what happened in between.
+        if paused && self.is_open {
+            return self.close(sample.at);
+        }
+        if counts {
+            self.extend(sample, score, side, detail);
+        }
+        if self.is_open {
+            if weight >= self.settings.close_below {
+                self.n_below = 0;
+                return self.tell_growth();
+            }
+            self.n_below += 1;
+            return if self.n_below >= self.settings.close_after.max(1) { self.close(sample.at) } else { None };
+        }
+        let n_recent = self.recent.iter().filter(|&&counted| counted).count();
+        if n_recent == 0 {
+            self.span = None;
+        }
+        let muted = self.pass_mute(sample.at, weight, side);
+        let span = self.span.as_ref().filter(|_| counts && !muted)?;
+        let lasted = sample.at.saturating_sub(span.start) >= self.settings.min_duration;
+        if weight >= self.settings.severe_at || (n_recent >= k && lasted) {
+            self.is_open = true;
+            self.n_below = 0;
+            self.mute = None;
+            let anomaly = self.anomaly(true)?;
+            self.told = (anomaly.score, anomaly.kind);
+            return Some(Transition::Opened(anomaly));
+        }
+        None
+    }
+
+    /// The anomaly that is still open at the end of the samples, as it is.
+    pub fn finish(&mut self) -> Option<Anomaly> {
+        self.current()
+    }
+
+    /// The open anomaly, if there is one.
+    pub fn current(&self) -> Option<Anomaly> {
+        if self.is_open { self.anomaly(true) } else { None }
+    }
+
+    /// Whether an anomaly is open.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether the last sample belongs to an open anomaly, rather than to the wait for its end.
+    pub fn is_in_anomaly(&self) -> bool {
+        self.is_open && self.n_below == 0
+    }
+
+    /// Whether only something worse than the last anomaly would open one.
+    pub fn is_muted(&self) -> bool {
+        self.mute.is_some()
+    }
+
+    /// Learns the spacing; true after a pause too long to bridge.
+    fn mark_time(&mut self, at: Millis) -> bool {
+        let Some(last) = self.last_at.replace(at) else {
+            return false;
+        };
+        let distance = at.saturating_sub(last).max(1) as f64;
+        let Some(spacing) = self.spacing else {
+            self.spacing = Some(distance);
+            return false;
+        };
+        self.spacing = Some(spacing + (distance.clamp(spacing * 0.5, spacing * 2.0) - spacing) / 8.0);
+        distance > LONGEST_PAUSE * spacing
+    }
+
+    fn open_after(&self) -> (usize, usize) {
+        match self.settings.open_after {
+            Some((k, n)) => (k.max(1), n.max(k).max(1)),
+            None if self.spacing.is_some_and(|spacing| spacing < FAST_SPACING as f64) => (2, 3),
+            None => (1, 1),
+        }
+    }
+
+    /// Whether the metric's settings let this deviation count. Impossible values always do.
+    fn matters(&self, value: f64, score: &Score, side: Option<Side>) -> bool {
+        if self.is_outside(value) {
+            return true;
+        }
+        let right_side = match (self.metric.matters, side) {
+            (Side::Both, _) | (_, None) => true,
+            (wanted, Some(side)) => wanted == side,
+        };
+        let Some(expected) = score.expected else {
+            return right_side;
+        };
+        let off = (value - expected).abs();
+        right_side && off >= self.metric.least_absolute && off >= self.metric.least_relative * expected.abs()
+    }
+
+    fn is_outside(&self, value: f64) -> bool {
+        self.metric.valid_min.is_some_and(|min| value < min) || self.metric.valid_max.is_some_and(|max| value > max)
+    }
+
+    fn extend(&mut self, sample: Sample, score: Score, side: Option<Side>, detail: Option<&dyn Fn() -> String>) {
+        let beyond = is_beyond(sample.value, &score);
+        let leaned = !beyond && self.lean.abs() > LEANING;
+        let span = self.span.get_or_insert_with(|| Span {
+            start: sample.at,
+            end: sample.at,
+            peak: sample,
+            score,
+            side,
+            longest_beyond: 0,
+            beyond: (0, None),
+            leaned: false,
+            detail: None,
+        });
+        span.end = sample.at;
+        span.leaned |= leaned;
+        if beyond {
+            let run = if span.beyond.1 == side { span.beyond.0 + 1 } else { 1 };
+            span.beyond = (run, side);
+            span.longest_beyond = span.longest_beyond.max(run);
+        }
+        if score.value > span.score.value || span.detail.is_none() {
+            span.detail = detail.map(|text| text());
+        }
+        if score.value > span.score.value {
+            (span.peak, span.score, span.side) = (sample, score, side);
+        }
+    }
+
+    fn tell_growth(&mut self) -> Option<Transition> {
+        let span = self.span.as_ref()?;
+        let kind = self.kind_of(span);
+        if span.score.value < self.told.0 * WORTH_TELLING && kind == self.told.1 {
+            return None;
+        }
+        self.told = (span.score.value, kind);
+        self.anomaly(true).map(Transition::Grew)
+    }
+
+    fn close(&mut self, at: Millis) -> Option<Transition> {
+        let anomaly = self.anomaly(false);
+        let samples = (self.settings.mute_share * self.n_scored as f64) as usize;
+        let samples_left = samples.min(self.settings.mute_samples);
+        if let Some(span) = self.span.take().filter(|_| samples_left > 0) {
+            let until = at.saturating_add(self.settings.mute_span);
+            self.mute = Some(Mute { samples_left, until, peak: span.score.value, side: span.side });
+        }
+        self.is_open = false;
+        self.n_below = 0;
+        self.recent.clear();
+        anomaly.map(Transition::Closed)
+    }
+
+    /// Counts the silence down; true while it lasts and this score does not break it.
+    fn pass_mute(&mut self, at: Millis, weight: f64, side: Option<Side>) -> bool {
+        let Some(mute) = &mut self.mute else {
+            return false;
+        };
+        if mute.samples_left == 0 || at > mute.until {
+            self.mute = None;
+            return false;
+        }
+        mute.samples_left -= 1;
+        let is_worse = weight >= mute.peak * self.settings.unmute_at;
+        let is_other_side = side.is_some() && mute.side.is_some() && side != mute.side;
+        !(is_worse || is_other_side)
+    }
+
+    fn anomaly(&self, is_open: bool) -> Option<Anomaly> {
+        let span = self.span.as_ref()?;
+        let kind = self.kind_of(span);
+        let told = Told {
+            kind,
+            value: span.peak.value,
+            score: &span.score,
+            lasting: span.end.saturating_sub(span.start),
+            unit: self.metric.unit.as_deref(),
+            detail: span.detail.as_deref(),
+        };
+        Some(Anomaly {
+            start: span.start,
+            end: span.end,
+            is_open,
+            peak_at: span.peak.at,
+            score: span.score.value,
+            value: span.peak.value,
+            expected: span.score.expected,
+            lower: span.score.lower,
+            upper: span.score.upper,
+            kind,
+            detector: self.detector.clone(),
+            explanation: explain::sentence(&told),
+        })
+    }
+
+    fn kind_of(&self, span: &Span) -> Kind {
+        if span.detail.is_some() {
+            return Kind::Multivariate;
+        }
+        if self.detector == super::static_threshold::NAME || self.is_outside(span.peak.value) {
+            return Kind::Threshold;
+        }
+        if span.longest_beyond >= SHIFT_SAMPLES {
+            return Kind::Trend;
+        }
+        if is_beyond(span.peak.value, &span.score) {
+            return if span.side == Some(Side::Down) { Kind::Drop } else { Kind::Spike };
+        }
+        if span.leaned { Kind::Trend } else { Kind::Pattern }
+    }
+}
+
+/// To which side of what was expected, or of the band, the value lies.
+fn side_of(value: f64, score: &Score) -> Option<Side> {
+    if score.upper.is_some_and(|upper| value > upper) {
+        return Some(Side::Up);
+    }
+    if score.lower.is_some_and(|lower| value < lower) {
+        return Some(Side::Down);
+    }
+    match score.expected {
+        Some(expected) if value > expected => Some(Side::Up),
+        Some(expected) if value < expected => Some(Side::Down),
+        _ => None,
+    }
+}
+
+/// Whether the value lies outside the band; a score above 1 without a band counts as outside.
+fn is_beyond(value: f64, score: &Score) -> bool {
+    match (score.lower, score.upper) {
+        (None, None) => true,
+        (lower, upper) => lower.is_some_and(|edge| value < edge) || upper.is_some_and(|edge| value > edge),
+    }
+}
+
+fn lean_of(side: Option<Side>) -> f64 {
+    match side {
+        Some(Side::Up) => 1.0,
+        Some(Side::Down) => -1.0,
+        Some(Side::Both) | None => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests;
