@@ -42,8 +42,10 @@ pub enum PresetError {
 pub struct LimitMetric {
     /// The series whose last value is the limit; among its matches, the one that shares most labels.
     pub selector: Selector,
-    /// The share of that value which must not be exceeded; 1 is all of it.
+    /// The share of that value which is the limit; 1 is all of it.
     pub share: f64,
+    /// The labels on which both series must agree; empty, every label that both have.
+    pub on: Vec<String>,
 }
 
 /// What is known of the series that a selector matches.
@@ -110,11 +112,29 @@ struct LimitText {
     selector: String,
     #[serde(default = "one")]
     share: f64,
+    #[serde(default)]
+    on: Vec<String>,
 }
 
 // Until the query room's parser lands.
-fn parse_selector(text: &str) -> Result<Selector, PresetError> {
-    Ok(Selector::metric(text))
+fn parse_selector(text: &str) -> Result<Selector, String> {
+    use crate::series::{MatchOp, Matcher};
+    let parsed = promql_parser::parser::parse(text)?;
+    let promql_parser::parser::Expr::VectorSelector(selector) = parsed else { return Err("not a selector".into()) };
+    let mut matchers = Vec::new();
+    if let Some(name) = selector.name {
+        matchers.push(Matcher::new("__name__", MatchOp::Equal, name).map_err(|e| e.to_string())?);
+    }
+    for matcher in selector.matchers.matchers {
+        let op = match matcher.op {
+            promql_parser::label::MatchOp::Equal => MatchOp::Equal,
+            promql_parser::label::MatchOp::NotEqual => MatchOp::NotEqual,
+            promql_parser::label::MatchOp::Re(_) => MatchOp::Regex,
+            promql_parser::label::MatchOp::NotRe(_) => MatchOp::NotRegex,
+        };
+        matchers.push(Matcher::new(matcher.name, op, matcher.value).map_err(|e| e.to_string())?);
+    }
+    Ok(Selector { matchers })
 }
 
 fn yes() -> bool {
@@ -136,7 +156,9 @@ impl Preset {
         let select = |selector: &str| parse_selector(selector).map_err(|error| fail(format!("`{selector}`: {error}")));
         let rules = read.rules.into_iter().map(|rule| {
             let limit_metric = match rule.limit_from {
-                Some(limit) => Some(LimitMetric { selector: select(&limit.selector)?, share: limit.share }),
+                Some(limit) => {
+                    Some(LimitMetric { selector: select(&limit.selector)?, share: limit.share, on: limit.on })
+                }
                 None => None,
             };
             Ok(Rule {
@@ -200,5 +222,115 @@ impl Presets {
     /// What is known of the series; the defaults when no rule matches.
     pub fn settings_for(&self, key: &Key) -> MetricSettings {
         self.rule_for(key).map(|rule| rule.metric.clone()).unwrap_or_default()
+    }
+}
+
+impl LimitMetric {
+    /// The whole of which the series is a part: the value of the agreeing series that shares most labels.
+    ///
+    /// Zero and less mean "no limit", as exporters report it.
+    pub fn whole_for<'a>(&self, key: &Key, candidates: impl IntoIterator<Item = (&'a Key, f64)>) -> Option<f64> {
+        let n_shared = |other: &Key| -> Option<usize> {
+            let labels = other.labels();
+            if !self.selector.matches(labels) {
+                return None;
+            }
+            if self.on.is_empty() {
+                let agrees = |(name, value): (&str, &str)| key.labels().get(name).is_none_or(|mine| mine == value);
+                labels.without_metric().all(agrees).then_some(())?;
+            } else if !self.on.iter().all(|name| labels.get(name) == key.labels().get(name)) {
+                return None;
+            }
+            Some(labels.without_metric().filter(|(name, value)| key.labels().get(name) == Some(*value)).count())
+        };
+        candidates
+            .into_iter()
+            .filter(|(_, value)| value.is_finite() && *value > 0.0)
+            .filter_map(|(other, value)| Some((n_shared(other)?, value)))
+            .max_by_key(|(n, _)| *n)
+            .map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{MetricKind, Side};
+
+    #[test]
+    fn every_shipped_preset_parses_and_names_known_methods() {
+        let presets = Presets::shipped();
+        assert_eq!(presets.presets().len(), Presets::names().len());
+        for (preset, name) in presets.presets().iter().zip(Presets::names()) {
+            assert_eq!(preset.name, name);
+            assert!(!preset.summary.is_empty() && preset.rules.len() > 10, "{name}");
+            for rule in &preset.rules {
+                let about = format!("{name}: {}", rule.selector);
+                assert!(!rule.selector.matchers.is_empty(), "{about}");
+                assert!(rule.metric.least_absolute >= 0.0 && rule.metric.least_relative >= 0.0, "{about}");
+                assert!(rule.detector.as_deref().is_none_or(|name| crate::detect::find(name).is_ok()), "{about}");
+                assert!(rule.forecaster.as_deref().is_none_or(|name| crate::forecast::find(name).is_ok()), "{about}");
+                assert!(rule.limit_metric.as_ref().is_none_or(|limit| (0.0..=1.0).contains(&limit.share)), "{about}");
+            }
+        }
+    }
+
+    #[test]
+    fn real_series_meet_their_rule() {
+        let presets = Presets::shipped();
+        let settings =
+            |metric: &str, labels: &[(&str, &str)]| presets.settings_for(&Key::from_pairs(metric, labels).unwrap());
+        assert_eq!(settings("node_filesystem_avail_bytes", &[("fstype", "ext4")]).matters, Side::Down);
+        assert_eq!(settings("node_cpu_seconds_total", &[("mode", "idle")]).matters, Side::Down);
+        assert_eq!(settings("node_cpu_seconds_total", &[("mode", "user")]).kind, Some(MetricKind::Counter));
+        assert_eq!(settings("http_requests_total", &[("code", "503")]).matters, Side::Up);
+        assert_eq!(settings("http_requests_total", &[("code", "200")]).matters, Side::Both);
+        assert_eq!(settings("pg_stat_activity_count", &[]).unit.as_deref(), Some("connections"));
+        assert_eq!(settings("rabbitmq_queue_messages_ready", &[]).matters, Side::Up);
+        assert_eq!(settings("something_else", &[]), MetricSettings::default());
+        let bucket = Key::from_pairs("http_request_duration_seconds_bucket", &[("le", "0.1")]).unwrap();
+        assert!(!presets.rule_for(&bucket).unwrap().watch);
+        let squash = Key::from_pairs("node_filesystem_avail_bytes", &[("fstype", "squashfs")]).unwrap();
+        assert!(!presets.rule_for(&squash).unwrap().watch);
+    }
+
+    #[test]
+    fn the_limit_comes_from_the_series_that_agrees() {
+        let presets = Presets::shipped();
+        let key = Key::from_pairs("node_filesystem_avail_bytes", &[("host", "a"), ("mountpoint", "/")]).unwrap();
+        let limit = presets.rule_for(&key).unwrap().limit_metric.clone().unwrap();
+        let size = |host, mount| {
+            Key::from_pairs("node_filesystem_size_bytes", &[("host", host), ("mountpoint", mount)]).unwrap()
+        };
+        let (a, b, c) = (size("a", "/"), size("b", "/"), size("a", "/data"));
+        assert_eq!(limit.whole_for(&key, [(&b, 1.0), (&a, 2.0), (&c, 3.0)]), Some(2.0));
+        assert_eq!(limit.whole_for(&key, [(&b, 1.0), (&a, 0.0)]), None);
+    }
+
+    #[test]
+    fn limits_of_pods_agree_on_the_declared_labels() {
+        let presets = Presets::shipped();
+        let pod = [("namespace", "n"), ("pod", "p"), ("container", "c")];
+        let with = |metric, more: &[(&'static str, &'static str)]| {
+            Key::from_pairs(metric, &[&pod[..], more].concat()).unwrap()
+        };
+        let used = with("container_memory_working_set_bytes", &[("job", "cadvisor")]);
+        let limits = with("kube_pod_container_resource_limits", &[("job", "ksm"), ("resource", "memory")]);
+        let cpu = with("kube_pod_container_resource_limits", &[("job", "ksm"), ("resource", "cpu")]);
+        let limit = presets.rule_for(&used).unwrap().limit_metric.clone().unwrap();
+        assert_eq!(limit.whole_for(&used, [(&cpu, 2.0), (&limits, 5e8)]), Some(5e8));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let check = |text: &str, expected: &str| {
+            let error = Preset::parse("mine", text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("name: a\nsummary: b\nrules:\n  - selektor: up\n", "selektor");
+        check("name: a\nsummary: b\nrules:\n  - selector: 'up{'\n", "up{");
+        check("name: a\nsummary: b\nrules:\n  - selector: up\n    metric: { mater: up }\n", "mater");
+        let unknown = Presets::load(&["nodes".to_owned()]).unwrap_err().to_string();
+        assert!(unknown.contains("`nodes`") && unknown.contains("node, container"), "{unknown}");
     }
 }

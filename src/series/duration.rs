@@ -89,6 +89,32 @@ pub fn format_duration(span: Millis) -> String {
     text
 }
 
+/// Durations in configuration files: `#[serde(with = "duration_text")]` on a [`Millis`].
+pub mod duration_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::{Millis, format_duration, parse_duration};
+
+    /// Reads `1h30m`; a duration of zero is refused.
+    ///
+    /// # Errors
+    /// With the text and what is wrong with it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = parse_duration(&text).map_err(D::Error::custom)?;
+        if span > 0 { Ok(span) } else { Err(D::Error::custom(format!("`{text}`: the duration must be longer than zero"))) }
+    }
+
+    /// Writes what [`deserialize`] reads.
+    ///
+    /// # Errors
+    /// As the serializer.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(span: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(*span))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

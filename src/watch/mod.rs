@@ -1,1 +1,17 @@
-//! The standing loop: score every sample, refresh models and forecasts, keep results.
+//! The standing loop: scores every sample as it comes, keeps models and forecasts fresh, remembers what it found.
+//!
+//! In: batches as they were stored. Out: anomalies, incidents, forecasts and capacity answers from memory, and all of
+//! them as Parquet in the data directory (`docs/formats/results.md`).
+//!
+//! It relies on the store having every sample already: what the loop misses, by a full queue or a restart, it reads
+//! back from there. It never holds up ingestion.
+
+mod error;
+mod figures;
+mod settings;
+mod standing;
+
+pub use error::WatchError;
+pub use figures::WatchFigures;
+pub use settings::WatchSettings;
+pub use standing::{Clock, ForecastAsk, Watch};
