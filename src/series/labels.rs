@@ -170,6 +170,26 @@ fn check(name: &str, value: &str, limits: &LabelLimits) -> Result<(), LabelError
     Ok(())
 }
 
+/// A text in double quotes as PromQL reads it back; Rust's own escapes, such as `\u{301}`, are not PromQL's.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                '\t' => f.write_str("\\t")?,
+                '\r' => f.write_str("\\r")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
 impl fmt::Display for Labels {
     /// As a selector that matches just this series: `disk_used{host="a",mount="/"}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,13 +202,13 @@ impl fmt::Display for Labels {
         if is_plain(metric, true) {
             f.write_str(metric)?;
         } else {
-            parts.push(format!("{metric:?}"));
+            parts.push(Quoted(metric).to_string());
         }
         for (name, value) in self.without_metric() {
             if is_plain(name, false) {
-                parts.push(format!("{name}={value:?}"));
+                parts.push(format!("{name}={}", Quoted(value)));
             } else {
-                parts.push(format!("{name:?}={value:?}"));
+                parts.push(format!("{}={}", Quoted(name), Quoted(value)));
             }
         }
         if parts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", parts.join(",")) }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
-use super::labels::{Labels, METRIC_NAME};
+use super::labels::{Labels, METRIC_NAME, Quoted};
 
 /// How a label's value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +102,7 @@ impl Matcher {
 
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+        write!(f, "{}{}{}", self.name, self.op.as_str(), Quoted(&self.value))
     }
 }
 
