@@ -1,0 +1,293 @@
+//! Prometheus remote write 1.0: snappy's block format around one protobuf message.
+//!
+//! In: the compressed body. Out: a batch in which each series stands once. The size after decompression is checked
+//! before it is allocated. The message is walked where it lies; a series is recognised by its raw label bytes
+//! ([`KeyCache`]), so its labels are parsed only when it is new. A series with bad labels is rejected alone; a
+//! message that is damaged fails whole, and nothing of it stays behind: no buffer outlives a call, and the cache
+//! only ever holds label sets that were checked.
+//!
+//! Stale markers and other NaN keep their bits. Exemplars and metadata are passed over; native histograms are
+//! rejected with a reason. Source: prometheus.io, "Prometheus Remote-Write 1.0 specification"; prometheus
+//! `prompb/remote.proto` and `prompb/types.proto` for the field numbers.
+
+use std::ops::Range;
+
+use hashbrown::HashTable;
+
+use super::decoded::{Decoded, IngestError, check_size};
+use super::key_cache::KeyCache;
+use super::limits::Limits;
+use super::protobuf::{Fields, Malformed, Wire};
+use super::timestamp::check_timestamp;
+use crate::series::{Key, Labels, METRIC_NAME, Millis, Sample};
+
+/// About 30,000 series with ten labels each per 64 MiB; a fleet of a hundred thousand fits.
+const CACHE_BYTES: usize = 256 << 20;
+/// A copy of 64 bytes takes three bytes of snappy, and nothing in the format is denser.
+const MAX_SNAPPY_RATIO: usize = 22;
+/// Protobuf tag of `TimeSeries.labels`: field 1, length-delimited.
+const LABELS_TAG: u8 = 0x0a;
+
+/// Decodes remote write bodies; one for all requests, from any thread.
+#[derive(Debug)]
+pub struct RemoteWriteDecoder {
+    limits: Limits,
+    keys: KeyCache,
+}
+
+impl RemoteWriteDecoder {
+    /// A decoder with these limits and an empty cache.
+    pub fn new(limits: Limits) -> RemoteWriteDecoder {
+        RemoteWriteDecoder { limits, keys: KeyCache::new(CACHE_BYTES) }
+    }
+
+    /// Decodes one body. Every sample brings its timestamp, so the time of arrival is not used.
+    ///
+    /// # Errors
+    /// When the body is empty, too large before or after decompression, not snappy, or not a whole message.
+    pub fn decode(&self, body: &[u8], _now: Millis) -> Result<Decoded, IngestError> {
+        check_size(body, self.limits.max_body)?;
+        let message = decompress(body, self.limits.max_decoded)?;
+        self.decode_message(&message)
+    }
+
+    /// Decodes a message that is not, or no longer, compressed.
+    fn decode_message(&self, message: &[u8]) -> Result<Decoded, IngestError> {
+        let mut request = Request::new(self, message);
+        request.walk().map_err(|Malformed { reason, offset }| IngestError::BadProtobuf { reason, offset })?;
+        if request.n_series == 0 && request.is_version_2 {
+            return Err(IngestError::Unsupported(
+                "this is a Prometheus remote write 2.0 message; set protobuf_message: prometheus.WriteRequest (1.0)"
+                    .to_owned(),
+            ));
+        }
+        Ok(request.decoded)
+    }
+}
+
+fn decompress(body: &[u8], max_decoded: usize) -> Result<Vec<u8>, IngestError> {
+    let bad = |reason: String| IngestError::BadSnappy { reason };
+    let got = snap::raw::decompress_len(body).map_err(|error| bad(error.to_string()))?;
+    if got > body.len().saturating_mul(MAX_SNAPPY_RATIO) {
+        return Err(bad(format!("it claims {got} bytes, more than {} bytes of snappy can hold", body.len())));
+    }
+    if got > max_decoded {
+        let setting = "limits.max_decoded";
+        return Err(IngestError::TooLarge { what: "after decompression", got, limit: max_decoded, setting });
+    }
+    snap::raw::Decoder::new().decompress_vec(body).map_err(|error| bad(error.to_string()))
+}
+
+/// The state of one call; gone when it ends, whichever way.
+struct Request<'a> {
+    decoder: &'a RemoteWriteDecoder,
+    message: &'a [u8],
+    decoded: Decoded,
+    // Indices into the batch's keys, by series id: a series may occur twice in one request.
+    key_idx: HashTable<u32>,
+    n_series: usize,
+    is_version_2: bool,
+    samples: Vec<Sample>,
+    scattered: Vec<u8>,
+}
+
+impl<'a> Request<'a> {
+    fn new(decoder: &'a RemoteWriteDecoder, message: &'a [u8]) -> Request<'a> {
+        Request {
+            decoder,
+            message,
+            decoded: Decoded::default(),
+            key_idx: HashTable::new(),
+            n_series: 0,
+            is_version_2: false,
+            samples: Vec::new(),
+            scattered: Vec::new(),
+        }
+    }
+
+    fn walk(&mut self) -> Result<(), Malformed> {
+        let mut fields = Fields::new(self.message, 0..self.message.len());
+        while let Some((number, wire)) = fields.next()? {
+            match (number, wire) {
+                (1, Wire::Bytes(range)) => self.take_series(range)?,
+                // Metadata (3), and whatever later versions add, is passed over; 4 and 5 are 2.0's symbols and series.
+                (number, _) => self.is_version_2 |= number == 4 || number == 5,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_series(&mut self, range: Range<usize>) -> Result<(), Malformed> {
+        self.n_series += 1;
+        self.samples.clear();
+        let message = self.message;
+        let mut fields = Fields::new(message, range.clone());
+        fields.skip_run(LABELS_TAG)?;
+        let labels = range.start..fields.offset();
+        let mut is_scattered = false;
+        let mut n_histograms = 0;
+        while let Some((number, wire)) = fields.next()? {
+            match (number, wire) {
+                (1, Wire::Bytes(_)) => is_scattered = true,
+                (2, Wire::Bytes(range)) => self.samples.push(read_sample(message, range)?),
+                (4, Wire::Bytes(_)) => n_histograms += 1,
+                // Exemplars (3) and unknown fields.
+                _ => {}
+            }
+        }
+        if n_histograms > 0 {
+            let raw = self.raw_labels(&labels, &range, is_scattered)?;
+            self.reject(&raw, n_histograms, "native histograms are not supported yet");
+        }
+        if self.samples.is_empty() {
+            return Ok(());
+        }
+        if is_scattered {
+            let raw = self.raw_labels(&labels, &range, true)?;
+            self.push_samples(&raw);
+        } else {
+            self.push_samples(&message[labels]);
+        }
+        Ok(())
+    }
+
+    /// The label fields one after another, as most senders write them anyway.
+    fn raw_labels(
+        &mut self,
+        labels: &Range<usize>,
+        series: &Range<usize>,
+        is_scattered: bool,
+    ) -> Result<Vec<u8>, Malformed> {
+        if !is_scattered {
+            return Ok(self.message[labels.clone()].to_vec());
+        }
+        self.scattered.clear();
+        let mut fields = Fields::new(self.message, series.clone());
+        loop {
+            let start = fields.offset();
+            match fields.next()? {
+                Some((1, Wire::Bytes(_))) => self.scattered.extend_from_slice(&self.message[start..fields.offset()]),
+                Some(_) => {}
+                None => return Ok(std::mem::take(&mut self.scattered)),
+            }
+        }
+    }
+
+    fn push_samples(&mut self, raw: &[u8]) {
+        let limits = &self.decoder.limits;
+        let key = match self.decoder.keys.get_or_parse(raw, || parse_key(raw, limits)) {
+            Ok(key) => key,
+            Err(reason) => {
+                let n_samples = self.samples.len();
+                self.reject(raw, n_samples, &reason);
+                return;
+            }
+        };
+        let samples = std::mem::take(&mut self.samples);
+        let mut key_idx = None;
+        for &sample in &samples {
+            match check_timestamp(sample.at) {
+                Ok(_) => {
+                    let key_idx = *key_idx.get_or_insert_with(|| self.key_idx(&key));
+                    self.decoded.batch.push(key_idx, sample);
+                }
+                Err(error) => self.reject(raw, 1, &error.to_string()),
+            }
+        }
+        self.samples = samples;
+    }
+
+    fn key_idx(&mut self, key: &Key) -> u32 {
+        let batch = &mut self.decoded.batch;
+        let hash_of = |key: &Key| key.id().cast_unsigned();
+        if let Some(&idx) = self.key_idx.find(hash_of(key), |&idx| batch.keys()[idx as usize] == *key) {
+            return idx;
+        }
+        let idx = batch.add_key(key.clone());
+        self.key_idx.insert_unique(hash_of(key), idx, |&idx| hash_of(&batch.keys()[idx as usize]));
+        idx
+    }
+
+    fn reject(&mut self, raw: &[u8], n_samples: usize, reason: &str) {
+        let n_series = self.n_series;
+        self.decoded.reject(n_series, n_samples, self.decoder.limits.max_rejections_listed, || {
+            let mut pairs = LabelPairs::new(raw);
+            let metric = pairs.find(|(name, _)| *name == METRIC_NAME).map(|(_, metric)| metric);
+            match metric {
+                Some(metric) => format!("series {n_series} ({}): {reason}", super::sample_object::clip(metric)),
+                None => format!("series {n_series}: {reason}"),
+            }
+        });
+    }
+}
+
+fn read_sample(message: &[u8], range: Range<usize>) -> Result<Sample, Malformed> {
+    // What proto3 leaves out is zero.
+    let mut sample = Sample { at: 0, value: 0.0 };
+    let mut fields = Fields::new(message, range);
+    while let Some(field) = fields.next()? {
+        match field {
+            (1, Wire::Fixed64(bits)) => sample.value = f64::from_bits(bits),
+            (2, Wire::Varint(at)) => sample.at = at.cast_signed(),
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
+fn parse_key(raw: &[u8], limits: &Limits) -> Result<Key, String> {
+    let mut pairs = LabelPairs::new(raw);
+    let labels = Labels::new(&mut pairs, &limits.labels);
+    // A broken label ends the pairs, so that what was built of them is not the series' labels.
+    match pairs.problem {
+        Some(problem) => Err(problem.to_owned()),
+        None => labels.map(Key::new).map_err(|error| error.to_string()),
+    }
+}
+
+/// The names and values in raw label bytes; ends early, with a `problem`, at one that cannot be read.
+struct LabelPairs<'a> {
+    raw: &'a [u8],
+    fields: Fields<'a>,
+    problem: Option<&'static str>,
+}
+
+impl<'a> LabelPairs<'a> {
+    fn new(raw: &'a [u8]) -> LabelPairs<'a> {
+        LabelPairs { raw, fields: Fields::new(raw, 0..raw.len()), problem: None }
+    }
+
+    fn read(&mut self) -> Result<Option<(&'a str, &'a str)>, &'static str> {
+        let Some((_, Wire::Bytes(label))) = self.fields.next().map_err(|malformed| malformed.reason)? else {
+            return Ok(None);
+        };
+        let (mut name, mut value) = ("", "");
+        let mut fields = Fields::new(self.raw, label);
+        while let Some(field) = fields.next().map_err(|malformed| malformed.reason)? {
+            let text = |range: Range<usize>, problem| std::str::from_utf8(&self.raw[range]).map_err(|_| problem);
+            match field {
+                (1, Wire::Bytes(range)) => name = text(range, "a label name is not UTF-8")?,
+                (2, Wire::Bytes(range)) => value = text(range, "a label value is not UTF-8")?,
+                _ => {}
+            }
+        }
+        Ok(Some((name, value)))
+    }
+}
+
+impl<'a> Iterator for LabelPairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.problem.is_some() {
+            return None;
+        }
+        self.read().unwrap_or_else(|problem| {
+            self.problem = Some(problem);
+            None
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
