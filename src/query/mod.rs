@@ -1,1 +1,22 @@
-//! What did they ask?
+//! What did they ask? Selectors, times and limits as people write them, and the answers that need no model.
+//!
+//! In: texts from a command line or a request, and the [`Store`](crate::storage::Store).
+//! Out: checked [`Selector`](crate::series::Selector)s, instants and limits; the samples of a selector at an instant
+//! or on even steps with Prometheus' rules for staleness; statistics over windows.
+//!
+//! PromQL beyond selectors is absent on purpose so far: [`parse_selector`] tells what it was given and what it
+//! understands.
+
+mod error;
+mod limit;
+mod points;
+mod selector;
+mod stats;
+mod time;
+
+pub use error::QueryError;
+pub use limit::{parse_amount, parse_limit};
+pub use points::{LOOKBACK, MAX_STEPS, instant, range};
+pub use selector::parse_selector;
+pub use stats::{SeriesStats, WindowStats, stats, summarize_window};
+pub use time::{format_number, parse_time};

@@ -1,0 +1,110 @@
+//! The samples of a selector at one instant or on even steps, by Prometheus' rules.
+//!
+//! In: the store, a selector, instants. Out: per series the latest sample at or before each instant, unless it is
+//! as old as the lookback or a stale marker ended the series. Source: prometheus.io, "Querying basics", on
+//! staleness; the lookback excludes its left end, as since Prometheus 3.0.
+
+use super::error::QueryError;
+use crate::series::{Key, MINUTE, Millis, Sample, Selector, Series, TimeRange, is_stale_marker};
+use crate::storage::Store;
+
+/// How long a sample stands for the instants after it: five minutes, as in Prometheus.
+pub const LOOKBACK: Millis = 5 * MINUTE;
+/// Points per series in one answer, as in Prometheus.
+pub const MAX_STEPS: i64 = 11_000;
+
+/// Each series' value at `at`, sorted by key; the sample keeps its own timestamp.
+///
+/// # Errors
+/// When the store cannot read.
+pub fn instant(
+    store: &Store,
+    selector: &Selector,
+    at: Millis,
+    lookback: Millis,
+) -> Result<Vec<(Key, Sample)>, QueryError> {
+    let range = TimeRange::new(after(at, lookback), at.saturating_add(1))?;
+    let found = store.select(selector, range)?;
+    let value = |series: Series| value_at(&series.samples, at, lookback).map(|sample| (series.key, sample));
+    Ok(found.into_iter().filter_map(value).collect())
+}
+
+/// Each series' values at `start`, `start + step`, up to and including `end`, stamped with those instants.
+///
+/// # Errors
+/// When the step is not positive, the range is backwards or has too many steps, or the store cannot read.
+pub fn range(
+    store: &Store,
+    selector: &Selector,
+    start: Millis,
+    end: Millis,
+    step: Millis,
+    lookback: Millis,
+) -> Result<Vec<Series>, QueryError> {
+    if step <= 0 {
+        return Err(QueryError::Step(step));
+    }
+    TimeRange::new(start, end)?;
+    let n_steps = end.saturating_sub(start) / step;
+    if n_steps >= MAX_STEPS {
+        return Err(QueryError::TooManySteps { n_steps: n_steps.saturating_add(1), limit: MAX_STEPS });
+    }
+    let found = store.select(selector, TimeRange::new(after(start, lookback), end.saturating_add(1))?)?;
+    let on_steps = |series: Series| {
+        let samples = sample_steps(&series.samples, start, end, step, lookback);
+        (!samples.is_empty()).then_some(Series { key: series.key, samples })
+    };
+    Ok(found.into_iter().filter_map(on_steps).collect())
+}
+
+/// The first instant inside the lookback before `at`.
+fn after(at: Millis, lookback: Millis) -> Millis {
+    at.saturating_sub(lookback.max(1)).saturating_add(1)
+}
+
+fn value_at(samples: &[Sample], at: Millis, lookback: Millis) -> Option<Sample> {
+    let n_before = samples.partition_point(|sample| sample.at <= at);
+    let latest = samples[..n_before].last()?;
+    (latest.at >= after(at, lookback) && !is_stale_marker(latest.value)).then_some(*latest)
+}
+
+fn sample_steps(samples: &[Sample], start: Millis, end: Millis, step: Millis, lookback: Millis) -> Vec<Sample> {
+    let n_steps = (end - start) / step;
+    let instants = (0..=n_steps).map(|idx| start + idx * step);
+    let value = |at: Millis| value_at(samples, at, lookback).map(|sample| Sample { at, value: sample.value });
+    instants.filter_map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::STALE_MARKER_BITS;
+
+    fn samples(pairs: &[(Millis, f64)]) -> Vec<Sample> {
+        pairs.iter().map(|&(at, value)| Sample { at, value }).collect()
+    }
+
+    #[test]
+    fn a_sample_stands_until_the_lookback_ends() {
+        let samples = samples(&[(1000, 1.0)]);
+        let at = |at| value_at(&samples, at, 500).map(|sample| sample.value);
+        assert_eq!([at(999), at(1000), at(1499), at(1500)], [None, Some(1.0), Some(1.0), None]);
+    }
+
+    #[test]
+    fn a_stale_marker_ends_a_series_and_a_later_sample_resumes_it() {
+        let samples = samples(&[(0, 1.0), (100, f64::from_bits(STALE_MARKER_BITS)), (300, 3.0), (400, f64::NAN)]);
+        let got: Vec<(Millis, u64)> =
+            sample_steps(&samples, 0, 450, 50, 500).iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
+        let bits = f64::to_bits;
+        let expected = [
+            (0, bits(1.0)),
+            (50, bits(1.0)),
+            (300, bits(3.0)),
+            (350, bits(3.0)),
+            (400, bits(f64::NAN)),
+            (450, bits(f64::NAN)),
+        ];
+        assert_eq!(got, expected);
+    }
+}
