@@ -1,8 +1,16 @@
 //! How would a method have done on the series' own past?
+//!
+//! A replay stands at rolling origins in the history, forecasts with what lay before, and compares with what came.
+//! `auto` chooses by it, bands are made of its errors, and [`backtest`] reports it; there is no other.
+//!
+//! A method is fitted afresh at some of the origins and takes in the cells between them by
+//! [`Fitted::update`](super::Fitted::update), where it can; at every origin where it cannot. Nothing at or after an
+//! origin is seen before its forecast is made.
 
-use super::model::Coverage;
+use super::conformal::Conformal;
+use super::model::{Coverage, Fitted, Forecaster, Horizon, Updated};
 use super::outlook::Accuracy;
-use super::prepare::{ForecastError, Request};
+use super::prepare::{ForecastError, Request, replay_request};
 use crate::series::History;
 
 /// How a method did at one lead.
@@ -25,7 +33,7 @@ pub struct LeadAccuracy {
 /// A replay of a method from rolling origins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backtest {
-    /// The registered name of the method.
+    /// The registered name of the method; under `auto` the one it chose.
     pub model: String,
     /// Over all leads.
     pub overall: Accuracy,
@@ -33,16 +41,295 @@ pub struct Backtest {
     pub leads: Vec<LeadAccuracy>,
 }
 
+/// Origins that are replayed unless told otherwise: enough for a 95 % band from a third of them.
+pub(super) const MOST_ORIGINS: usize = 60;
+
+/// How often a method that updates in place is fitted afresh during a replay.
+const N_FITS: usize = 4;
+
+/// The least number of cells before the first origin.
+const LEAST_BEFORE: usize = 8;
+
+/// Where a replay stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    /// How many cells lie before each origin, ascending.
+    pub origins: Vec<usize>,
+    /// How many steps ahead each goes; fewer than asked for in a short history.
+    pub n_leads: usize,
+}
+
+impl Plan {
+    /// Up to `most` origins in a history of `n_cells`, or `None` when it is too short for one.
+    ///
+    /// They are spread over the later half, or further back in a short history, the last as late as all leads allow.
+    pub fn new(n_cells: usize, horizon: usize, season: Option<usize>, most: usize) -> Option<Plan> {
+        // Two cycles before the first origin let seasonal methods be fitted, where the history has them to give.
+        let before = match season {
+            Some(season) if n_cells >= 3 * season => 2 * season,
+            Some(season) if n_cells > season => season,
+            _ => 0,
+        };
+        let before = before.max(LEAST_BEFORE);
+        let n_leads = horizon.min(n_cells.checked_sub(before)?);
+        let last = n_cells - n_leads;
+        let first = (n_cells / 2).min(last.saturating_sub(most)).max(before).min(last);
+        if n_leads == 0 || most == 0 {
+            return None;
+        }
+        let mut stride = ((last - first) / (most - 1).max(1)).max(1);
+        // A stride that shares a factor with the season would always start at the same hours of the day.
+        while season.is_some_and(|season| greatest_common_divisor(stride, season) > 1) {
+            stride -= 1;
+        }
+        let n_origins = ((last - first) / stride + 1).min(most);
+        Some(Plan { origins: (0..n_origins).rev().map(|back| last - back * stride).collect(), n_leads })
+    }
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// The errors of a replay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Replay {
+    /// How many cells lay before each origin, ascending.
+    pub origins: Vec<usize>,
+    /// Value minus forecast, one row per origin, by lead; NaN at gaps. All NaN where the method could not be fitted.
+    pub errors: Vec<Vec<f64>>,
+}
+
+impl Replay {
+    /// How many cells were forecast, each counted once.
+    pub fn n_cells(&self) -> usize {
+        let mut counted_to = 0;
+        let mut n = 0;
+        for (&origin, row) in self.origins.iter().zip(&self.errors) {
+            let from = counted_to.max(origin);
+            n += row.iter().skip(from - origin).filter(|error| !error.is_nan()).count();
+            counted_to = counted_to.max(origin + row.len());
+        }
+        n
+    }
+
+    /// Mean size of the errors of each origin; NaN where there are none.
+    pub fn maes(&self) -> Vec<f64> {
+        self.errors.iter().map(|row| mean(row.iter().map(|error| error.abs()))).collect()
+    }
+
+    /// Without the origins at which nothing could be compared.
+    pub fn known(&self) -> Replay {
+        let kept = self.origins.iter().zip(&self.errors).filter(|(_, row)| row.iter().any(|error| !error.is_nan()));
+        let (origins, errors) = kept.map(|(origin, row)| (*origin, row.clone())).unzip();
+        Replay { origins, errors }
+    }
+}
+
+/// The mean of what is not NaN; NaN for nothing. Divided before it is added up, as huge values could overflow.
+pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().filter(|value| !value.is_nan()).count() as f64;
+    if n == 0.0 { f64::NAN } else { values.filter(|value| !value.is_nan()).map(|value| value / n).sum() }
+}
+
+/// Replays `method` from the origins of `plan`.
+pub(super) fn replay(method: &dyn Forecaster, history: &History, plan: &Plan) -> Replay {
+    let values = history.values();
+    let horizon = Horizon::new(plan.n_leads).expect("a plan has at least one lead");
+    let fit_every = plan.origins.len().div_ceil(N_FITS);
+    let mut fitted: Option<Box<dyn Fitted>> = None;
+    let mut n_seen = 0;
+    let mut errors = Vec::with_capacity(plan.origins.len());
+    for (nr, &origin) in plan.origins.iter().enumerate() {
+        let took_all = !nr.is_multiple_of(fit_every)
+            && fitted.as_mut().is_some_and(|fitted| {
+                values[n_seen..origin].iter().all(|&value| fitted.update(value) == Updated::InPlace)
+            });
+        if !took_all {
+            fitted = method.fit(&history.slice(0, origin)).ok();
+        }
+        n_seen = origin;
+        errors.push(match &fitted {
+            Some(fitted) => fitted
+                .points(horizon)
+                .iter()
+                .zip(&values[origin..])
+                .map(|(point, value)| (value - point).clamp(-f64::MAX, f64::MAX))
+                .collect(),
+            None => vec![f64::NAN; plan.n_leads],
+        });
+    }
+    Replay { origins: plan.origins.clone(), errors }
+}
+
+/// What |a - b| is in percent of their mean size, 0..200.
+fn smape(value: f64, error: f64) -> f64 {
+    let forecast = value - error;
+    let size = value.abs() / 2.0 + forecast.abs() / 2.0;
+    if size > 0.0 {
+        100.0 * (error.abs() / size).min(2.0)
+    } else if error.is_nan() {
+        f64::NAN
+    } else {
+        0.0
+    }
+}
+
+/// The error of seasonal naive (of naive without a season) one cycle ahead, over the whole history.
+fn in_sample_error(values: &[f64], season: Option<usize>) -> Option<f64> {
+    let lag = season.unwrap_or(1);
+    let changes = values.iter().zip(values.iter().skip(lag)).map(|(before, value)| (value - before).abs());
+    Some(mean(changes)).filter(|error| error.is_finite() && *error > 0.0)
+}
+
+/// How `replayed` did, against the replay of a baseline at the same origins; `None` when nothing could be compared.
+pub(super) fn accuracy(
+    history: &History,
+    replayed: &Replay,
+    baseline: &Replay,
+    season: Option<usize>,
+) -> Option<Accuracy> {
+    let known = replayed.known();
+    let mae = mean(known.errors.iter().flatten().map(|error| error.abs()));
+    if mae.is_nan() {
+        return None;
+    }
+    let values = history.values();
+    let smapes: Vec<f64> = known
+        .origins
+        .iter()
+        .zip(&known.errors)
+        .flat_map(|(&origin, row)| row.iter().zip(&values[origin..]).map(|(&error, &value)| smape(value, error)))
+        .collect();
+    let compared = baseline
+        .origins
+        .iter()
+        .zip(&baseline.errors)
+        .filter(|(origin, _)| known.origins.binary_search(origin).is_ok())
+        .flat_map(|(_, row)| row);
+    let baseline_mae = mean(compared.map(|error| error.abs()));
+    Some(Accuracy {
+        n_origins: known.origins.len(),
+        n_leads: known.errors.iter().map(Vec::len).max().unwrap_or(0),
+        mae,
+        smape: mean(smapes.into_iter()),
+        mase: in_sample_error(values, season).map(|scale| mae / scale),
+        baseline_mae: if baseline_mae.is_nan() { mae } else { baseline_mae },
+        coverage: None,
+    })
+}
+
 /// Replays the method of `request` from up to `n_origins` rolling origins in `history`.
 ///
 /// # Errors
-/// As [`prepare`](super::prepare).
+/// As [`prepare`](super::prepare), and when the history is too short for a single origin.
 pub fn backtest(
     history: &History,
     request: &Request,
     coverage: Coverage,
     n_origins: usize,
 ) -> Result<Backtest, ForecastError> {
-    let _ = (history, request, coverage, n_origins);
-    Err(ForecastError::Empty)
+    let (model, replayed, overall) = replay_request(history, request, n_origins)?;
+    let Some(mut overall) = overall else {
+        return Err(ForecastError::TooShort { got: history.len() });
+    };
+    let replayed = replayed.known();
+    let inside = inside_bands(&replayed, coverage);
+    let n_leads = replayed.errors.iter().map(Vec::len).max().unwrap_or(0);
+    let share_of = |flags: &mut dyn Iterator<Item = Option<bool>>| -> Option<f64> {
+        let (n, n_inside) = flags.flatten().fold((0, 0), |(n, inside), flag| (n + 1, inside + usize::from(flag)));
+        (n > 0).then(|| n_inside as f64 / f64::from(n))
+    };
+    overall.coverage = share_of(&mut inside.iter().flatten().copied());
+    let values = history.values();
+    let leads = (0..n_leads)
+        .map(|idx| {
+            let errors: Vec<f64> = replayed.errors.iter().filter_map(|row| row.get(idx).copied()).collect();
+            let smapes: Vec<f64> = replayed
+                .origins
+                .iter()
+                .zip(&errors)
+                .map(|(&origin, &error)| smape(values[origin + idx], error))
+                .collect();
+            LeadAccuracy {
+                lead: idx + 1,
+                mae: mean(errors.iter().map(|error| error.abs())),
+                bias: mean(errors.iter().copied()),
+                smape: mean(smapes.into_iter()),
+                coverage: share_of(&mut inside.iter().filter_map(|row| row.get(idx).copied())),
+                n: errors.iter().filter(|error| !error.is_nan()).count(),
+            }
+        })
+        .filter(|lead| lead.n > 0)
+        .collect();
+    Ok(Backtest { model, overall, leads })
+}
+
+/// Whether each error lies inside the band that the errors of the other, not overlapping origins make.
+fn inside_bands(replayed: &Replay, coverage: Coverage) -> Vec<Vec<Option<bool>>> {
+    (0..replayed.origins.len())
+        .map(|left| {
+            let row = &replayed.errors[left];
+            let far = |other: &usize| replayed.origins[*other].abs_diff(replayed.origins[left]) >= row.len();
+            let others: Vec<usize> = (0..replayed.origins.len()).filter(far).collect();
+            let rest = Replay {
+                origins: others.iter().map(|&other| replayed.origins[other]).collect(),
+                errors: others.iter().map(|&other| replayed.errors[other].clone()).collect(),
+            };
+            match Conformal::new(&rest).half_widths(coverage, row.len()) {
+                Ok(widths) => row
+                    .iter()
+                    .zip(widths)
+                    .map(|(error, width)| (!error.is_nan()).then_some(error.abs() <= width))
+                    .collect(),
+                Err(_) => vec![None; row.len()],
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::naive::Naive;
+    use crate::series::Step;
+
+    #[test]
+    fn origins_leave_room_before_and_after() {
+        for n_cells in 0..200 {
+            for (horizon, season) in [(1, None), (12, Some(12)), (48, Some(24)), (500, None)] {
+                let Some(plan) = Plan::new(n_cells, horizon, season, 60) else { continue };
+                assert!(!plan.origins.is_empty() && plan.origins.len() <= 60);
+                assert!(plan.origins.windows(2).all(|pair| pair[0] < pair[1]));
+                assert!(plan.origins[0] >= LEAST_BEFORE);
+                assert_eq!(plan.origins.last().unwrap() + plan.n_leads, n_cells);
+            }
+        }
+        assert_eq!(Plan::new(8, 3, None, 60), None);
+    }
+
+    #[test]
+    fn origins_fall_on_all_places_of_the_cycle() {
+        let plan = Plan::new(10_000, 24, Some(24), 60).unwrap();
+        let mut places: Vec<usize> = plan.origins.iter().map(|origin| origin % 24).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), 24);
+    }
+
+    #[test]
+    fn a_replay_sees_nothing_ahead() {
+        let history = History::new(0, Step::seconds(1), (0..40).map(|i| f64::from(i * i)).collect());
+        let plan = Plan { origins: vec![10, 20, 37], n_leads: 3 };
+        let replayed = replay(&Naive, &history, &plan);
+        let square = |i: i32| f64::from(i * i);
+        assert_eq!(replayed.errors[1], [20, 21, 22].map(|i| square(i) - square(19)));
+        assert_eq!(replayed.n_cells(), 9);
+    }
+
+    #[test]
+    fn overlapping_forecasts_count_a_cell_once() {
+        let replayed = Replay { origins: vec![5, 6, 8], errors: vec![vec![0.0; 2], vec![f64::NAN, 0.0], vec![0.0; 2]] };
+        assert_eq!(replayed.n_cells(), 5);
+    }
 }

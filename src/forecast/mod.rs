@@ -9,19 +9,43 @@
 //! the errors of such a replay into bands, `auto` picks by them. [`prepare`] does all of it once, so that
 //! [`Prepared::forecast`] costs microseconds.
 
+mod auto;
 mod backtest;
+mod conformal;
+mod damped;
 mod direction;
+mod edge_augurs;
+mod fourier;
+mod guard;
+mod holt;
+mod holt_winters_additive;
+mod holt_winters_multiplicative;
+mod line;
+mod linear;
 mod model;
+mod moving_average;
+mod mstl;
 mod naive;
+mod optimise;
 mod outlook;
 mod prepare;
+mod profile;
 mod registry;
+mod scale;
 mod season;
+mod seasonal_naive;
+mod ses;
+mod smoothing;
+mod theil_sen;
+
+#[cfg(test)]
+mod tests;
 
 pub use backtest::{Backtest, LeadAccuracy, backtest};
 pub use direction::direction;
+pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
 pub use model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
 pub use outlook::{Accuracy, Band, Direction, Forecast, Heading};
 pub use prepare::{ForecastError, Prepared, Request, prepare};
 pub use registry::{Entry, FORECASTERS, Settings, UnknownModel, find};
-pub use season::{SeasonChoice, SeasonChoiceError, find_season};
+pub use season::{SeasonChoice, SeasonChoiceError, find_season, find_seasons};

@@ -10,7 +10,7 @@ use crate::series::History;
 
 /// Repeats the last value.
 #[derive(Clone, Copy, Debug)]
-pub struct Naive;
+pub(super) struct Naive;
 
 #[derive(Clone, Debug)]
 struct FittedNaive {

@@ -1,7 +1,18 @@
 //! Every forecasting method by name; the command line, HTTP, the docs and the contract tests read this one list.
 
+use super::auto::{AUTO, Auto};
+use super::damped::Damped;
+use super::holt::Holt;
+use super::holt_winters_additive::HoltWintersAdditive;
+use super::holt_winters_multiplicative::HoltWintersMultiplicative;
+use super::linear::Linear;
 use super::model::Forecaster;
+use super::moving_average::MovingAverage;
+use super::mstl::Mstl;
 use super::naive::Naive;
+use super::seasonal_naive::SeasonalNaive;
+use super::ses::Ses;
+use super::theil_sen::TheilSen;
 use crate::series::Season;
 
 /// What an entry needs to build its method.
@@ -23,8 +34,64 @@ pub struct Entry {
 }
 
 /// Every method, in the order in which they are listed.
-pub const FORECASTERS: &[Entry] =
-    &[Entry { name: "naive", summary: "repeats the last value", build: |_| Box::new(Naive) }];
+pub const FORECASTERS: &[Entry] = &[
+    Entry {
+        name: AUTO,
+        summary: "the method below that did best on the series' own past",
+        build: |settings| Box::new(Auto { season: settings.season }),
+    },
+    Entry { name: "naive", summary: "repeats the last value", build: |_| Box::new(Naive) },
+    Entry {
+        name: "seasonal-naive",
+        summary: "repeats the last cycle",
+        build: |settings| Box::new(SeasonalNaive { season: settings.season }),
+    },
+    Entry {
+        name: "moving-average",
+        summary: "the mean of the last values; the window that forecast best",
+        build: |settings| Box::new(MovingAverage { season: settings.season, window: None }),
+    },
+    Entry {
+        name: "ses",
+        summary: "simple exponential smoothing: a level that forgets",
+        build: |_| Box::new(Ses::default()),
+    },
+    Entry {
+        name: "holt",
+        summary: "Holt's exponential smoothing: a level and a straight trend",
+        build: |_| Box::new(Holt::default()),
+    },
+    Entry {
+        name: "damped",
+        summary: "damped Holt: a level and a trend that fades",
+        build: |_| Box::new(Damped::default()),
+    },
+    Entry {
+        name: "holt-winters-additive",
+        summary: "level, trend and a season that is added",
+        build: |settings| Box::new(HoltWintersAdditive { season: settings.season, fixed: None }),
+    },
+    Entry {
+        name: "holt-winters-multiplicative",
+        summary: "level, trend and a season that is multiplied; positive values only",
+        build: |settings| Box::new(HoltWintersMultiplicative { season: settings.season, fixed: None }),
+    },
+    Entry {
+        name: "linear",
+        summary: "least-squares line, with the season's profile on it",
+        build: |settings| Box::new(Linear { season: settings.season }),
+    },
+    Entry {
+        name: "theil-sen",
+        summary: "robust line by the median of slopes, with the season's profile on it",
+        build: |settings| Box::new(TheilSen { season: settings.season }),
+    },
+    Entry {
+        name: "mstl",
+        summary: "seasons and trend taken apart by augurs' MSTL, each continued",
+        build: |settings| Box::new(Mstl { seasons: settings.season.into_iter().collect() }),
+    },
+];
 
 /// A name that no method bears.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,4 +112,19 @@ pub fn find(name: &str) -> Result<&'static Entry, UnknownModel> {
         name: name.to_owned(),
         known: FORECASTERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_an_unknown_one_lists_them() {
+        for entry in FORECASTERS {
+            assert_eq!(FORECASTERS.iter().filter(|other| other.name == entry.name).count(), 1, "{}", entry.name);
+            assert!(find(entry.name).is_ok());
+        }
+        let message = find("prophet").unwrap_err().to_string();
+        assert!(FORECASTERS.iter().all(|entry| message.contains(entry.name)), "{message}");
+    }
 }

@@ -1,8 +1,22 @@
 //! Which cycle, if any, does a series repeat?
+//!
+//! In: a history. Out: at most two seasons, the one that explains most first; none for noise, trends and random walks.
+//!
+//! Cycles of the calendar are tested first, shortest first, by folding: do the places of the cycle differ by more
+//! than the cycles do (an F test, with a stricter bar for autocorrelated noise)? What shorter cycles explain is taken
+//! off first, so that multiples of a cycle explain nothing more. A long cycle made of shorter ones, a week of days, is
+//! also tested on the means of its days, as its many places would dilute the effect. Only when the calendar explains
+//! nothing is the spectrum searched, after whitening; its hint is sharpened on the autocorrelation and must pass the
+//! same test. Source: the fold test is one-way analysis of variance; the search follows Vlachos, Yu and Castelli,
+//! "On periodicity detection and structural periodic similarity" (AUTOPERIOD), 2005.
 
 use std::str::FromStr;
 
-use crate::series::{History, Season};
+use statrs::distribution::{ContinuousCDF, FisherSnedecor};
+
+use super::fourier::{autocorrelations, power};
+use super::scale::Scale;
+use crate::series::{DAY, HOUR, History, MINUTE, Season, WEEK, mad, median};
 
 /// How the season is decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,8 +52,369 @@ impl FromStr for SeasonChoice {
     }
 }
 
-/// The season that stands out, or `None`.
+/// Cells that are looked at, the last ones; four weeks of minutes.
+const LONGEST: usize = 40_320;
+
+/// Cycles of the calendar that machines and people keep.
+const CALENDAR: [i64; 11] =
+    [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, 12 * HOUR, DAY, WEEK, DAY * 61 / 2, DAY * 365];
+
+/// Counts of steps that are cycles whatever the step is said to be: quarters, weekdays, months, hours, weeks, and the
+/// day and week in hours and five minutes.
+const CUSTOMARY: [usize; 8] = [4, 7, 12, 24, 52, 168, 288, 1440];
+
+/// The chance that noise passes one test.
+const SIGNIFICANCE: f64 = 0.001;
+
+/// The least share of the variance left by shorter cycles that a cycle must explain.
+const LEAST_GAIN: f64 = 0.03;
+
+/// The season that stands out most, or `None`.
 pub fn find_season(history: &History) -> Option<Season> {
-    let _ = history;
-    None
+    find_seasons(history).first().copied()
+}
+
+/// At most two seasons, the one that explains most of the history first.
+pub fn find_seasons(history: &History) -> Vec<Season> {
+    let tail = history.tail(LONGEST);
+    if tail.len() < 8 || tail.n_gaps() * 2 > tail.len() {
+        return Vec::new();
+    }
+    let values = calmed(tail.filled());
+    let mut found = Vec::new();
+    let mut rest = values.clone();
+    for steps in candidates(&tail) {
+        if let Some(gain) = test(&rest, steps, &found) {
+            subtract_profile(&mut rest, steps);
+            found.push(Found { steps, gain });
+        }
+    }
+    if found.is_empty() {
+        found.extend(search(&values));
+    }
+    ranked(found)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Found {
+    steps: usize,
+    /// Share of the variance at hand that it explained.
+    gain: f64,
+}
+
+/// The strongest two; a cycle that is only the overtone of a longer one, explaining less than that, is dropped.
+fn ranked(found: Vec<Found>) -> Vec<Season> {
+    let is_overtone = |one: &Found| {
+        found.iter().any(|other| {
+            other.steps > one.steps && other.steps % one.steps == 0 && {
+                // A longer cycle's gain was measured on what this one had left.
+                other.gain * (1.0 - one.gain) >= 0.5 * one.gain
+            }
+        })
+    };
+    let mut kept: Vec<Found> = found.iter().filter(|one| !is_overtone(one)).copied().collect();
+    kept.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+    kept.into_iter().take(2).filter_map(|one| Season::new(one.steps)).collect()
+}
+
+/// Scaled values with single outliers held back, which would otherwise pass for a pattern or drown one.
+fn calmed(values: Vec<f64>) -> Vec<f64> {
+    let scale = Scale::centred(&values);
+    let mut scaled: Vec<f64> = values.into_iter().map(|value| scale.apply(value)).collect();
+    let centre = median(&scaled).unwrap_or(0.0);
+    let spread = 1.4826 * mad(&scaled, centre).unwrap_or(0.0);
+    if spread > 0.0 {
+        for value in &mut scaled {
+            *value = value.clamp(centre - 10.0 * spread, centre + 10.0 * spread);
+        }
+    }
+    scaled
+}
+
+/// Cycles worth a test, shortest first, of which the history has at least two.
+fn candidates(history: &History) -> Vec<usize> {
+    let step = history.step().millis();
+    let of_calendar = CALENDAR.iter().filter(|cycle| **cycle % step == 0 || **cycle > 20 * DAY).map(|cycle| {
+        // Months and years are no whole number of steps; the nearest will do.
+        ((cycle + step / 2) / step) as usize
+    });
+    let mut candidates: Vec<usize> = of_calendar.chain(CUSTOMARY).collect();
+    candidates.retain(|&steps| steps >= 4 && steps * 2 <= history.len());
+    candidates.sort_unstable();
+    candidates.dedup();
+    candidates
+}
+
+/// Rows of whole cycles up to the end.
+fn rows(values: &[f64], steps: usize) -> std::slice::ChunksExact<'_, f64> {
+    values[values.len() % steps..].chunks_exact(steps)
+}
+
+/// `values` without their trend: straight lines between the middles of the cycles, whole cycles only.
+fn detrended(values: &[f64], steps: usize) -> Vec<f64> {
+    let means: Vec<f64> = rows(values, steps).map(|row| row.iter().sum::<f64>() / steps as f64).collect();
+    let whole = &values[values.len() % steps..];
+    let middle = (steps as f64 - 1.0) / 2.0;
+    let last = means.len() - 1;
+    whole
+        .iter()
+        .enumerate()
+        .map(|(idx, value)| {
+            let at = (idx as f64 - middle) / steps as f64;
+            // Beyond the first and last middle the neighbouring line goes on.
+            let from = (at.max(0.0) as usize).min(last.saturating_sub(1));
+            let slope = if last == 0 { 0.0 } else { means[from + 1] - means[from] };
+            value - means[from] - slope * (at - from as f64)
+        })
+        .collect()
+}
+
+/// The mean at each place of the cycle, centred.
+fn profile(detrended: &[f64], steps: usize) -> Vec<f64> {
+    let n_rows = (detrended.len() / steps) as f64;
+    let mut profile = vec![0.0; steps];
+    for row in detrended.chunks_exact(steps) {
+        for (slot, value) in profile.iter_mut().zip(row) {
+            *slot += value / n_rows;
+        }
+    }
+    let mean = profile.iter().sum::<f64>() / steps as f64;
+    profile.iter_mut().for_each(|slot| *slot -= mean);
+    profile
+}
+
+fn subtract_profile(values: &mut [f64], steps: usize) {
+    let profile = profile(&detrended(values, steps), steps);
+    let from = values.len() % steps;
+    for (idx, value) in values.iter_mut().enumerate() {
+        *value -= profile[(idx + steps - from) % steps];
+    }
+}
+
+/// The share of the variance that the cycle explains beyond what chance would; `None` when it fails the test.
+fn test(rest: &[f64], steps: usize, shorter: &[Found]) -> Option<f64> {
+    let nested = shorter.iter().filter(|found| steps % found.steps == 0).map(|found| found.steps).max();
+    let gain = fold_test(rest, steps, nested.map_or(0, |inner| inner - 1));
+    let is_confirmed = |gain: &f64| *gain > 0.4 || comes_back(rest, steps);
+    if let Some(gain) = gain.filter(is_confirmed) {
+        return Some(gain);
+    }
+    // Days of a week, hours of a day: fewer places, each the mean of an inner cycle.
+    let inner = nested.filter(|inner| (4..=200).contains(&(steps / inner)))?;
+    let from = rest.len() % steps;
+    let means: Vec<f64> =
+        rest[from..].chunks_exact(inner).map(|cells| cells.iter().sum::<f64>() / inner as f64).collect();
+    let outer = steps / inner;
+    if means.len() < 2 * outer {
+        return None;
+    }
+    fold_test(&means, outer, 0)?;
+    // What counts is the share of the whole that the means explain.
+    let of_means = variance(&profile(&detrended(&means, outer), outer));
+    let share = of_means / variance(rest).max(f64::MIN_POSITIVE);
+    (share >= LEAST_GAIN).then_some(share.min(1.0))
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n
+}
+
+/// The F test of the fold; `df_taken` places' worth of freedom went to shorter cycles.
+fn fold_test(values: &[f64], steps: usize, df_taken: usize) -> Option<f64> {
+    let flat = detrended(values, steps);
+    let n_rows = flat.len() / steps;
+    if n_rows < 2 || steps < 3 + df_taken {
+        return None;
+    }
+    let profile = profile(&flat, steps);
+    let between = n_rows as f64 * profile.iter().map(|slot| slot * slot).sum::<f64>();
+    let residuals: Vec<f64> = flat.iter().enumerate().map(|(idx, value)| value - profile[idx % steps]).collect();
+    let within: f64 = residuals.iter().map(|residual| residual * residual).sum();
+    let total = between + within;
+    // Rounding alone is no pattern.
+    if total <= 1e-20 * flat.len() as f64 {
+        return None;
+    }
+    let df_between = (steps - 1 - df_taken) as f64;
+    // Trend removal takes a degree of freedom per row.
+    let df_within = ((n_rows - 1) * (steps - 1)) as f64;
+    let gain = 1.0 - (within / df_within) / (total / (df_within + df_between));
+    if gain < LEAST_GAIN {
+        return None;
+    }
+    if within <= 1e-9 * total {
+        return Some(gain);
+    }
+    let ratio = (between / df_between) / (within / df_within);
+    // Neighbouring errors that agree are worth fewer: fewer degrees on both sides.
+    let first = autocorrelations(&residuals, 1)[1].clamp(0.0, 0.99);
+    let worth = (1.0 - first) / (1.0 + first);
+    let degrees = |df: f64| (df * worth).max(1.0);
+    let chance = FisherSnedecor::new(degrees(df_between), degrees(df_within)).ok()?.sf(ratio);
+    (chance < SIGNIFICANCE).then_some(gain)
+}
+
+/// Whether the series resembles itself one cycle earlier more than it does around that lag and at half of it.
+fn comes_back(rest: &[f64], steps: usize) -> bool {
+    let flat = detrended(rest, steps);
+    let around = (steps / 10).max(1);
+    let r = autocorrelations(&flat, steps + around);
+    // A lag of k leaves n - k pairs; without the correction two cycles could never come back.
+    let at = |lag: usize| r[lag] * flat.len() as f64 / (flat.len() - lag.min(flat.len() - 1)) as f64;
+    let here = at(steps);
+    let is_peak = (steps - around..=steps + around).all(|lag| at(lag) <= here + 0.02);
+    is_peak && here > 2.0 / (flat.len() as f64).sqrt() && here > at(steps / 2) + 0.02
+}
+
+/// A cycle of unknown length, from the spectrum of the whitened values.
+fn search(values: &[f64]) -> Option<Found> {
+    let n = values.len();
+    if n < 24 {
+        return None;
+    }
+    // The first differences of a random walk are white; those of a trend are flat. Whitening by the first
+    // autocorrelation goes as far towards them as the series asks for.
+    let level = detrended_by_line(values);
+    let first = autocorrelations(&level, 1)[1].clamp(0.0, 1.0);
+    let white: Vec<f64> = level.windows(2).map(|pair| pair[1] - first * pair[0]).collect();
+    let (n_padded, bins) = power(&hann(&white), white.len());
+    let least_bin = (3 * n_padded).div_ceil(n).max(2);
+    let usable = &bins[least_bin.min(bins.len() - 1)..];
+    let total: f64 = usable.iter().sum();
+    let (top, most) = usable.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+    // Fisher's g, for a peak that a window spreads over neighbouring bins: P(max > g) <= m * exp(-m g).
+    let n_free = (white.len() as f64 / 2.0).max(1.0);
+    let g = most / total.max(f64::MIN_POSITIVE) * usable.len() as f64 / n_free;
+    if total <= 0.0 || n_free * (-n_free * g).exp() > SIGNIFICANCE {
+        return None;
+    }
+    let hint = n_padded as f64 / (top + least_bin) as f64;
+    let r = autocorrelations(&level, n / 2);
+    // The peak may be an overtone, so its first multiples are looked at as well; the least that passes with most of
+    // the best gain is the cycle.
+    let mut passed: Vec<Found> = Vec::new();
+    for multiple in 1..=6 {
+        let centre = hint * f64::from(multiple);
+        // A bin is as wide as this in steps.
+        let reach = (centre * centre / n as f64).max(1.0);
+        let from = ((centre - reach).floor() as usize).max(3);
+        let to = ((centre + reach).ceil() as usize).min(n / 3);
+        let Some(steps) = (from..=to).max_by(|&a, &b| r[a].total_cmp(&r[b])) else { break };
+        for steps in [steps - 1, steps, steps + 1] {
+            if steps >= 3 && steps * 3 <= n {
+                let gain = fold_test(values, steps, 0).filter(|_| comes_back(values, steps));
+                passed.extend(gain.map(|gain| Found { steps, gain }));
+            }
+        }
+    }
+    let best = passed.iter().map(|found| found.gain).fold(0.0, f64::max);
+    passed.sort_by_key(|found| found.steps);
+    let first = passed.iter().position(|found| found.gain >= 0.9 * best)?;
+    // Of neighbours the better one.
+    let near = passed.iter().filter(|found| found.steps.abs_diff(passed[first].steps) <= 1);
+    near.copied().max_by(|a, b| a.gain.total_cmp(&b.gain))
+}
+
+fn detrended_by_line(values: &[f64]) -> Vec<f64> {
+    let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(idx, &value)| (idx as f64, value)).collect();
+    let (intercept, slope) = super::smoothing::line_through(&points);
+    points.into_iter().map(|(x, y)| y - intercept - slope * x).collect()
+}
+
+fn hann(values: &[f64]) -> Vec<f64> {
+    let n = values.len() as f64;
+    let weight = |idx: usize| (std::f64::consts::PI * (idx as f64 + 0.5) / n).sin().powi(2);
+    values.iter().enumerate().map(|(idx, value)| value * weight(idx)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::tests::Noise;
+    use crate::series::Step;
+
+    fn history(step_seconds: u32, values: Vec<f64>) -> History {
+        History::new(0, Step::seconds(step_seconds), values)
+    }
+
+    fn found(step_seconds: u32, values: Vec<f64>) -> Vec<usize> {
+        find_seasons(&history(step_seconds, values)).into_iter().map(Season::steps).collect()
+    }
+
+    fn daily(noise: &mut Noise, per_day: usize, n: usize, level: f64) -> Vec<f64> {
+        let day = |t: usize| (std::f64::consts::TAU * t as f64 / per_day as f64).sin();
+        (0..n).map(|t| 50.0 + 4.0 * day(t) + level * noise.normal()).collect()
+    }
+
+    #[test]
+    fn days_are_found_at_every_step() {
+        let mut noise = Noise::seeded(1);
+        for (step, per_day, n_days) in [(300, 288, 7), (60, 1440, 4), (3600, 24, 10), (900, 96, 5)] {
+            for level in [0.5, 2.0] {
+                let values = daily(&mut noise, per_day, per_day * n_days + per_day / 3, level);
+                assert_eq!(found(step, values).first(), Some(&per_day), "step {step}, noise {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn weeks_are_found_on_days_and_over_the_day() {
+        let mut noise = Noise::seeded(2);
+        let weekday = [0.0, 0.5, 0.2, 0.1, -0.3, -3.0, -3.5];
+        let days = (0..120).map(|t| 20.0 + weekday[t % 7] + 0.7 * noise.normal()).collect();
+        assert_eq!(found(86_400, days), [7]);
+        let hours = (0..24 * 7 * 5)
+            .map(|t| 20.0 + 3.0 * ((t % 24) as f64 / 24.0 * 6.28).sin() + weekday[t / 24 % 7] + 0.7 * noise.normal())
+            .collect();
+        let mut both = found(3600, hours);
+        both.sort_unstable();
+        assert_eq!(both, [24, 168]);
+    }
+
+    #[test]
+    fn a_cycle_no_calendar_knows_is_found() {
+        let mut noise = Noise::seeded(3);
+        for cycle in [10, 37, 90] {
+            let saw = (0..900).map(|t| (t % cycle) as f64 / cycle as f64 * 6.0 + noise.normal()).collect();
+            let seasons = found(7, saw);
+            assert_eq!(seasons.first(), Some(&cycle), "{seasons:?}");
+        }
+    }
+
+    #[test]
+    fn noise_trends_and_random_walks_have_none() {
+        let mut noise = Noise::seeded(4);
+        let mut called = 0;
+        for nr in 0..120 {
+            let n = [60, 200, 700, 2000][nr % 4];
+            let mut level = 0.0;
+            let values = (0..n)
+                .map(|t| match nr % 3 {
+                    0 => noise.normal(),
+                    1 => {
+                        level += noise.normal();
+                        level
+                    }
+                    _ => t as f64 * 0.05 + noise.normal(),
+                })
+                .collect();
+            called += usize::from(!found([60, 300, 3600, 86_400][nr / 4 % 4], values).is_empty());
+        }
+        assert!(called <= 5, "{called} of 120");
+        assert!(found(60, vec![5.0; 3000]).is_empty());
+        assert!(found(60, (0..3000).map(f64::from).collect()).is_empty());
+        assert!(found(60, vec![f64::NAN; 3000]).is_empty());
+    }
+
+    #[test]
+    fn a_choice_reads_as_people_write_it() {
+        assert_eq!("auto".parse(), Ok(SeasonChoice::Auto));
+        assert_eq!("none".parse(), Ok(SeasonChoice::None));
+        assert_eq!("24".parse(), Ok(SeasonChoice::Steps(Season::new(24).unwrap())));
+        for bad in ["1", "0", "-3", "daily", ""] {
+            assert!(bad.parse::<SeasonChoice>().is_err(), "{bad}");
+        }
+    }
 }

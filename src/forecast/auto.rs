@@ -1,0 +1,237 @@
+//! Auto: the method that did best on the series' own past.
+//!
+//! In: any history with a value. Out: the registered method with the least mean absolute error over a replay from
+//! rolling origins, fitted to the whole history. Seasonal methods stand for election once per season found.
+//!
+//! Three rules keep luck from winning. A method has to beat the better of naive and seasonal naive by
+//! [`LEAST_GAIN`], so the answer is never worse than naive on its own replay. One origin that went wild counts for at
+//! most [`WILDEST`] times the usual error of naive. And a winner whose forecast explodes ([`Fence`]) is passed over.
+//! A history too short to be replayed gets the seasonal naive, or the naive.
+//!
+//! The errors of which bands are made are honest about the choosing: at each origin they are those of the method that
+//! the other origins would have chosen.
+
+use std::collections::BTreeMap;
+
+use super::backtest::{MOST_ORIGINS, Plan, Replay, mean, replay};
+use super::guard::Fence;
+use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
+use super::mstl::Mstl;
+use super::registry::{FORECASTERS, Settings};
+use super::season::find_seasons;
+use crate::series::{History, Season, median};
+
+/// How much better than the better naive a method must be.
+const LEAST_GAIN: f64 = 0.01;
+
+/// What an origin counts for at most, in usual errors of naive.
+const WILDEST: f64 = 20.0;
+
+/// Multiplicative methods stand for election only where the smallest value is at least this share of the mean: near
+/// zero, factors mean nothing.
+const LEAST_SHARE: f64 = 0.02;
+
+/// The registry's name of the method this file makes.
+pub(super) const AUTO: &str = "auto";
+
+/// A method with a season, standing for election.
+pub(super) struct Candidate {
+    pub name: &'static str,
+    pub season: Option<Season>,
+    pub method: Box<dyn Forecaster>,
+}
+
+/// Who won.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub name: &'static str,
+    pub season: Option<Season>,
+    pub fitted: Box<dyn Fitted>,
+    /// Its own errors; empty when the history could not be replayed.
+    pub replayed: Replay,
+    /// The errors of choosing as well.
+    pub honest: Replay,
+}
+
+/// One method of the registry with each of `seasons` (none at all counts as one).
+pub(super) fn variants(
+    name: &'static str,
+    build: fn(&Settings) -> Box<dyn Forecaster>,
+    seasons: &[Season],
+) -> Vec<Candidate> {
+    let of = |season| Candidate { name, season, method: build(&Settings { season }) };
+    if seasons.is_empty() { vec![of(None)] } else { seasons.iter().map(|&season| of(Some(season))).collect() }
+}
+
+/// Everything in the registry but `auto` itself.
+pub(super) fn everyone(history: &History, seasons: &[Season]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    let present: Vec<f64> = history.values().iter().copied().filter(|value| !value.is_nan()).collect();
+    let smallest = present.iter().copied().fold(f64::INFINITY, f64::min);
+    let is_clear_of_zero = smallest > LEAST_SHARE * mean(present.iter().copied());
+    for entry in FORECASTERS.iter().filter(|entry| entry.name != AUTO) {
+        if entry.name == "holt-winters-multiplicative" && !is_clear_of_zero {
+            continue;
+        }
+        let ignores_season = ["naive", "ses", "holt", "damped"].contains(&entry.name);
+        let is_seasonal = ["seasonal-naive", "holt-winters-additive", "holt-winters-multiplicative", "mstl"];
+        match (ignores_season, is_seasonal.contains(&entry.name)) {
+            (true, _) => candidates.extend(variants(entry.name, entry.build, &[])),
+            (_, true) if seasons.is_empty() => {}
+            _ => candidates.extend(variants(entry.name, entry.build, seasons)),
+        }
+    }
+    if let [first, .., last] = seasons {
+        let method = Box::new(Mstl { seasons: seasons.to_vec() });
+        candidates.push(Candidate { name: "mstl", season: Some(*first.max(last)), method });
+    }
+    candidates
+}
+
+/// The best of `candidates` on the past of `history`.
+///
+/// # Errors
+/// When none can be fitted: what the last one said.
+pub(super) fn choose(
+    candidates: &[Candidate],
+    history: &History,
+    plan: Option<&Plan>,
+    horizon: usize,
+) -> Result<Chosen, FitError> {
+    let replays: Vec<Replay> = match plan {
+        Some(plan) if !plan.origins.is_empty() => {
+            candidates.iter().map(|candidate| replay(&*candidate.method, history, plan)).collect()
+        }
+        _ => vec![Replay::default(); candidates.len()],
+    };
+    let maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
+    let anchors: Vec<usize> = (0..candidates.len()).filter(|&idx| is_anchor(&candidates[idx])).collect();
+    let order = ranking(&maes, &anchors, None);
+    let horizon = Horizon::new(horizon).expect("at least one step");
+    let fence = Fence::around(history, horizon.steps());
+    let mut failure = FitError::TooShort { needed: 1, got: 0 };
+    let mut exploded = None;
+    for &idx in &order {
+        let candidate = &candidates[idx];
+        match candidate.method.fit(history) {
+            Ok(fitted) => {
+                let chosen = Chosen {
+                    name: candidate.name,
+                    season: candidate.season,
+                    fitted,
+                    replayed: replays[idx].known(),
+                    honest: honest(&replays, &maes, &anchors, &order, idx),
+                };
+                if fence.holds(&chosen.fitted.points(horizon)) {
+                    return Ok(chosen);
+                }
+                exploded = exploded.or(Some(chosen));
+            }
+            Err(error) => failure = error,
+        }
+    }
+    // An explosion that was asked for by name is answered as it is.
+    exploded.ok_or(failure)
+}
+
+fn is_anchor(candidate: &Candidate) -> bool {
+    candidate.name == "naive" || candidate.name == "seasonal-naive"
+}
+
+/// Errors per origin, none above so many times the usual error of the first anchor (of the first candidate without).
+fn clipped(mut maes: Vec<Vec<f64>>, candidates: &[Candidate]) -> Vec<Vec<f64>> {
+    let reference = candidates.iter().position(is_anchor).unwrap_or(0);
+    let usual = maes.get(reference).and_then(|row| {
+        let known: Vec<f64> = row.iter().copied().filter(|mae| !mae.is_nan()).collect();
+        median(&known)
+    });
+    if let Some(most) = usual.filter(|usual| *usual > 0.0).map(|usual| usual * WILDEST) {
+        maes.iter_mut().flatten().filter(|mae| **mae > most).for_each(|mae| *mae = most);
+    }
+    maes
+}
+
+/// Candidates from best to worst, leaving out origin `left_out`; those that missed more than half of the origins last.
+fn ranking(maes: &[Vec<f64>], anchors: &[usize], left_out: Option<usize>) -> Vec<usize> {
+    let n_origins = maes.first().map_or(0, Vec::len);
+    // The mean per origin over all candidates stands in where one has none, so that missing a hard origin is no help.
+    let usual: Vec<f64> = (0..n_origins).map(|nr| mean(maes.iter().map(|row| row[nr]))).collect();
+    let score_of = |idx: usize| -> f64 {
+        let row = &maes[idx];
+        let n_known = row.iter().filter(|mae| !mae.is_nan()).count();
+        if n_known * 2 < n_origins.max(1) {
+            return f64::INFINITY;
+        }
+        let filled = row.iter().zip(&usual).enumerate().filter(|(nr, _)| Some(*nr) != left_out);
+        mean(filled.map(|(_, (mae, usual))| if mae.is_nan() { *usual } else { *mae }))
+    };
+    let mut scores: Vec<f64> = (0..maes.len()).map(score_of).collect();
+    let best_anchor = anchors.iter().map(|&idx| scores[idx]).fold(f64::INFINITY, f64::min);
+    for (idx, score) in scores.iter_mut().enumerate() {
+        if score.is_nan() {
+            *score = f64::INFINITY;
+        }
+        // Not enough of a gain puts a method behind the anchors.
+        let is_gain = *score < best_anchor * (1.0 - LEAST_GAIN);
+        if !anchors.is_empty() && !anchors.contains(&idx) && score.is_finite() && !is_gain {
+            *score = score.max(best_anchor) * (1.0 + 2.0 * LEAST_GAIN) + f64::MIN_POSITIVE;
+        }
+    }
+    let mut order: Vec<usize> = (0..maes.len()).collect();
+    // Without scores to compare, a seasonal anchor goes first, then any other: the order of trust in a short history.
+    let trust = |idx: usize| match anchors.iter().rposition(|&anchor| anchor == idx) {
+        Some(place) => anchors.len() - place,
+        None => anchors.len() + 1 + idx,
+    };
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(trust(a).cmp(&trust(b))));
+    order
+}
+
+/// The errors at each origin of whom the other origins would have chosen among those ranked no better than `chosen`.
+fn honest(replays: &[Replay], maes: &[Vec<f64>], anchors: &[usize], order: &[usize], chosen: usize) -> Replay {
+    let mut replayed = replays[chosen].clone();
+    let passed_over: Vec<usize> = order.iter().copied().take_while(|&idx| idx != chosen).collect();
+    for nr in 0..replayed.errors.len() {
+        let order = ranking(maes, anchors, Some(nr));
+        if let Some(winner) = order.into_iter().find(|idx| !passed_over.contains(idx)) {
+            let is_known = replays[winner].errors[nr].iter().any(|error| !error.is_nan());
+            if is_known {
+                replayed.errors[nr].clone_from(&replays[winner].errors[nr]);
+            }
+        }
+    }
+    replayed.known()
+}
+
+/// The registered method: everything above behind one name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Auto {
+    /// Looked for when there is none.
+    pub season: Option<Season>,
+}
+
+#[derive(Debug)]
+struct FittedAuto(Chosen);
+
+impl Forecaster for Auto {
+    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+        let seasons = self.season.map_or_else(|| find_seasons(history), |season| vec![season]);
+        let horizon = seasons.first().map_or(12, |season| season.steps());
+        let plan = Plan::new(history.len(), horizon, seasons.first().map(|s| s.steps()), MOST_ORIGINS / 2);
+        Ok(Box::new(FittedAuto(choose(&everyone(history, &seasons), history, plan.as_ref(), horizon)?)))
+    }
+}
+
+impl Fitted for FittedAuto {
+    fn points(&self, horizon: Horizon) -> Vec<f64> {
+        self.0.fitted.points(horizon)
+    }
+
+    fn update(&mut self, value: f64) -> Updated {
+        self.0.fitted.update(value)
+    }
+
+    fn settings(&self) -> BTreeMap<&'static str, f64> {
+        self.0.fitted.settings()
+    }
+}

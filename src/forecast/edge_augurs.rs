@@ -1,0 +1,259 @@
+//! Our methods in augurs' ecosystem, and its trend models' place in ours.
+//!
+//! [`Augurs`] wraps any [`Forecaster`] as augurs' `Fit` and `Predict`, so that it runs wherever augurs takes a model;
+//! [`AugursTrend`] wraps one as the trend model of augurs' MSTL. Intervals are split conformal, from a replay of the
+//! wrapped method on the same values; a level that the values cannot promise is an error, not a made-up width.
+//!
+//! augurs asks for in-sample predictions as well: ours are one-step forecasts from a replay, so out-of-sample; NaN
+//! where there were too few values before.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use augurs::mstl::{FittedTrendModel, TrendModel};
+use augurs::{Fit, ModelError, Predict};
+
+use super::backtest::{MOST_ORIGINS, Plan, replay};
+use super::conformal::Conformal;
+use super::model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
+use crate::series::{History, Step};
+
+/// A [`Forecaster`] as augurs' `Fit`.
+#[derive(Clone)]
+pub struct Augurs {
+    method: Arc<dyn Forecaster>,
+}
+
+/// A fitted method as augurs' `Predict`.
+#[derive(Clone)]
+pub struct FittedAugurs {
+    method: Arc<dyn Forecaster>,
+    fitted: Arc<dyn Fitted>,
+    values: Arc<[f64]>,
+}
+
+/// Why augurs gets no model or prediction.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AugursError {
+    /// The method cannot be fitted.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// The level is not between 0 and 1, or cannot be promised.
+    #[error("no interval at level {level}: {reason}")]
+    NoInterval {
+        /// What was asked for.
+        level: f64,
+        /// Why there is none.
+        reason: String,
+    },
+}
+
+impl ModelError for AugursError {}
+
+impl fmt::Debug for Augurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Augurs")
+    }
+}
+
+impl fmt::Debug for FittedAugurs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FittedAugurs").field("fitted", &self.fitted).finish_non_exhaustive()
+    }
+}
+
+impl Augurs {
+    /// Wraps `method`.
+    pub fn new(method: Box<dyn Forecaster>) -> Augurs {
+        Augurs { method: method.into() }
+    }
+}
+
+/// augurs' models know no time; any step does.
+fn history_of(values: &[f64]) -> History {
+    History::new(0, Step::seconds(1), values.to_vec())
+}
+
+impl Fit for Augurs {
+    type Fitted = FittedAugurs;
+    type Error = AugursError;
+
+    fn fit(&self, y: &[f64]) -> Result<FittedAugurs, AugursError> {
+        let fitted = self.method.fit(&history_of(y))?;
+        Ok(FittedAugurs { method: Arc::clone(&self.method), fitted: fitted.into(), values: y.into() })
+    }
+}
+
+impl FittedAugurs {
+    /// Lower and upper offsets for each of `n_leads`, or why there are none.
+    fn offsets(&self, n_leads: usize, level: f64) -> Result<Vec<f64>, AugursError> {
+        let coverage = Coverage::new(level)
+            .ok_or_else(|| AugursError::NoInterval { level, reason: "it must lie between 0 and 1".to_owned() })?;
+        let history = history_of(&self.values);
+        let replayed = Plan::new(history.len(), n_leads.max(1), None, MOST_ORIGINS)
+            .map(|plan| replay(&*self.method, &history, &plan).known())
+            .unwrap_or_default();
+        let widths = Conformal::new(&replayed).half_widths(coverage, n_leads);
+        widths.map_err(|reason| AugursError::NoInterval { level, reason })
+    }
+}
+
+impl Predict for FittedAugurs {
+    type Error = AugursError;
+
+    fn predict_in_sample_inplace(
+        &self,
+        level: Option<f64>,
+        forecast: &mut augurs::Forecast,
+    ) -> Result<(), AugursError> {
+        forecast.point = one_step_replay(&*self.method, &self.values);
+        forecast.intervals = match level {
+            Some(level) => {
+                let width = self.offsets(1, level)?[0];
+                Some(around(&forecast.point, level, |_| width))
+            }
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn predict_inplace(
+        &self,
+        horizon: usize,
+        level: Option<f64>,
+        forecast: &mut augurs::Forecast,
+    ) -> Result<(), AugursError> {
+        forecast.point = Horizon::new(horizon).map_or_else(Vec::new, |horizon| self.fitted.points(horizon));
+        forecast.intervals = match level {
+            Some(level) => {
+                let widths = self.offsets(horizon, level)?;
+                Some(around(&forecast.point, level, |idx| widths[idx]))
+            }
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn training_data_size(&self) -> usize {
+        self.values.len()
+    }
+}
+
+fn around(points: &[f64], level: f64, width: impl Fn(usize) -> f64) -> augurs::ForecastIntervals {
+    let shifted = |sign: f64| points.iter().enumerate().map(|(idx, point)| point + sign * width(idx)).collect();
+    augurs::ForecastIntervals { level, lower: shifted(-1.0), upper: shifted(1.0) }
+}
+
+/// The forecast of each value from those before it; refitted when the values have doubled.
+fn one_step_replay(method: &dyn Forecaster, values: &[f64]) -> Vec<f64> {
+    let one = Horizon::new(1).expect("one is not zero");
+    let mut fitted: Option<Box<dyn Fitted>> = None;
+    let mut fit_again_at = 0;
+    (0..values.len())
+        .map(|n| {
+            let took = match &mut fitted {
+                Some(fitted) if n < fit_again_at => fitted.update(values[n - 1]) == Updated::InPlace,
+                _ => false,
+            };
+            if !took {
+                fitted = method.fit(&history_of(&values[..n])).ok();
+                fit_again_at = n * 2;
+            }
+            fitted.as_ref().map_or(f64::NAN, |fitted| fitted.points(one)[0])
+        })
+        .collect()
+}
+
+/// A [`Forecaster`] as the trend model of augurs' MSTL.
+pub(super) struct AugursTrend<F> {
+    pub name: &'static str,
+    pub method: F,
+}
+
+#[derive(Debug)]
+struct FittedAugursTrend {
+    fitted: Box<dyn Fitted>,
+    n_values: usize,
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+impl<F> fmt::Debug for AugursTrend<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<F: Forecaster> TrendModel for AugursTrend<F> {
+    fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.name)
+    }
+
+    fn fit(&self, y: &[f64]) -> Result<Box<dyn FittedTrendModel + Sync + Send>, Boxed> {
+        let fitted = self.method.fit(&history_of(y))?;
+        Ok(Box::new(FittedAugursTrend { fitted, n_values: y.len() }))
+    }
+}
+
+impl FittedTrendModel for FittedAugursTrend {
+    fn predict_inplace(
+        &self,
+        horizon: usize,
+        level: Option<f64>,
+        forecast: &mut augurs::Forecast,
+    ) -> Result<(), Boxed> {
+        if let Some(level) = level {
+            // Bands come from a replay of the whole model; a trend's own would leave the season's errors out.
+            return Err(AugursError::NoInterval { level, reason: "the trend alone makes none".to_owned() }.into());
+        }
+        forecast.point = Horizon::new(horizon).map_or_else(Vec::new, |horizon| self.fitted.points(horizon));
+        forecast.intervals = None;
+        Ok(())
+    }
+
+    fn predict_in_sample_inplace(&self, _level: Option<f64>, _forecast: &mut augurs::Forecast) -> Result<(), Boxed> {
+        Err("the trend keeps no values of the past".into())
+    }
+
+    fn training_data_size(&self) -> Option<usize> {
+        Some(self.n_values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::{Settings, find};
+    use crate::series::Season;
+
+    /// What a user of augurs writes: generic over its traits, knowing nothing of ours.
+    fn through_augurs<M: Fit>(model: &M, y: &[f64], horizon: usize, level: f64) -> augurs::Forecast {
+        let fitted = model.fit(y).expect("fits");
+        assert_eq!(fitted.training_data_size(), y.len());
+        assert_eq!(fitted.predict_in_sample(None).expect("replays").point.len(), y.len());
+        fitted.predict(horizon, level).expect("predicts")
+    }
+
+    #[test]
+    fn a_method_of_ours_runs_through_the_api_of_augurs() {
+        let y: Vec<f64> = (0..200).map(|i| 50.0 + [0.0, 9.0, 4.0, -6.0][i % 4] + (i * 37 % 11) as f64 / 10.0).collect();
+        let build = find("holt-winters-additive").unwrap().build;
+        let model = Augurs::new(build(&Settings { season: Season::new(4) }));
+        let forecast = through_augurs(&model, &y, 4, 0.9);
+        let intervals = forecast.intervals.unwrap();
+        for (ahead, point) in forecast.point.iter().enumerate() {
+            assert!((point - 50.5 - [0.0, 9.0, 4.0, -6.0][ahead % 4]).abs() < 1.0, "{ahead}: {point}");
+            assert!(intervals.lower[ahead] < *point && *point < intervals.upper[ahead]);
+        }
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_promised_is_an_error() {
+        let model = Augurs::new((find("naive").unwrap().build)(&Settings::default()));
+        let fitted = model.fit(&[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(fitted.predict(2, None).unwrap().point, [3.0, 3.0]);
+        assert!(matches!(fitted.predict(2, 0.95), Err(AugursError::NoInterval { .. })));
+        assert!(matches!(fitted.predict(2, 1.5), Err(AugursError::NoInterval { .. })));
+    }
+}

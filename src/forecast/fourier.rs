@@ -1,0 +1,88 @@
+//! Autocorrelation and periodogram by the fast Fourier transform.
+//!
+//! Source: Cooley and Tukey, 1965; the radix-2 form, in place.
+
+use std::f64::consts::PI;
+
+/// Transforms complex numbers given as (real, imaginary), whose count is a power of two.
+fn transform(re: &mut [f64], im: &mut [f64]) {
+    let n = re.len();
+    let mut mirrored = 0;
+    for idx in 1..n {
+        let mut bit = n >> 1;
+        while mirrored & bit != 0 {
+            mirrored ^= bit;
+            bit >>= 1;
+        }
+        mirrored |= bit;
+        if idx < mirrored {
+            re.swap(idx, mirrored);
+            im.swap(idx, mirrored);
+        }
+    }
+    let mut half = 1;
+    while half < n {
+        let angle = -PI / half as f64;
+        let twiddles: Vec<(f64, f64)> =
+            (0..half).map(|k| ((angle * k as f64).cos(), (angle * k as f64).sin())).collect();
+        for start in (0..n).step_by(2 * half) {
+            for (k, (cos, sin)) in twiddles.iter().enumerate() {
+                let (a, b) = (start + k, start + k + half);
+                let (x, y) = (re[b] * cos - im[b] * sin, re[b] * sin + im[b] * cos);
+                (re[b], im[b]) = (re[a] - x, im[a] - y);
+                (re[a], im[a]) = (re[a] + x, im[a] + y);
+            }
+        }
+        half *= 2;
+    }
+}
+
+/// The power at each frequency of `values`, padded with zeros to at least `n_padded`: bin k of n is the period n / k.
+/// Returns the padded count and the bins 0..=n/2.
+pub(super) fn power(values: &[f64], n_padded: usize) -> (usize, Vec<f64>) {
+    let n = n_padded.max(values.len()).next_power_of_two();
+    let mut re = values.to_vec();
+    re.resize(n, 0.0);
+    let mut im = vec![0.0; n];
+    transform(&mut re, &mut im);
+    (n, (0..=n / 2).map(|k| re[k] * re[k] + im[k] * im[k]).collect())
+}
+
+/// Autocorrelations of lags `0..=n_lags`, each divided by the total sum of squares; zeros for a constant.
+pub(super) fn autocorrelations(values: &[f64], n_lags: usize) -> Vec<f64> {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
+    let (n, half) = power(&centred, 2 * values.len());
+    // The power is even, so a second forward transform is the inverse one.
+    let mut re: Vec<f64> = (0..n).map(|k| half[k.min(n - k)]).collect();
+    let mut im = vec![0.0; n];
+    transform(&mut re, &mut im);
+    let total = re.first().copied().unwrap_or(0.0);
+    (0..=n_lags).map(|lag| if total > 0.0 && lag < values.len() { re[lag] / total } else { 0.0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn autocorrelations_agree_with_their_definition() {
+        let values: Vec<f64> = (0..45).map(|i| f64::from(i * 29 % 17) + f64::from(i) * 0.1).collect();
+        let mean = values.iter().sum::<f64>() / 45.0;
+        let found = autocorrelations(&values, 50);
+        let sum = |lag: usize| (lag..45).map(|i| (values[i] - mean) * (values[i - lag] - mean)).sum::<f64>();
+        for lag in 0..45 {
+            assert!((found[lag] - sum(lag) / sum(0)).abs() < 1e-12, "{lag}");
+        }
+        assert_eq!(found[50], 0.0);
+        assert_eq!(autocorrelations(&[3.0; 9], 2), [0.0; 3]);
+    }
+
+    #[test]
+    fn the_power_stands_at_the_period() {
+        let values: Vec<f64> = (0..64).map(|i| (2.0 * PI * f64::from(i) / 8.0).sin()).collect();
+        let (n, bins) = power(&values, 64);
+        let top = (0..bins.len()).max_by(|&a, &b| bins[a].total_cmp(&bins[b])).unwrap();
+        assert_eq!(n / top, 8);
+    }
+}

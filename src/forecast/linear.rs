@@ -1,0 +1,61 @@
+//! Linear trend by ordinary least squares, with the season's profile on it when there is a season.
+//!
+//! In: at least three values; gaps are left out. Out: the line, continued. With a season the line is fitted to whole
+//! cycles, so that a piece of one does not tilt it, and the median of each place of the cycle is added.
+
+use super::line::{FittedLine, profile_on};
+use super::model::{FitError, Fitted, Forecaster};
+use super::profile::centred;
+use super::scale::Scale;
+use super::smoothing::line_through;
+use crate::series::{History, Season};
+
+/// The least-squares line over the whole history.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Linear {
+    pub season: Option<Season>,
+}
+
+impl Forecaster for Linear {
+    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+        let cells = history.values();
+        let n_values = cells.len() - history.n_gaps();
+        if n_values < 3 {
+            return Err(FitError::TooShort { needed: 3, got: n_values });
+        }
+        let scale = Scale::centred(cells);
+        let scaled: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
+        let season = self.season.map(Season::steps).filter(|season| cells.len() >= 2 * season);
+        let from = season.map_or(0, |season| cells.len() % season);
+        let seen: Vec<(f64, f64)> = scaled
+            .iter()
+            .enumerate()
+            .skip(from)
+            .filter(|(_, value)| !value.is_nan())
+            .map(|(idx, &value)| (idx as f64, value))
+            .collect();
+        let (intercept, slope) = line_through(&seen);
+        let profile = centred(profile_on(&scaled, season, intercept, slope));
+        Ok(Box::new(FittedLine { scale, intercept, slope, profile, n_cells: cells.len() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::Horizon;
+    use crate::series::Step;
+
+    #[test]
+    fn it_continues_a_line_with_a_season_and_gaps() {
+        let season = [3.0, -1.0, -2.0];
+        let at = |idx: usize| 100.0 + 2.0 * idx as f64 + season[idx % 3];
+        let mut values: Vec<f64> = (0..31).map(at).collect();
+        (values[7], values[20]) = (f64::NAN, f64::NAN);
+        let fitted = Linear { season: Season::new(3) }.fit(&History::new(0, Step::seconds(1), values)).unwrap();
+        for (ahead, point) in fitted.points(Horizon::new(6).unwrap()).into_iter().enumerate() {
+            assert!((point - at(31 + ahead)).abs() < 1.0, "{ahead}: {point}");
+        }
+        assert!((fitted.settings()["slope"] - 2.0).abs() < 0.02);
+    }
+}

@@ -1,0 +1,20 @@
+//! What a cycle looks like once the trend is taken off.
+
+use crate::series::median;
+
+/// The median of `detrended` at each place of a cycle of `season`; places count from the first cell.
+pub(super) fn profile_of(detrended: &[f64], season: usize) -> Vec<f64> {
+    (0..season)
+        .map(|slot| {
+            let seen: Vec<f64> = detrended.iter().skip(slot).step_by(season).copied().filter(|v| !v.is_nan()).collect();
+            median(&seen).unwrap_or(0.0)
+        })
+        .collect()
+}
+
+/// `profile` with a mean of nothing.
+pub(super) fn centred(mut profile: Vec<f64>) -> Vec<f64> {
+    let mean = profile.iter().sum::<f64>() / profile.len().max(1) as f64;
+    profile.iter_mut().for_each(|slot| *slot -= mean);
+    profile
+}

@@ -1,0 +1,428 @@
+//! The one recursion behind every exponential smoothing method: a level, perhaps a trend, perhaps a season.
+//!
+//! In: a history. Out: a fitted model that looks ahead and takes in further values in place.
+//!
+//! With q = level + phi * trend: the level moves by alpha, the trend by beta, the season by gamma towards what a value
+//! says of them. This is the error-correction form of Hyndman, Koehler, Ord and Snyder, "Forecasting with Exponential
+//! Smoothing", 2008, whose beta is alpha times the classical one. A gap moves the state by its own transition and
+//! teaches nothing.
+//!
+//! Weights minimise a Huber loss of the one-step errors, so that single spikes do not decide them. A long history is
+//! cut to its last [`LONGEST`] cells or [`MOST_CYCLES`] cycles first: what lies before has no weight left.
+
+use std::collections::BTreeMap;
+
+use super::model::{FitError, Fitted, Horizon, Updated};
+use super::optimise::{Bounds, minimise};
+use super::scale::Scale;
+use crate::series::{History, median};
+
+/// Cells that a fit looks back on; enough for a level that forgets 0.5 % per step.
+pub(super) const LONGEST: usize = 1500;
+
+/// Cycles that a fit looks back on when that is longer.
+pub(super) const MOST_CYCLES: usize = 6;
+
+/// Cycles that tell the first season.
+const START_CYCLES: usize = 4;
+
+/// A value so many times the reach of the history is no value of this series.
+const WILDEST: f64 = 1e100;
+
+/// How the season enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seasonal {
+    None,
+    Additive(usize),
+    Multiplicative(usize),
+}
+
+impl Seasonal {
+    pub fn steps(self) -> usize {
+        match self {
+            Seasonal::None => 1,
+            Seasonal::Additive(steps) | Seasonal::Multiplicative(steps) => steps,
+        }
+    }
+}
+
+/// How the trend enters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Trend {
+    None,
+    /// Goes on for ever.
+    Straight,
+    /// Loses a share of itself at each step; the share is estimated between these.
+    Damped {
+        least: f64,
+        most: f64,
+    },
+}
+
+/// What the recursion has: the method, without its numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shape {
+    pub trend: Trend,
+    pub seasonal: Seasonal,
+}
+
+/// How fast each part learns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Weights {
+    pub alpha: f64,
+    pub beta: f64,
+    pub gamma: f64,
+    pub phi: f64,
+}
+
+/// Where the recursion stands: `season[next]` belongs to the coming step.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct State {
+    pub level: f64,
+    pub trend: f64,
+    pub season: Vec<f64>,
+    pub next: usize,
+}
+
+/// Multiplicative seasons divide by the level; it is held off zero, in units of the largest value.
+const LEAST_LEVEL: f64 = 1e-9;
+
+impl State {
+    /// One step on: the error of the expected value, or `None` at a gap.
+    pub fn step(&mut self, value: f64, weights: &Weights, seasonal: Seasonal) -> Option<f64> {
+        let Weights { alpha, beta, gamma, phi } = *weights;
+        let drift = phi * self.trend;
+        let before = self.level + drift;
+        let mut error = None;
+        match seasonal {
+            Seasonal::None => {
+                (self.level, self.trend) = (before, drift);
+                if !value.is_nan() {
+                    let e = value - before;
+                    self.level += alpha * e;
+                    self.trend += beta * e;
+                    error = Some(e);
+                }
+            }
+            Seasonal::Additive(steps) => {
+                (self.level, self.trend) = (before, drift);
+                let slot = &mut self.season[self.next];
+                if !value.is_nan() {
+                    let e = value - before - *slot;
+                    self.level += alpha * e;
+                    self.trend += beta * e;
+                    *slot += gamma * e;
+                    error = Some(e);
+                }
+                self.next = if self.next + 1 == steps { 0 } else { self.next + 1 };
+            }
+            Seasonal::Multiplicative(steps) => {
+                let before = before.max(LEAST_LEVEL);
+                (self.level, self.trend) = (before, drift);
+                let slot = &mut self.season[self.next];
+                if !value.is_nan() {
+                    error = Some(value - before * *slot);
+                    let surprise = value / slot.max(LEAST_LEVEL) - before;
+                    self.level += alpha * surprise;
+                    self.trend += beta * surprise;
+                    *slot += gamma * (value / before - *slot);
+                }
+                self.next = if self.next + 1 == steps { 0 } else { self.next + 1 };
+            }
+        }
+        error
+    }
+
+    /// The expected values ahead.
+    pub fn points(&self, n: usize, phi: f64, seasonal: Seasonal) -> Vec<f64> {
+        let (mut level, mut drift, mut next) = (self.level, self.trend, self.next);
+        (0..n)
+            .map(|_| {
+                drift *= phi;
+                level += drift;
+                let slot = self.season.get(next).copied();
+                next = if next + 1 >= self.season.len() { 0 } else { next + 1 };
+                match seasonal {
+                    Seasonal::None => level,
+                    Seasonal::Additive(_) => level + slot.unwrap_or(0.0),
+                    Seasonal::Multiplicative(_) => level.max(LEAST_LEVEL) * slot.unwrap_or(1.0),
+                }
+            })
+            .collect()
+    }
+}
+
+/// A fitted recursion.
+#[derive(Clone, Debug)]
+pub(super) struct Smoothed {
+    shape: Shape,
+    weights: Weights,
+    state: State,
+    scale: Scale,
+}
+
+/// Fits `shape` to `history`, with `fixed` weights or the best ones.
+pub(super) fn fit(shape: Shape, fixed: Option<Weights>, history: &History) -> Result<Smoothed, FitError> {
+    let steps = shape.seasonal.steps();
+    let cells = history.values();
+    let cells = &cells[cells.len().saturating_sub(LONGEST.max(MOST_CYCLES * steps))..];
+    // What a leading gap would be worth is unknown; the phase does not matter, the season starts anew below.
+    let lead = cells.iter().position(|value| !value.is_nan()).unwrap_or(cells.len());
+    let cells = &cells[lead..];
+    let n_values = cells.iter().filter(|value| !value.is_nan()).count();
+    let n_cells = if steps > 1 { cells.len().min(n_values * 2) } else { n_values };
+    let needed = match (shape.seasonal, shape.trend) {
+        (Seasonal::None, Trend::None) => 2,
+        (Seasonal::None, _) => 4,
+        _ => 2 * steps,
+    };
+    if n_cells < needed {
+        return Err(FitError::TooShort { needed, got: n_cells });
+    }
+    let scale = match shape.seasonal {
+        Seasonal::Multiplicative(_) => {
+            let smallest = cells.iter().copied().filter(|value| !value.is_nan()).fold(f64::INFINITY, f64::min);
+            if smallest <= 0.0 {
+                return Err(FitError::NotPositive { smallest });
+            }
+            Scale::uncentred(cells)
+        }
+        Seasonal::None | Seasonal::Additive(_) => Scale::centred(cells),
+    };
+    let scaled: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
+    let start = start_of(shape, &scaled);
+    let (weights, start) = match fixed {
+        Some(weights) => (weights, start),
+        None => estimate(shape, start, &scaled),
+    };
+    let mut state = start;
+    for &value in &scaled {
+        state.step(value, &weights, shape.seasonal);
+    }
+    let all_finite = state.level.is_finite() && state.trend.is_finite() && state.season.iter().all(|s| s.is_finite());
+    if !all_finite {
+        return Err(FitError::NotFinite(format!("the smoothing state left the numbers with {weights:?}")));
+    }
+    Ok(Smoothed { shape, weights, state, scale })
+}
+
+/// The state before the first of `scaled`, from its first values or cycles.
+fn start_of(shape: Shape, scaled: &[f64]) -> State {
+    let steps = shape.seasonal.steps();
+    if shape.seasonal == Seasonal::None {
+        let first: Vec<(f64, f64)> = scaled
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| !value.is_nan())
+            .map(|(idx, &v)| (idx as f64, v))
+            .take(10)
+            .collect();
+        let (level, trend) = match shape.trend {
+            Trend::None => (first.iter().take(5).map(|(_, v)| v).sum::<f64>() / first.len().min(5) as f64, 0.0),
+            Trend::Straight | Trend::Damped { .. } => {
+                let (intercept, slope) = line_through(&first);
+                (intercept - slope, slope)
+            }
+        };
+        return State { level, trend, season: Vec::new(), next: 0 };
+    }
+    let n_cycles = (scaled.len() / steps).clamp(1, START_CYCLES);
+    let cycles: Vec<&[f64]> = scaled.chunks(steps).take(n_cycles).collect();
+    let means: Vec<f64> = cycles.iter().map(|cycle| mean_of(cycle.iter().copied())).collect();
+    let known: Vec<(f64, f64)> =
+        means.iter().enumerate().filter(|(_, m)| !m.is_nan()).map(|(idx, &m)| (idx as f64, m)).collect();
+    let (first_mean, per_cycle) = line_through(&known);
+    let slope = per_cycle / steps as f64;
+    let middle = (steps as f64 - 1.0) / 2.0;
+    let expected = |cycle: usize, slot: usize| {
+        let mean = if means[cycle].is_nan() { first_mean + per_cycle * cycle as f64 } else { means[cycle] };
+        mean + slope * (slot as f64 - middle)
+    };
+    let is_additive = matches!(shape.seasonal, Seasonal::Additive(_));
+    let mut season: Vec<f64> = (0..steps)
+        .map(|slot| {
+            let seen: Vec<f64> = cycles
+                .iter()
+                .enumerate()
+                .filter_map(|(idx, cycle)| cycle.get(slot).filter(|v| !v.is_nan()).map(|v| (idx, *v)))
+                .map(
+                    |(idx, v)| {
+                        if is_additive { v - expected(idx, slot) } else { v / expected(idx, slot).max(LEAST_LEVEL) }
+                    },
+                )
+                .collect();
+            median(&seen).unwrap_or(if is_additive { 0.0 } else { 1.0 })
+        })
+        .collect();
+    let mean = season.iter().sum::<f64>() / steps as f64;
+    for slot in &mut season {
+        if is_additive {
+            *slot -= mean;
+        } else {
+            *slot /= mean.max(LEAST_LEVEL);
+        }
+    }
+    let trend = if shape.trend == Trend::None { 0.0 } else { slope };
+    State { level: first_mean - slope * (middle + 1.0), trend, season, next: 0 }
+}
+
+fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.filter(|v| !v.is_nan()).fold((0.0, 0), |(sum, n), v| (sum + v, n + 1));
+    if n == 0 { f64::NAN } else { sum / n as f64 }
+}
+
+/// Intercept and slope of the least-squares line; slope 0 through fewer than two abscissae.
+pub(super) fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
+    let n = points.len() as f64;
+    if points.is_empty() {
+        return (0.0, 0.0);
+    }
+    let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let sxx: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
+    let sxy: f64 = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum();
+    let slope = if sxx > 0.0 { sxy / sxx } else { 0.0 };
+    (my - slope * mx, slope)
+}
+
+/// The usual size of a step (of a cycle's change, with a season), beyond a few times which an error is an outlier.
+fn usual_change(scaled: &[f64], lag: usize) -> f64 {
+    let changes: Vec<f64> =
+        scaled.iter().zip(scaled.iter().skip(lag)).map(|(a, b)| (b - a).abs()).filter(|c| !c.is_nan()).collect();
+    let usual = median(&changes).unwrap_or(0.0);
+    if usual > 0.0 { usual } else { changes.iter().sum::<f64>() / changes.len().max(1) as f64 }
+}
+
+fn estimate(shape: Shape, start: State, scaled: &[f64]) -> (Weights, State) {
+    let steps = shape.seasonal.steps();
+    let has_season = shape.seasonal != Seasonal::None;
+    // 2.5 standard deviations of an error whose differences have this median.
+    let kink = 2.5 * 1.05 * usual_change(scaled, steps);
+    let has_trend = shape.trend != Trend::None;
+    // The first weights of the box are always alpha; what a shape lacks is not searched.
+    let mut bounds = vec![Bounds::new(1e-4, 0.9999, 0.3)];
+    if has_trend {
+        bounds.push(Bounds::new(1e-4, 1.0, 0.1));
+    }
+    if has_season {
+        bounds.push(Bounds::new(1e-4, 1.0, 0.1));
+    }
+    if let Trend::Damped { least, most } = shape.trend {
+        bounds.push(Bounds::new(least, most, least + 0.9 * (most - least)));
+    }
+    // Without a season the first level and trend are searched too: a wrong start would live on in a slow trend.
+    if !has_season {
+        bounds.push(Bounds::new(start.level - 1.0, start.level + 1.0, start.level));
+        if has_trend {
+            bounds.push(Bounds::new(start.trend - 0.1, start.trend + 0.1, start.trend));
+        }
+    }
+    let unpack = |at: &[f64]| {
+        let mut at = at.iter().copied();
+        let mut next = |has: bool, otherwise: f64| if has { at.next().unwrap_or(otherwise) } else { otherwise };
+        let alpha = next(true, 0.3);
+        // Bounds that keep the recursion stable: beta <= alpha, gamma <= 1 - alpha.
+        let beta = alpha * next(has_trend, 0.0);
+        let gamma = (1.0 - alpha) * next(has_season, 0.0);
+        let phi = next(matches!(shape.trend, Trend::Damped { .. }), if has_trend { 1.0 } else { 0.0 });
+        let level = next(!has_season, start.level);
+        let trend = next(!has_season && has_trend, start.trend);
+        (Weights { alpha, beta, gamma, phi }, level, trend)
+    };
+    let mut state = start.clone();
+    let mut loss = |at: &[f64]| {
+        let (weights, level, trend) = unpack(at);
+        (state.level, state.trend, state.next) = (level, trend, 0);
+        state.season.copy_from_slice(&start.season);
+        let mut sum = 0.0;
+        for &value in scaled {
+            if let Some(error) = state.step(value, &weights, shape.seasonal) {
+                let size = error.abs();
+                sum += if size <= kink { 0.5 * size * size } else { kink * (size - 0.5 * kink) };
+            }
+        }
+        sum
+    };
+    // The loss has several valleys in alpha; a coarse look picks the one to descend into.
+    let mut best = (f64::INFINITY, 0.3);
+    for alpha in [0.02, 0.1, 0.3, 0.6, 0.9] {
+        bounds[0].start = alpha;
+        let at: Vec<f64> = bounds.iter().map(|bound| bound.start).collect();
+        let found = loss(&at);
+        if found < best.0 {
+            best = (found, alpha);
+        }
+    }
+    bounds[0].start = best.1;
+    let found = minimise(&bounds, 60 * bounds.len(), &mut loss);
+    let (weights, level, trend) = unpack(&found);
+    (weights, State { level, trend, ..start })
+}
+
+impl Fitted for Smoothed {
+    fn points(&self, horizon: Horizon) -> Vec<f64> {
+        let mut points = self.state.points(horizon.steps(), self.weights.phi, self.shape.seasonal);
+        for point in &mut points {
+            *point = self.scale.undo(*point);
+        }
+        points
+    }
+
+    fn update(&mut self, value: f64) -> Updated {
+        let scaled = self.scale.apply(value);
+        // A value absurdly far beyond those of the fit is passed over like a gap, lest the state become infinite.
+        let taken = if scaled.abs() < WILDEST { scaled } else { f64::NAN };
+        self.state.step(taken, &self.weights, self.shape.seasonal);
+        Updated::InPlace
+    }
+
+    fn settings(&self) -> BTreeMap<&'static str, f64> {
+        let mut settings = BTreeMap::from([("alpha", self.weights.alpha)]);
+        if self.shape.trend != Trend::None {
+            settings.insert("beta", self.weights.beta);
+            settings.insert("trend", self.state.trend * self.scale.unit());
+        }
+        if matches!(self.shape.trend, Trend::Damped { .. }) {
+            settings.insert("phi", self.weights.phi);
+        }
+        if self.shape.seasonal != Seasonal::None {
+            settings.insert("gamma", self.weights.gamma);
+            settings.insert("season", self.shape.seasonal.steps() as f64);
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S8: [f64; 8] = [10.0, 12.0, 11.0, 14.0, 13.0, 16.0, 15.0, 19.0];
+
+    fn check(seasonal: Seasonal, weights: Weights, mut state: State, expected: (f64, f64), season: &[f64]) {
+        for value in S8 {
+            state.step(value, &weights, seasonal);
+        }
+        assert!((state.level - expected.0).abs() < 1e-6, "{state:?}");
+        assert!((state.trend - expected.1).abs() < 1e-6, "{state:?}");
+        let mut slots = state.season.clone();
+        slots.rotate_left(state.next);
+        for (slot, expected) in slots.iter().zip(season) {
+            assert!((slot - expected).abs() < 1e-6, "{state:?}");
+        }
+    }
+
+    /// States computed with statsforecast 2.1 for fixed weights and starts.
+    #[test]
+    fn the_recursion_gives_the_reference_states() {
+        let weights = |beta, gamma, phi| Weights { alpha: 0.5, beta, gamma, phi };
+        let state = |level, trend, season: &[f64]| State { level, trend, season: season.to_vec(), next: 0 };
+        check(Seasonal::None, weights(0.0, 0.0, 0.0), state(10.0, 0.0, &[]), (16.84375, 0.0), &[]);
+        check(Seasonal::None, weights(0.1, 0.0, 1.0), state(9.0, 1.0, &[]), (17.804892, 1.159526), &[]);
+        check(Seasonal::None, weights(0.1, 0.0, 0.9), state(9.0, 1.0, &[]), (17.466694, 0.878967), &[]);
+        let additive = state(9.0, 1.0, &[-0.5, 0.5]);
+        check(Seasonal::Additive(2), weights(0.1, 0.2, 1.0), additive, (17.572624, 1.106093), &[-0.80789, 1.020077]);
+        let product = state(9.0, 1.0, &[0.95, 1.05]);
+        let season = [0.939574, 1.073176];
+        check(Seasonal::Multiplicative(2), weights(0.1, 0.2, 1.0), product, (17.432113, 1.079516), &season);
+    }
+}
