@@ -2,7 +2,9 @@
 
 use super::detector::Detector;
 use super::matrix::MatrixDetector;
-use super::{auto, static_threshold, zscore};
+use super::{
+    auto, auto_rows, channels, iqr, isolation_forest, learned_threshold, pca, robust_zscore, static_threshold, zscore,
+};
 use crate::series::{MetricSettings, Season, Step};
 
 /// What a registry entry needs to build a detector.
@@ -40,17 +42,58 @@ pub struct MatrixEntry {
 
 /// Every detector for one series, in listing order.
 pub const DETECTORS: &[Entry] = &[
-    Entry { name: "auto", summary: auto::SUMMARY, build: auto::build },
+    Entry {
+        name: "auto",
+        summary: "the default: learned level, daily and weekly profile, learned edge; sees spikes, shifts, drifts, unrest",
+        build: auto::build,
+    },
     Entry { name: "zscore", summary: "deviations from the mean of the last samples", build: zscore::build },
+    Entry {
+        name: "robust-zscore",
+        summary: "median absolute deviations from the median of the last samples",
+        build: robust_zscore::build,
+    },
+    Entry { name: "iqr", summary: "Tukey's outer fences around the quartiles of the last samples", build: iqr::build },
+    Entry {
+        name: "isolation-forest",
+        summary: "how few random cuts isolate a sample's residual, difference and movement",
+        build: isolation_forest::build_series,
+    },
     Entry {
         name: static_threshold::NAME,
         summary: "the metric's own limit or valid range; learns nothing",
         build: static_threshold::build,
     },
+    Entry {
+        name: "learned-threshold",
+        summary: "the highest and lowest value the series should ever reach, from its tails",
+        build: learned_threshold::build,
+    },
 ];
 
 /// Every detector for a matrix, in listing order.
-pub const MATRIX_DETECTORS: &[MatrixEntry] = &[];
+pub const MATRIX_DETECTORS: &[MatrixEntry] = &[
+    MatrixEntry {
+        name: "auto",
+        summary: "the default: channels and pca, whichever says more",
+        build: auto_rows::build,
+    },
+    MatrixEntry {
+        name: "channels",
+        summary: "robust deviations column by column: the largest, or all together",
+        build: channels::build,
+    },
+    MatrixEntry {
+        name: "pca",
+        summary: "distance from, and within, the plane that usual rows lie in",
+        build: pca::build,
+    },
+    MatrixEntry {
+        name: "isolation-forest",
+        summary: "how few random cuts isolate a row",
+        build: isolation_forest::build_rows,
+    },
+];
 
 /// A detector's name that is not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
