@@ -47,8 +47,10 @@ fn module_path(file: &Path) -> Vec<String> {
 
 #[test]
 fn every_path_and_link_in_the_documents_resolves() {
-    let mut documents: Vec<PathBuf> =
-        ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].iter().map(|name| root().join(name)).collect();
+    let mut documents: Vec<PathBuf> = ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        .iter()
+        .map(|name| root().join(name))
+        .collect();
     for folder in ["docs", "data", "models", "notebooks"] {
         documents.extend(files(&root().join(folder), "md"));
     }
@@ -87,8 +89,7 @@ fn no_room_imports_what_it_may_not_use() {
 fn the_list_of_rooms_is_the_source_tree_in_reading_order() {
     let listed: Vec<String> = rooms().into_iter().map(|room| room.name).collect();
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let declared: Vec<&str> =
-        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let declared: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     assert_eq!(listed, declared, "ARCHITECTURE.md's list of rooms and the modules of src/lib.rs");
 
     let mut on_disk: Vec<String> = fs::read_dir(root().join("src"))

@@ -63,7 +63,10 @@ fn is_path(word: &str) -> bool {
 
 fn begins_here(root: &Path, word: &str) -> bool {
     let Some((first, _)) = word.split_once('/') else { return false };
-    !first.is_empty() && first != "." && first != ".." && (root.join(first).exists() || root.join("src").join(first).exists())
+    !first.is_empty()
+        && first != "."
+        && first != ".."
+        && (root.join(first).exists() || root.join("src").join(first).exists())
 }
 
 fn path_resolves(root: &Path, folder: &Path, word: &str) -> bool {
