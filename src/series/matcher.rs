@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::key::Key;
 use super::labels::{Labels, METRIC_NAME, Quoted};
 
 /// How a label's value is compared.
@@ -123,6 +124,17 @@ impl Selector {
     pub fn metric(name: &str) -> Selector {
         let matcher = Matcher { name: METRIC_NAME.to_owned(), op: MatchOp::Equal, value: name.to_owned(), regex: None };
         Selector { matchers: vec![matcher] }
+    }
+
+    /// The series with this key, and those that have further labels too, which no condition can exclude.
+    pub fn exactly(key: &Key) -> Selector {
+        let equal = |(name, value): (&str, &str)| Matcher {
+            name: name.to_owned(),
+            op: MatchOp::Equal,
+            value: value.to_owned(),
+            regex: None,
+        };
+        Selector { matchers: key.labels().iter().map(equal).collect() }
     }
 
     /// Whether a series with these labels is meant.
