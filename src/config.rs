@@ -1,1 +1,0 @@
-//! Every setting in one YAML file, each with its unit and default.
