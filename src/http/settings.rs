@@ -1,0 +1,46 @@
+//! How the server treats its clients.
+
+use std::time::Duration;
+
+/// Connections, times and concurrency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Open connections beyond which new ones wait; default 1024.
+    pub max_connections: usize,
+    /// How long a client may take to send a request's head, idle time between requests included; default 60 s.
+    pub header_timeout: Duration,
+    /// How long a client may take to send a request's body; default 30 s.
+    pub body_timeout: Duration,
+    /// How long a request may wait for its turn, and how long it may then work; default 30 s each.
+    pub query_timeout: Duration,
+    /// Queries that work at the same time, the others wait; 0 (the default) is twice the number of processors.
+    pub max_queries: usize,
+    /// Writes that are decoded and appended at the same time, the others wait; default 64. They share group commits.
+    pub max_writes: usize,
+    /// How long a shutdown waits for requests under way; default 10 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+            query_timeout: Duration::from_secs(30),
+            max_queries: 0,
+            max_writes: 64,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl HttpSettings {
+    /// How many queries work at the same time.
+    pub(super) fn n_queries(&self) -> usize {
+        match self.max_queries {
+            0 => 2 * std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
