@@ -1,14 +1,39 @@
 //! The store as its users see it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
+use super::commit::{Pending, Refused, Work, Writer};
 use super::error::{AppendError, FlushError, OpenError, SelectError};
 use super::figures::Figures;
+use super::files::{Disk, Files};
+use super::keeper::Keeper;
+use super::layout::{END_TIME, FIRST_TIME, Layout};
+use super::lock::Lock;
+use super::open::{make_dirs, open};
+use super::select::{self, Failed};
 use super::settings::StoreSettings;
-use crate::series::{Batch, Key, Millis, Sample, Selector, Series, TimeRange};
+use super::shared::{Counters, Shared};
+use super::table::SeriesTable;
+use super::view::View;
+use super::wal::record::{RefSamples, SeriesRef};
+use crate::series::{Batch, Key, Millis, Selector, Series, TimeRange};
+
+// How long an append waits for a flush that lags before it is refused.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+// Memory beyond this many times `flush_samples` means that flushing lags.
+const MAX_MEMTABLES: u64 = 4;
+const MIN_LAG_SAMPLES: u64 = 1_000_000;
+// A select that meets a block which a merge has just replaced starts over, and so often at most.
+const MAX_SELECTS: usize = 10;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,10 +45,28 @@ pub struct Appended {
 }
 
 /// A data directory, open for reading and writing. Shared between threads as `Arc<Store>`.
-#[derive(Debug)]
 pub struct Store {
-    dir: PathBuf,
-    series: Mutex<BTreeMap<Key, BTreeMap<Millis, f64>>>,
+    shared: Arc<Shared>,
+    keeper: Arc<Keeper>,
+    work: Sender<Work>,
+    // Present until the store is closed.
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    // Dropping one of these two ends the thread that listens.
+    wake_flushes: SyncSender<()>,
+    stop_merges: SyncSender<()>,
+    writer: JoinHandle<()>,
+    flusher: JoinHandle<()>,
+    merger: JoinHandle<()>,
+    _lock: Lock,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.shared.layout.root).finish_non_exhaustive()
+    }
 }
 
 impl Store {
@@ -31,20 +74,128 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`] says what and which file: locked by another process, not writable, of a newer format.
-    pub fn open(dir: &Path, _settings: StoreSettings) -> Result<Store, OpenError> {
-        Ok(Store { dir: dir.to_owned(), series: Mutex::default() })
+    pub fn open(dir: &Path, settings: StoreSettings) -> Result<Store, OpenError> {
+        fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+        Store::open_with(Arc::new(Disk), dir, settings)
+    }
+
+    pub(super) fn open_with(files: Arc<dyn Files>, dir: &Path, settings: StoreSettings) -> Result<Store, OpenError> {
+        check(&settings)?;
+        let lock = Lock::take(dir)?;
+        let layout = Layout::new(dir);
+        make_dirs(&*files, &layout)?;
+        let table = SeriesTable::new(settings.max_series);
+        let opened = open(&*files, &layout, &table)?;
+        let counters = Counters::default();
+        counters.n_replayed.add(opened.n_replayed);
+        counters.n_quarantined.add(opened.n_quarantined);
+        let view = View { blocks: Arc::new(opened.blocks), frozen: Vec::new(), active: Arc::new(opened.memtable) };
+        let shared = Arc::new(Shared {
+            settings,
+            files,
+            layout,
+            table,
+            view: RwLock::new(view),
+            segments: Mutex::new(opened.segments),
+            counters,
+            is_closed: false.into(),
+            is_full: false.into(),
+        });
+
+        let (work, to_do) = channel();
+        // One waiting wake-up says as much as many.
+        let (wake_flushes, woken) = sync_channel(1);
+        let (stop_merges, stopped) = sync_channel(0);
+        let keeper = Arc::new(Keeper::new(Arc::clone(&shared), work.clone(), opened.manifest));
+        let writer = Writer::new(Arc::clone(&shared), opened.next_seq, wake_flushes.clone());
+        let (flushes, merges) = (Arc::clone(&keeper), Arc::clone(&keeper));
+        let running = Running {
+            wake_flushes,
+            stop_merges,
+            writer: spawn("store-writer", move || writer.run(&to_do))?,
+            flusher: spawn("store-flusher", move || flushes.run_flushes(&woken))?,
+            merger: spawn("store-merger", move || merges.run_merges(&stopped))?,
+            _lock: lock,
+        };
+        Ok(Store { shared, keeper, work, running: Mutex::new(Some(running)) })
     }
 
     /// Stores a batch; returns when it is durable.
     ///
+    /// Samples that cannot be stored are rejected with a reason each, and the others are stored all the same.
+    ///
     /// # Errors
-    /// [`AppendError`]: nothing of the batch is acknowledged.
+    /// [`AppendError`]: nothing of the batch is acknowledged, and sending it again is safe.
     pub fn append(&self, batch: &Batch) -> Result<Appended, AppendError> {
-        let mut series = self.series.lock();
-        for (key, sample) in batch.iter() {
-            series.entry(key.clone()).or_default().insert(sample.at, sample.value);
+        self.wait_for_room()?;
+        loop {
+            if self.shared.is_closed.load(Ordering::Relaxed) {
+                return Err(AppendError::Closed);
+            }
+            let (samples, rejected) = self.resolve(batch);
+            let n_accepted = samples.refs.len();
+            if n_accepted > 0 {
+                let (reply, answer) = sync_channel(1);
+                let pending = Pending::new(samples, reply);
+                self.work.send(Work::Append(pending)).map_err(|_| AppendError::Closed)?;
+                match answer.recv() {
+                    Ok(Ok(())) => {}
+                    Ok(Err(Refused::Stale)) => continue,
+                    Ok(Err(Refused::Failed(error))) => return Err(error),
+                    Err(_) => return Err(AppendError::Closed),
+                }
+            }
+            self.shared.counters.n_rejected.add(rejected.len() as u64);
+            return Ok(Appended { n_accepted, rejected });
         }
-        Ok(Appended { n_accepted: batch.len(), rejected: Vec::new() })
+    }
+
+    /// The numbers of the batch's series, and what cannot be stored.
+    fn resolve(&self, batch: &Batch) -> (RefSamples, Vec<(usize, String)>) {
+        let table = &self.shared.table;
+        let refs: Vec<Option<SeriesRef>> = batch.keys().iter().map(|key| table.resolve(key)).collect();
+        let columns = batch.columns();
+        let mut samples = RefSamples {
+            refs: Vec::with_capacity(batch.len()),
+            at: Vec::with_capacity(batch.len()),
+            value: Vec::with_capacity(batch.len()),
+        };
+        let mut rejected = Vec::new();
+        let rows = columns.key_idx.iter().zip(&columns.at).zip(&columns.value);
+        for (idx, ((key_idx, at), value)) in rows.enumerate() {
+            match refs[*key_idx as usize] {
+                Some(series_ref) if (FIRST_TIME..END_TIME).contains(at) => {
+                    samples.refs.push(series_ref);
+                    samples.at.push(*at);
+                    samples.value.push(*value);
+                }
+                Some(_) => rejected.push((idx, out_of_calendar(*at))),
+                None => rejected.push((idx, too_many_series(table.max_active()))),
+            }
+        }
+        (samples, rejected)
+    }
+
+    /// Holds senders back while flushing lags, so that memory does not grow without end.
+    fn wait_for_room(&self) -> Result<(), AppendError> {
+        let limit = (MAX_MEMTABLES * self.shared.settings.flush_samples as u64).max(MIN_LAG_SAMPLES);
+        let deadline = Instant::now() + MAX_WAIT;
+        loop {
+            let n_waiting = self.shared.view.read().n_memtable_samples();
+            if n_waiting <= limit {
+                return Ok(());
+            }
+            if self.shared.is_closed.load(Ordering::Relaxed) {
+                return Err(AppendError::Closed);
+            }
+            if self.shared.is_full.load(Ordering::Relaxed) {
+                return Err(AppendError::DiskFull { path: self.shared.layout.blocks.clone() });
+            }
+            if Instant::now() >= deadline {
+                return Err(AppendError::Overloaded { n_waiting: usize::try_from(n_waiting).unwrap_or(usize::MAX) });
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The matching series with their samples in `range`, sorted by key; series without one are left out.
@@ -52,24 +203,27 @@ impl Store {
     /// # Errors
     /// When a block cannot be read.
     pub fn select(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Series>, SelectError> {
-        let series = self.series.lock();
-        let matching = series.iter().filter(|(key, _)| selector.matches(key.labels()));
-        let found = matching.map(|(key, samples)| Series {
-            key: key.clone(),
-            samples: samples
-                .range(range.start()..range.end())
-                .map(|(at, value)| Sample { at: *at, value: *value })
-                .collect(),
-        });
-        Ok(found.filter(|series| !series.samples.is_empty()).collect())
+        self.read(|view| select::select(view, &*self.shared.files, selector, range))
     }
 
-    /// The matching series that have a sample in or near `range`, sorted.
+    /// The matching series whose samples, from a block's or the memtable's first to last, reach into `range`; sorted.
     ///
     /// # Errors
     /// When a block's index cannot be read.
     pub fn keys(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Key>, SelectError> {
-        Ok(self.select(selector, range)?.into_iter().map(|series| series.key).collect())
+        self.read(|view| select::keys(view, &*self.shared.files, selector, range))
+    }
+
+    fn read<T>(&self, read: impl Fn(&View) -> Result<T, Failed>) -> Result<T, SelectError> {
+        let mut n_tries = 0;
+        loop {
+            n_tries += 1;
+            match read(&self.shared.view()) {
+                Ok(found) => return Ok(found),
+                Err(Failed::Outdated(_)) if n_tries < MAX_SELECTS => {}
+                Err(Failed::Outdated(error) | Failed::Lasting(error)) => return Err(error),
+            }
+        }
     }
 
     /// The label names of the matching series, `__name__` among them, sorted.
@@ -78,8 +232,7 @@ impl Store {
     /// As [`keys`](Store::keys).
     pub fn label_names(&self, selector: &Selector, range: TimeRange) -> Result<Vec<String>, SelectError> {
         let keys = self.keys(selector, range)?;
-        let names: std::collections::BTreeSet<&str> =
-            keys.iter().flat_map(|key| key.labels().iter().map(|(name, _)| name)).collect();
+        let names: BTreeSet<&str> = keys.iter().flat_map(|key| key.labels().iter().map(|(name, _)| name)).collect();
         Ok(names.into_iter().map(str::to_owned).collect())
     }
 
@@ -89,7 +242,7 @@ impl Store {
     /// As [`keys`](Store::keys).
     pub fn label_values(&self, name: &str, selector: &Selector, range: TimeRange) -> Result<Vec<String>, SelectError> {
         let keys = self.keys(selector, range)?;
-        let values: std::collections::BTreeSet<&str> = keys.iter().filter_map(|key| key.labels().get(name)).collect();
+        let values: BTreeSet<&str> = keys.iter().filter_map(|key| key.labels().get(name)).collect();
         Ok(values.into_iter().map(str::to_owned).collect())
     }
 
@@ -98,7 +251,15 @@ impl Store {
     /// # Errors
     /// [`FlushError`]; everything stays in memory and in the log, and is tried again.
     pub fn flush(&self) -> Result<(), FlushError> {
-        Ok(())
+        self.keeper.flush()
+    }
+
+    /// Merges blocks now as far as the settings ask for it; otherwise a thread does so in the background.
+    ///
+    /// # Errors
+    /// When a block cannot be read or written; the blocks stay as they are.
+    pub fn compact(&self) -> Result<(), FlushError> {
+        self.keeper.merge_all()
     }
 
     /// Flushes and stops the store's threads; further appends are refused, reading goes on. Closing twice is fine.
@@ -106,16 +267,70 @@ impl Store {
     /// # Errors
     /// As [`flush`](Store::flush); the log then still has everything, and the next open replays it.
     pub fn close(&self) -> Result<(), FlushError> {
-        Ok(())
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        self.shared.is_closed.store(true, Ordering::Relaxed);
+        let flushed = self.keeper.flush();
+        self.stop(running);
+        flushed
+    }
+
+    fn stop(&self, running: Running) {
+        self.shared.is_closed.store(true, Ordering::Relaxed);
+        let Running { wake_flushes, stop_merges, writer, flusher, merger, _lock } = running;
+        // The writer may be gone after a panic of its own; then there is nothing to stop.
+        let _ = self.work.send(Work::Stop);
+        let _ = wake_flushes.try_send(());
+        drop((wake_flushes, stop_merges));
+        for thread in [writer, flusher, merger] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store has panicked; what was acknowledged is in the log");
+            }
+        }
     }
 
     /// Counts and sizes, for `/metrics`.
     pub fn figures(&self) -> Figures {
-        Figures::default()
+        self.shared.figures()
     }
 
     /// The data directory.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.shared.layout.root
     }
+}
+
+impl Drop for Store {
+    /// Stops the threads without flushing: the log has everything, and the next open replays it.
+    fn drop(&mut self) {
+        if let Some(running) = self.running.lock().take() {
+            self.stop(running);
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(OpenError::io("start the thread", Path::new(name)))
+}
+
+fn check(settings: &StoreSettings) -> Result<(), OpenError> {
+    let positive = |name: &'static str, is_positive: bool| match is_positive {
+        true => Ok(()),
+        false => Err(OpenError::Setting { name, reason: "must be above zero".to_owned() }),
+    };
+    positive("flush_samples", settings.flush_samples > 0)?;
+    positive("flush_interval", settings.flush_interval > 0)?;
+    positive("segment_size", settings.segment_size > 0)?;
+    positive("max_series", settings.max_series > 0)?;
+    positive("retention", settings.retention.is_none_or(|retention| retention > 0))
+}
+
+fn out_of_calendar(at: Millis) -> String {
+    format!(
+        "the timestamp {at} is not between the years 1 and 9999; timestamps are milliseconds since 1970, not micro- or nanoseconds"
+    )
+}
+
+fn too_many_series(max: usize) -> String {
+    format!("there are {max} active series already, as many as allowed (config: store.max_series)")
 }

@@ -1,0 +1,333 @@
+//! Keeping house: memtables become blocks, blocks are merged, old ones go, and only then does what they replace.
+//!
+//! One thread flushes, another merges and retires, so that a long merge holds up no flush. Both change the live set
+//! in one place, [`Keeper::publish`]: a new manifest first, then the view, and at last the deletions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, sync_channel};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use ulid::Ulid;
+
+use super::block::{About, Block, BlockWriter, Effort, block_order};
+use super::commit::Work;
+use super::compaction::{merge_blocks, pick};
+use super::error::BlockError;
+use super::error::{FlushError, is_disk_full};
+use super::layout::{date_of, day_of};
+use super::manifest::{self, BlockEntry, Manifest, Published};
+use super::shared::{Shared, now};
+use super::view::Frozen;
+use super::wal::segment::path_of;
+use crate::series::{DAY, HOUR, Millis, Selector, Series, TimeRange};
+
+// How often to look whether something is due.
+const FLUSH_TICK: Duration = Duration::from_secs(1);
+const MERGE_TICK: Duration = Duration::from_millis(500);
+// After a failure, so that a full disk is not hammered but space is noticed soon.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+const TRIM_EVERY: Duration = Duration::from_secs(30);
+// Series in sidecars kept in memory; beyond it, those unused for a trim are let go. About 100 bytes each.
+const MAX_CACHED_RUNS: usize = 2_000_000;
+// A day to which no block came for so long is settled.
+const SETTLED_AFTER: Millis = 2 * HOUR;
+
+/// Owns the manifest.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    work: Sender<Work>,
+    // Held during a flush, so that memtables become blocks one after another. Taken before `state`.
+    flushing: Mutex<()>,
+    // Held during a merge or a retirement, which must not take the same block away twice. Taken before `state`.
+    merging: Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    manifest: Manifest,
+    // Whether the manifest on disk survives power loss.
+    is_durable: bool,
+    // What no manifest names any more, and may go once `is_durable`.
+    doomed: Vec<PathBuf>,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>, work: Sender<Work>, manifest: Manifest) -> Keeper {
+        let state = State { manifest, is_durable: true, doomed: Vec::new() };
+        Keeper { shared, work, flushing: Mutex::new(()), merging: Mutex::new(()), state: Mutex::new(state) }
+    }
+
+    /// The flushing thread: works until the channel that wakes it is dropped.
+    pub(super) fn run_flushes(&self, wake: &Receiver<()>) {
+        loop {
+            match wake.recv_timeout(FLUSH_TICK) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.shared.is_closed.load(Ordering::Relaxed) {
+                return;
+            }
+            let view = self.shared.view();
+            let due = self.shared.settings.flush_interval;
+            let is_old = view.active.born().is_some_and(|born| now().saturating_sub(born) >= due);
+            let is_full = view.active.n_samples() >= self.shared.settings.flush_samples as u64;
+            // One memtable at a time is on its way; a flush that fails must not freeze ever more of them.
+            let result = if view.frozen.is_empty() && (is_old || is_full) { self.flush() } else { self.flush_frozen() };
+            if let Err(error) = result {
+                tracing::error!(%error, "flushing to Parquet failed; the samples stay in memory and in the log, and it is tried again");
+                std::thread::sleep(RETRY_AFTER);
+            }
+        }
+    }
+
+    /// The merging thread: works until `stop` is dropped.
+    pub(super) fn run_merges(&self, stop: &Receiver<()>) {
+        let mut next_trim = Instant::now() + TRIM_EVERY;
+        let mut not_before = Instant::now();
+        while matches!(stop.recv_timeout(MERGE_TICK), Err(RecvTimeoutError::Timeout)) {
+            if Instant::now() >= not_before
+                && let Err(error) = self.retire(now()).and_then(|()| self.merge_all())
+                && !self.shared.is_closed.load(Ordering::Relaxed)
+            {
+                self.shared.counters.n_flush_errors.add(1);
+                tracing::error!(%error, "merging or retiring blocks failed; it is tried again in a minute");
+                not_before = Instant::now() + Duration::from_secs(60);
+            }
+            self.tidy(&mut self.state.lock());
+            if Instant::now() >= next_trim {
+                next_trim = Instant::now() + TRIM_EVERY;
+                self.trim();
+            }
+        }
+    }
+
+    /// Freezes the memtable and writes it, and any that were frozen before, to blocks.
+    pub(super) fn flush(&self) -> Result<(), FlushError> {
+        let (reply, answer) = sync_channel(1);
+        self.work.send(Work::Cut(reply)).map_err(|_| FlushError::Closed)?;
+        answer.recv().map_err(|_| FlushError::Closed)?;
+        self.flush_frozen()
+    }
+
+    fn flush_frozen(&self) -> Result<(), FlushError> {
+        let _flushing = self.flushing.lock();
+        loop {
+            let Some(frozen) = self.shared.view.read().frozen.first().cloned() else { return Ok(()) };
+            let result = self.flush_one(&frozen);
+            let is_full = matches!(&result, Err(error) if is_for_want_of_space(error));
+            self.shared.is_full.store(is_full, Ordering::Relaxed);
+            if result.is_err() {
+                self.shared.counters.n_flush_errors.add(1);
+            }
+            result?;
+            self.shared.counters.n_flushes.add(1);
+        }
+    }
+
+    fn flush_one(&self, frozen: &Frozen) -> Result<(), FlushError> {
+        let sequence = self.state.lock().manifest.next_sequence;
+        let mut written = Vec::new();
+        let outcome = self.write_days(frozen, sequence, &mut written).and_then(|()| {
+            let view_changes = |view: &mut super::view::View| {
+                view.frozen.remove(0);
+            };
+            self.publish(&written, &[], Some((frozen.wal_upto, sequence + 1)), view_changes)
+        });
+        if outcome.is_err() {
+            self.remove_unpublished(&written);
+        }
+        outcome
+    }
+
+    /// Writes a block for each UTC day that the memtable has samples of.
+    fn write_days(&self, frozen: &Frozen, sequence: u64, written: &mut Vec<BlockEntry>) -> Result<(), FlushError> {
+        let mut series = Vec::new();
+        frozen.memtable.for_each(&Selector::all(), TimeRange::ALL, |column| {
+            series.push(Series { key: column.key().clone(), samples: column.samples(TimeRange::ALL) });
+        });
+        series.sort_unstable_by(|a, b| block_order(&a.key, &b.key));
+        // For each day its series and where in their samples it begins and ends, found in one walk.
+        let mut days: std::collections::BTreeMap<i64, Vec<(usize, std::ops::Range<usize>)>> = Default::default();
+        for (series_idx, series) in series.iter().enumerate() {
+            let mut start = 0;
+            while let Some(first) = series.samples.get(start) {
+                let day = day_of(first.at);
+                let len = series.samples[start..].partition_point(|sample| day_of(sample.at) == day);
+                days.entry(day).or_default().push((series_idx, start..start + len));
+                start += len;
+            }
+        }
+        let Shared { files, layout, .. } = &*self.shared;
+        for (day, parts) in days {
+            let (date, wal_upto) = (date_of(day), frozen.wal_upto);
+            let about = About { date, sequence, wal_upto, sources: Vec::new(), effort: Effort::Fresh };
+            let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
+            let path = writer.path().to_owned();
+            for (series_idx, range) in parts {
+                let Series { key, samples } = &series[series_idx];
+                writer.push(key, &samples[range]).map_err(FlushError::block(&path))?;
+            }
+            written.extend(writer.finish().map_err(FlushError::block(&path))?);
+        }
+        Ok(())
+    }
+
+    /// Makes `added` live instead of `removed`, with `covered` as the new end of the flushed log and next sequence.
+    ///
+    /// The manifest goes first: when it cannot be replaced nothing has changed. Deletions come last.
+    fn publish(
+        &self,
+        added: &[BlockEntry],
+        removed: &[BlockEntry],
+        covered: Option<(u64, u64)>,
+        change_view: impl FnOnce(&mut super::view::View),
+    ) -> Result<(), FlushError> {
+        let Shared { files, layout, .. } = &*self.shared;
+        let mut state = self.state.lock();
+        let mut manifest = state.manifest.clone();
+        manifest.blocks.retain(|entry| !removed.contains(entry));
+        manifest.blocks.extend_from_slice(added);
+        manifest.blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
+        if let Some((wal_covered, next_sequence)) = covered {
+            (manifest.wal_covered, manifest.next_sequence) = (wal_covered, next_sequence);
+        }
+        let published = manifest
+            .publish(&**files, &layout.root)
+            .map_err(FlushError::io("write the manifest", &manifest::path_in(&layout.root)))?;
+        state.manifest = manifest;
+        state.is_durable = published == Published::Durable;
+        {
+            let mut view = self.shared.view.write();
+            let is_removed = |block: &Block| removed.iter().any(|entry| entry.id == block.entry().id);
+            let kept = view.blocks.iter().filter(|block| !is_removed(block)).cloned();
+            let mut blocks: Vec<_> = kept.collect();
+            blocks.extend(added.iter().map(|entry| Arc::new(Block::new(entry.clone(), layout))));
+            blocks.sort_by_key(|block| block.entry().sequence);
+            view.blocks = Arc::new(blocks);
+            change_view(&mut view);
+        }
+        for entry in removed {
+            state.doomed.extend([layout.block(&entry.date, &entry.id), layout.sidecar(&entry.id)]);
+        }
+        if let Some((wal_covered, _)) = covered {
+            let mut segments = self.shared.segments.lock();
+            let kept = segments.split_off(&(wal_covered + 1));
+            state.doomed.extend(segments.keys().map(|seq| path_of(&layout.wal, *seq)));
+            *segments = kept;
+        }
+        self.tidy(&mut state);
+        Ok(())
+    }
+
+    /// Deletes what no manifest names any more, once the manifest that says so is durable.
+    fn tidy(&self, state: &mut State) {
+        let Shared { files, layout, .. } = &*self.shared;
+        if !state.is_durable {
+            state.is_durable = files.sync_dir(&layout.root).is_ok();
+        }
+        if state.is_durable {
+            state.doomed.retain(|path| match files.remove(path) {
+                Ok(()) => false,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), %error, "a file that is no longer needed could not be deleted; it is tried again");
+                    true
+                }
+            });
+        }
+    }
+
+    /// Removes blocks that were written but did not become live; other programs would count their samples twice.
+    fn remove_unpublished(&self, entries: &[BlockEntry]) {
+        let Shared { layout, .. } = &*self.shared;
+        let mut state = self.state.lock();
+        for entry in entries {
+            state.doomed.extend([layout.block(&entry.date, &entry.id), layout.sidecar(&entry.id)]);
+        }
+        self.tidy(&mut state);
+    }
+
+    /// Merges blocks as long as some day has too many.
+    pub(super) fn merge_all(&self) -> Result<(), FlushError> {
+        while !self.shared.is_closed.load(Ordering::Relaxed) && self.merge_once(now())? {}
+        Ok(())
+    }
+
+    fn merge_once(&self, now: Millis) -> Result<bool, FlushError> {
+        let _merging = self.merging.lock();
+        let Shared { files, layout, settings, .. } = &*self.shared;
+        let view = self.shared.view();
+        let mut days: std::collections::BTreeMap<&str, Vec<Arc<Block>>> = Default::default();
+        for block in view.blocks.iter() {
+            days.entry(&block.entry().date).or_default().push(Arc::clone(block));
+        }
+        for blocks in days.values() {
+            let n_samples: Vec<u64> = blocks.iter().map(|block| block.entry().n_samples).collect();
+            let is_settled = blocks.iter().all(|block| is_settled(block.entry(), now));
+            let Some(range) = pick(&n_samples, settings.max_blocks_per_day, is_settled) else { continue };
+            let sources = &blocks[range];
+            let wal_upto = self.state.lock().manifest.wal_covered;
+            let added: Vec<BlockEntry> =
+                merge_blocks(&**files, layout, sources, wal_upto, &self.shared.is_closed)?.into_iter().collect();
+            let removed: Vec<BlockEntry> = sources.iter().map(|block| block.entry().clone()).collect();
+            let published = self.publish(&added, &removed, None, |_| {});
+            if published.is_err() {
+                self.remove_unpublished(&added);
+            }
+            published?;
+            self.shared.counters.n_compactions.add(1);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Deletes blocks whose newest sample is older than the retention.
+    pub(super) fn retire(&self, now: Millis) -> Result<(), FlushError> {
+        let Some(retention) = self.shared.settings.retention else { return Ok(()) };
+        let _merging = self.merging.lock();
+        let view = self.shared.view();
+        // A clock that jumps ahead must not delete everything: age also counts from the newest sample there is.
+        let newest = view.blocks.iter().map(|block| block.entry().max_time).max();
+        let cutoff = newest.map_or(now, |newest| newest.min(now)).saturating_sub(retention);
+        let entries = view.blocks.iter().map(|block| block.entry());
+        let expired: Vec<BlockEntry> = entries.filter(|entry| entry.max_time < cutoff).cloned().collect();
+        if expired.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(n_blocks = expired.len(), "deleting blocks older than the retention");
+        self.publish(&[], &expired, None, |_| {})
+    }
+
+    /// Lets go of sidecars nobody has used lately, when there are too many in memory.
+    fn trim(&self) {
+        let view = self.shared.view();
+        let n_cached: usize = view.blocks.iter().map(|block| block.trim(u32::MAX)).sum();
+        if n_cached > MAX_CACHED_RUNS {
+            for block in view.blocks.iter() {
+                block.trim(1);
+            }
+        }
+    }
+}
+
+fn is_settled(entry: &BlockEntry, now: Millis) -> bool {
+    let born = Ulid::from_string(&entry.id).map(|id| id.timestamp_ms()).unwrap_or_default();
+    let is_quiet = now.saturating_sub(Millis::try_from(born).unwrap_or(Millis::MAX)) > SETTLED_AFTER;
+    let day_end = (day_of(entry.max_time) + 1) * DAY;
+    is_quiet && day_end.saturating_add(SETTLED_AFTER) < now
+}
+
+fn is_for_want_of_space(error: &FlushError) -> bool {
+    match error {
+        FlushError::Io { source, .. } | FlushError::Block { source: BlockError::Io(source), .. } => {
+            is_disk_full(source)
+        }
+        FlushError::Block { source: BlockError::Parquet(parquet::errors::ParquetError::External(source)), .. } => {
+            source.downcast_ref::<std::io::Error>().is_some_and(is_disk_full)
+        }
+        FlushError::Block { .. } | FlushError::Closed => false,
+    }
+}

@@ -1,0 +1,184 @@
+//! Which blocks are live, and how much of the log they hold: one small file that alone decides it.
+//!
+//! A new manifest replaces the old one by rename, so that a reader or a crash meets the one or the other. What the
+//! manifest no longer names may be deleted once it is durable, and not before. `docs/formats/manifest.md`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, Files};
+use crate::series::Millis;
+
+/// The version this build writes, and the newest it reads.
+pub(super) const MANIFEST_VERSION: u32 = 1;
+/// Its name in the data directory.
+pub(super) const MANIFEST_NAME: &str = "manifest.json";
+
+/// What the manifest says of one block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BlockEntry {
+    /// The block's name: a ULID.
+    pub(super) id: String,
+    /// The UTC day of its samples, `YYYY-MM-DD`.
+    pub(super) date: String,
+    /// Where it stands in the order of arrival: of two blocks with a sample for the same series and time, the one
+    /// with the higher number has the newer value.
+    pub(super) sequence: u64,
+    pub(super) n_samples: u64,
+    pub(super) n_series: u64,
+    /// Of its oldest sample.
+    pub(super) min_time: Millis,
+    /// Of its newest sample.
+    pub(super) max_time: Millis,
+    /// Size of the Parquet file.
+    pub(super) n_bytes: u64,
+}
+
+/// The live blocks and the covered part of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// Every segment up to this number is in blocks: it is not replayed, and may be deleted.
+    pub(super) wal_covered: u64,
+    /// The sequence number the next flush gets.
+    pub(super) next_sequence: u64,
+    /// The live blocks, by day and sequence.
+    pub(super) blocks: Vec<BlockEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OnDisk {
+    format: u32,
+    crc32: String,
+    manifest: Manifest,
+}
+
+/// Why a manifest could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ManifestError {
+    #[error("format version {0}")]
+    Version(u32),
+    #[error("{0}")]
+    Damaged(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// How far a new manifest got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Published {
+    /// It survives power loss; what it no longer names may go.
+    Durable,
+    /// It is in place, but whether power loss brings the old one back is unknown: nothing may be deleted yet.
+    InPlace,
+}
+
+impl Manifest {
+    /// The bytes of the file.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let on_disk = OnDisk { format: MANIFEST_VERSION, crc32: checksum(self), manifest: self.clone() };
+        let mut bytes = serde_json::to_vec_pretty(&on_disk).expect("plain structs become JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads the bytes of the file.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let damaged = |error: serde_json::Error| ManifestError::Damaged(error.to_string());
+        // The version first: a future manifest may look different in every other way.
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(damaged)?;
+        let format =
+            value.get("format").and_then(serde_json::Value::as_u64).and_then(|format| u32::try_from(format).ok());
+        match format {
+            Some(format) if format > MANIFEST_VERSION => return Err(ManifestError::Version(format)),
+            Some(_) => {}
+            None => return Err(ManifestError::Damaged("the format version is missing".to_owned())),
+        }
+        let OnDisk { crc32, manifest, .. } = serde_json::from_value(value).map_err(damaged)?;
+        let expected = checksum(&manifest);
+        if crc32 != expected {
+            return Err(ManifestError::Damaged(format!("its checksum is {expected}, and it says {crc32}")));
+        }
+        Ok(manifest)
+    }
+
+    /// Reads the manifest of data directory `dir`; `None` when there is none.
+    pub(super) fn load(files: &dyn Files, dir: &Path) -> Result<Option<Manifest>, ManifestError> {
+        match files.read(&path_in(dir)) {
+            Ok(bytes) => Manifest::decode(&bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts this manifest in the place of the old one.
+    ///
+    /// # Errors
+    /// When the old one is still in place.
+    pub(super) fn publish(&self, files: &dyn Files, dir: &Path) -> io::Result<Published> {
+        files::write_new(files, &dir.join("tmp"), &path_in(dir), &self.encode())?;
+        match files.sync_dir(dir) {
+            Ok(()) => Ok(Published::Durable),
+            Err(error) => {
+                tracing::error!(dir = %dir.display(), %error, "the new manifest could not be synced; nothing is deleted until it is");
+                Ok(Published::InPlace)
+            }
+        }
+    }
+}
+
+/// Where the manifest of data directory `dir` is.
+pub(super) fn path_in(dir: &Path) -> PathBuf {
+    dir.join(MANIFEST_NAME)
+}
+
+// Over the compact JSON of the manifest proper, whose fields always come in the same order: white space is free.
+fn checksum(manifest: &Manifest) -> String {
+    let bytes = serde_json::to_vec(manifest).expect("plain structs become JSON");
+    format!("{:08x}", crc32fast::hash(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let block = BlockEntry {
+            id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".into(),
+            date: "2026-11-20".into(),
+            sequence: 4,
+            n_samples: 10,
+            n_series: 2,
+            min_time: -5,
+            max_time: 7,
+            n_bytes: 999,
+        };
+        Manifest { wal_covered: 3, next_sequence: 5, blocks: vec![block] }
+    }
+
+    #[test]
+    fn it_comes_back() {
+        assert_eq!(Manifest::decode(&manifest().encode()).unwrap(), manifest());
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed_or_harmless() {
+        let bytes = manifest().encode();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                if let Ok(read) = Manifest::decode(&flipped) {
+                    assert_eq!(read, manifest(), "byte {at} bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_said_to_be_one() {
+        let text = r#"{"format": 9, "everything": "else"}"#;
+        assert!(matches!(Manifest::decode(text.as_bytes()), Err(ManifestError::Version(9))));
+    }
+}

@@ -1,0 +1,150 @@
+//! Recent samples in memory, a pair of columns per series, in the order they arrived.
+//!
+//! One thread writes, many read. Sharded so that a reader of one shard leaves the writer free in the others.
+//! Frozen, it is the same thing that nobody writes any more.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
+use super::merge::{keep_last, part_between};
+use super::table::IdBuild;
+use super::wal::record::{RefSamples, SeriesRef};
+use crate::series::{Key, Millis, Sample, Selector, TimeRange};
+
+const N_SHARDS: usize = 16;
+
+/// One series' samples in order of arrival.
+#[derive(Debug)]
+pub(super) struct Column {
+    key: Key,
+    at: Vec<Millis>,
+    value: Vec<f64>,
+    min_at: Millis,
+    max_at: Millis,
+    // Timestamps only grow: then arrival order is time order and nothing needs sorting.
+    is_ascending: bool,
+}
+
+impl Column {
+    fn new(key: Key) -> Column {
+        Column { key, at: Vec::new(), value: Vec::new(), min_at: Millis::MAX, max_at: Millis::MIN, is_ascending: true }
+    }
+
+    fn push(&mut self, at: Millis, value: f64) {
+        self.is_ascending &= self.at.is_empty() || at > self.max_at;
+        self.min_at = self.min_at.min(at);
+        self.max_at = self.max_at.max(at);
+        self.at.push(at);
+        self.value.push(value);
+    }
+
+    /// Whose samples they are.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The samples in `range`, in time order, of duplicates the one that arrived last.
+    pub(super) fn samples(&self, range: TimeRange) -> Vec<Sample> {
+        let sample = |(at, value): (&Millis, &f64)| Sample { at: *at, value: *value };
+        if self.is_ascending {
+            let part = part_between(&self.at, range.start(), range.end());
+            return self.at[part.clone()].iter().zip(&self.value[part]).map(sample).collect();
+        }
+        let inside = self.at.iter().zip(&self.value).filter(|(at, _)| range.contains(**at));
+        let mut samples: Vec<Sample> = inside.map(sample).collect();
+        samples.sort_by_key(|sample| sample.at);
+        keep_last(&mut samples);
+        samples
+    }
+}
+
+type Shard = HashMap<SeriesRef, Column, IdBuild>;
+
+/// Recent samples by series.
+#[derive(Debug)]
+pub(super) struct Memtable {
+    shards: [RwLock<Shard>; N_SHARDS],
+    n_samples: AtomicU64,
+    // When its first sample arrived, by the wall clock; `Millis::MAX` while it is empty.
+    born: AtomicI64,
+}
+
+impl Memtable {
+    pub(super) fn new() -> Memtable {
+        Memtable {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            n_samples: AtomicU64::new(0),
+            born: AtomicI64::new(Millis::MAX),
+        }
+    }
+
+    /// Takes samples in; `keys` holds the key of every number in them. One thread at a time.
+    pub(super) fn take(&self, samples: &RefSamples, keys: &[Option<Key>], now: Millis) {
+        if samples.refs.is_empty() {
+            return;
+        }
+        self.born.fetch_min(now, Ordering::Relaxed);
+        let mut shards = self.shards.each_ref().map(RwLock::write);
+        let columns = samples.refs.iter().zip(&samples.at).zip(&samples.value);
+        for ((series_ref, at), value) in columns {
+            let shard = &mut shards[*series_ref as usize % N_SHARDS];
+            let column = shard.entry(*series_ref).or_insert_with(|| {
+                let key = keys[*series_ref as usize].clone();
+                Column::new(key.expect("the writer thread alone forgets series, and it has just looked"))
+            });
+            column.push(*at, *value);
+        }
+        self.n_samples.fetch_add(samples.refs.len() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn n_samples(&self) -> u64 {
+        self.n_samples.load(Ordering::Relaxed)
+    }
+
+    /// When its first sample arrived; `None` while it is empty.
+    pub(super) fn born(&self) -> Option<Millis> {
+        Some(self.born.load(Ordering::Relaxed)).filter(|born| *born != Millis::MAX)
+    }
+
+    /// Shows every series that the selector means and whose samples may lie in `range`.
+    pub(super) fn for_each(&self, selector: &Selector, range: TimeRange, mut show: impl FnMut(&Column)) {
+        for shard in &self.shards {
+            for column in shard.read().values() {
+                if range.overlaps(column.min_at, column.max_at) && selector.matches(column.key.labels()) {
+                    show(column);
+                }
+            }
+        }
+    }
+
+    /// The numbers of the series in it.
+    pub(super) fn refs(&self) -> Vec<SeriesRef> {
+        self.shards.iter().flat_map(|shard| shard.read().keys().copied().collect::<Vec<_>>()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_and_double_samples_are_put_in_order_when_read() {
+        let key = Key::from_pairs("up", &[]).unwrap();
+        let memtable = Memtable::new();
+        assert_eq!(memtable.born(), None);
+        let samples = RefSamples { refs: vec![0; 4], at: vec![30, 10, 20, 10], value: vec![3.0, 1.0, 2.0, 1.5] };
+        memtable.take(&samples, &[Some(key)], 77);
+        let read = |start, end| {
+            let mut found = Vec::new();
+            let range = TimeRange::new(start, end).unwrap();
+            memtable.for_each(&Selector::metric("up"), range, |column| found = column.samples(range));
+            found.iter().map(|sample| (sample.at, sample.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(read(0, 100), [(10, 1.5), (20, 2.0), (30, 3.0)]);
+        assert_eq!(read(11, 30), [(20, 2.0)]);
+        assert_eq!(read(31, 100), []);
+        assert_eq!((memtable.n_samples(), memtable.born()), (4, Some(77)));
+    }
+}

@@ -1,0 +1,146 @@
+//! Which number stands for which active series, in the log and in the memtable.
+//!
+//! Many appending threads look numbers up at once; only the writer thread takes series out. A number is never given
+//! twice in the life of a process, so that a number once handed out means one series or nothing.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use super::wal::record::SeriesRef;
+use crate::series::Key;
+
+const N_SHARDS: usize = 16;
+
+/// Passes a series id through: it already is a hash.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys write their id and refs are numbers; anything else is still hashed, if poorly.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_i64(&mut self, id: i64) {
+        self.0 = id.cast_unsigned();
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // Fibonacci hashing spreads neighbouring numbers over the whole word.
+        self.0 = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub(super) type IdBuild = BuildHasherDefault<IdHasher>;
+
+/// The active series and their numbers.
+#[derive(Debug)]
+pub(super) struct SeriesTable {
+    shards: [RwLock<HashMap<Key, SeriesRef, IdBuild>>; N_SHARDS],
+    // Indexed by number; `None` once a series has gone quiet. Locked after a shard, never before.
+    keys: RwLock<Vec<Option<Key>>>,
+    n_active: AtomicUsize,
+    max_active: usize,
+}
+
+impl SeriesTable {
+    pub(super) fn new(max_active: usize) -> SeriesTable {
+        SeriesTable {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            keys: RwLock::default(),
+            n_active: AtomicUsize::new(0),
+            max_active,
+        }
+    }
+
+    /// The number of `key`, given now if it has none; `None` when there are as many series as there may be.
+    pub(super) fn resolve(&self, key: &Key) -> Option<SeriesRef> {
+        self.resolve_up_to(key, self.max_active)
+    }
+
+    /// As [`resolve`](SeriesTable::resolve) without a limit: what is in the log was accepted before.
+    pub(super) fn resolve_always(&self, key: &Key) -> Option<SeriesRef> {
+        self.resolve_up_to(key, usize::MAX)
+    }
+
+    fn resolve_up_to(&self, key: &Key, max_active: usize) -> Option<SeriesRef> {
+        let shard = &self.shards[shard_of(key)];
+        if let Some(known) = shard.read().get(key) {
+            return Some(*known);
+        }
+        let mut shard = shard.write();
+        // Another thread may have been here between the two locks.
+        if let Some(known) = shard.get(key) {
+            return Some(*known);
+        }
+        let mut keys = self.keys.write();
+        if self.n_active() >= max_active {
+            return None;
+        }
+        let given = SeriesRef::try_from(keys.len()).ok()?;
+        keys.push(Some(key.clone()));
+        shard.insert(key.clone(), given);
+        self.n_active.fetch_add(1, Ordering::Relaxed);
+        Some(given)
+    }
+
+    /// The key for each number; `None` for series that have gone quiet.
+    pub(super) fn keys(&self) -> RwLockReadGuard<'_, Vec<Option<Key>>> {
+        self.keys.read()
+    }
+
+    pub(super) fn n_active(&self) -> usize {
+        self.n_active.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn max_active(&self) -> usize {
+        self.max_active
+    }
+
+    /// Forgets the series whose number `is_quiet`. Whoever still holds such a number finds no key and asks again.
+    pub(super) fn sweep(&self, is_quiet: impl Fn(SeriesRef) -> bool) {
+        let numbered = |keys: &[Option<Key>]| -> Vec<(SeriesRef, Key)> {
+            let numbered = (0..).zip(keys).filter_map(|(number, key)| Some((number, key.clone()?)));
+            numbered.filter(|(number, _)| is_quiet(*number)).collect()
+        };
+        let quiet = numbered(&self.keys());
+        for (number, key) in quiet {
+            let mut shard = self.shards[shard_of(&key)].write();
+            if shard.remove(&key).is_some() {
+                self.keys.write()[number as usize] = None;
+                self.n_active.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn shard_of(key: &Key) -> usize {
+    // Not the low bits and not the top seven, which the map within the shard uses.
+    (key.id() >> 32) as usize % N_SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_given_once_and_never_again() {
+        let table = SeriesTable::new(2);
+        let [a, b, c] = ["a", "b", "c"].map(|metric| Key::from_pairs(metric, &[]).unwrap());
+        assert_eq!((table.resolve(&a), table.resolve(&b), table.resolve(&a)), (Some(0), Some(1), Some(0)));
+        assert_eq!(table.resolve(&c), None);
+        table.sweep(|number| number == 0);
+        assert_eq!((table.n_active(), table.keys()[0].clone()), (1, None));
+        assert_eq!((table.resolve(&c), table.resolve(&a)), (Some(2), None));
+        assert_eq!(table.resolve_always(&a), Some(3));
+    }
+}
