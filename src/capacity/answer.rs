@@ -22,6 +22,8 @@ pub struct CapacitySettings {
     pub season: Option<Season>,
     /// What the values are counted in, for the recommendation: `bytes`, `ratio`, `seconds`, or any noun.
     pub unit: Option<String>,
+    /// What shares are shares of, such as a file system's size when the limit is an empty remainder; unset, the limit.
+    pub whole: Option<f64>,
     /// How many random paths to draw; default 1,000.
     pub n_paths: usize,
     /// The seed of the paths; default 9275.
@@ -30,7 +32,15 @@ pub struct CapacitySettings {
 
 impl Default for CapacitySettings {
     fn default() -> Self {
-        CapacitySettings { horizon: 180 * DAY, keep: 30 * DAY, season: None, unit: None, n_paths: 1_000, seed: 9275 }
+        CapacitySettings {
+            horizon: 180 * DAY,
+            keep: 30 * DAY,
+            season: None,
+            unit: None,
+            whole: None,
+            n_paths: 1_000,
+            seed: 9275,
+        }
     }
 }
 
@@ -68,7 +78,7 @@ pub struct Headroom {
     /// In the metric's unit: now, at the last value; later, at the expected peak of a cycle. Negative beyond the limit;
     /// `None` when unknown.
     pub value: Option<f64>,
-    /// As a share of the limit; `None` when unknown or the limit is 0.
+    /// As a share of the limit or of the declared whole; `None` when unknown or that is 0.
     pub share: Option<f64>,
 }
 

@@ -30,7 +30,8 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
             (None, _) => None,
             (Some(trend), _) => Some(sign * limit.value - trend.level_in(after) - trend.top),
         };
-        let share = value.filter(|_| limit.value != 0.0).map(|value| value / limit.value.abs());
+        let whole = settings.whole.unwrap_or(limit.value).abs();
+        let share = value.filter(|_| whole > 0.0).map(|value| value / whole);
         Headroom { after, value, share }
     });
     let headroom: Vec<Headroom> = headroom.collect();

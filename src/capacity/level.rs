@@ -9,6 +9,8 @@ const MAX_CELLS: usize = 4_096;
 const N_BLOCKS: usize = 120;
 /// Cycles the history must hold before a profile is taken from it.
 const MIN_CYCLES: usize = 2;
+/// The share of the scatter around the moving average that the other cycles must explain of each cycle.
+const LEAST_EXPLAINED: f64 = 0.2;
 
 /// A history taken apart. Values grow towards the limit: mirrored when the limit is below.
 #[derive(Clone, Debug)]
@@ -123,10 +125,30 @@ fn profile_of(grid: &History, season: usize) -> Vec<f64> {
         };
         at_phase[idx % season].push(value - centre);
     }
+    // A step or a leak looks like a season to whom it happens once: what a cycle does, the others must foretell.
+    if explained(&at_phase) < LEAST_EXPLAINED {
+        return Vec::new();
+    }
     let mut profile: Vec<f64> = at_phase.iter().map(|off| median(off).unwrap_or(0.0)).collect();
     let centre = mean(&profile);
     profile.iter_mut().for_each(|off| *off -= centre);
     profile
+}
+
+/// The share of the squared distances that the mean of the same phase's other cycles explains; 0 when too few phases
+/// were seen twice.
+fn explained(at_phase: &[Vec<f64>]) -> f64 {
+    let (mut whole, mut left, mut n) = (0.0, 0.0, 0);
+    for seen in at_phase.iter().filter(|seen| seen.len() >= 2) {
+        let sum: f64 = seen.iter().sum();
+        for off in seen {
+            let others = (sum - off) / (seen.len() - 1) as f64;
+            whole += off * off;
+            left += (off - others) * (off - others);
+        }
+        n += 1;
+    }
+    if 2 * n >= at_phase.len() && whole > 0.0 { 1.0 - left / whole } else { 0.0 }
 }
 
 /// Means of blocks that end with the last cell, and how far their highest cells stand above them.

@@ -173,19 +173,41 @@ fn a_step_up_is_no_growth() {
     assert_eq!(got.exhaustion, Exhaustion::NotGrowing, "{got:?}");
 }
 
+/// Teeth of 25 to 55 hours in no order, each beginning at `base` times its number.
+fn teeth(n: usize, base: f64) -> Vec<f64> {
+    let mut rng = rng(7);
+    let mut values = Vec::new();
+    for tooth in 0..n {
+        let len = rng.gen_range(25..=55);
+        values.extend(
+            (0..len).map(|i| base * tooth as f64 + 60.0 * f64::from(i) / f64::from(len) + 0.1 * normal(&mut rng)),
+        );
+    }
+    values
+}
+
 #[test]
 fn a_sawtooth_is_judged_by_its_peaks() {
-    let mut rng = rng(7);
-    let mut tooth = |grow: f64| -> Vec<f64> {
-        (0..800).map(|i| grow * f64::from(i / 40) + f64::from(i % 40) + 0.1 * normal(&mut rng)).collect()
-    };
-    let flat = assess_checked(&history(HOUR, tooth(0.0)), up(80.0), &CapacitySettings::default());
-    assert_eq!((flat.exhaustion, flat.method), (Exhaustion::NotGrowing, "envelope"));
-    let growing = history(HOUR, tooth(1.0));
-    let got = assess_checked(&growing, up(80.0), &CapacitySettings::default());
+    let flat = assess_checked(&history(HOUR, teeth(24, 0.0)), up(90.0), &CapacitySettings::default());
+    assert_eq!((&flat.exhaustion, flat.method), (&Exhaustion::NotGrowing, "envelope"), "{flat:?}");
+    let growing = history(HOUR, teeth(24, 1.0));
+    let got = assess_checked(&growing, up(110.0), &CapacitySettings::default());
     assert_eq!(got.method, "envelope");
     let [_, p50, _] = dates(&got);
-    // Peaks of 39 + k at the end of tooth k: 80 is reached near the end of tooth 41.
+    // Peaks of 59 + k: 110 is reached at the end of tooth 51, 27 teeth of 40 hours from the end of tooth 24.
+    let wait = (p50 - growing.at(growing.len() - 1) as f64) / HOUR as f64;
+    assert!((wait / 1090.0 - 1.0).abs() < 0.12, "{wait}");
+}
+
+#[test]
+fn a_regular_sawtooth_is_as_good_as_a_season() {
+    let tooth = |grow: f64| (0..800).map(|i| grow * f64::from(i / 40) + f64::from(i % 40)).collect();
+    let flat = assess_checked(&history(HOUR, tooth(0.0)), up(80.0), &CapacitySettings::default());
+    assert_eq!(flat.exhaustion, Exhaustion::NotGrowing, "{flat:?}");
+    let growing = history(HOUR, tooth(1.0));
+    let got = assess_checked(&growing, up(80.0), &CapacitySettings::default());
+    let [_, p50, _] = dates(&got);
+    // 39 + k at the end of tooth k: near the end of tooth 41.
     let wait = (p50 - growing.at(799) as f64) / HOUR as f64;
     assert!((wait / 860.0 - 1.0).abs() < 0.1, "{wait}");
 }

@@ -37,8 +37,9 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
     let keep = if about.settings.keep % DAY == 0 { format!("{} days", about.settings.keep / DAY) } else { keep };
     let quiet = |text: String| Advice { text, amount: None };
     let verb = if about.limit.side == Side::Down { "free or add" } else { "add" };
+    let whole = about.settings.whole.unwrap_or(about.limit.value).abs();
     let of_limit = |amount: f64| {
-        let base = if about.limit.value == 0.0 { 0.0 } else { (amount / about.limit.value).abs() };
+        let base = if whole == 0.0 { 0.0 } else { (amount / whole).abs() };
         if base > 0.0 {
             format!("{} ({})", amount_text(amount, unit), share_text(base))
         } else {
@@ -57,7 +58,7 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
             let over = about.last.map_or(0.0, |last| (last - limit).max(0.0));
             let peak = about.trend.map_or(0.0, |course| (course.level + course.top - limit).max(0.0));
             // At the very limit with nothing growing there is still nothing left: a twentieth of it is the least.
-            let amount = (over.max(peak) + growth).max(0.05 * about.limit.value.abs());
+            let amount = (over.max(peak) + growth).max(0.05 * whole);
             let since = since.map_or_else(String::new, |since| format!(" since {}", date_text(since, about.now)));
             let beyond = if about.limit.side == Side::Down { "below" } else { "at or beyond" };
             let text = format!(
@@ -102,7 +103,7 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
             let Some(course) = about.trend.filter(|course| course.slope > 0.0) else {
                 // It comes and goes: enough is what its usual peak needs, and a little more.
                 let over = about.trend.map_or(0.0, |course| (course.level + course.top - limit).max(0.0));
-                let amount = over.max(0.05 * about.limit.value.abs());
+                let amount = over.max(0.05 * whole);
                 let text = format!(
                     "{verb} {}: the limit of {} is reached now and then without lasting growth; next {}",
                     of_limit(amount),
@@ -123,7 +124,7 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
         }
         Exhaustion::NotGrowing => {
             let left = about.trend.map(|course| about.sign * about.limit.value - course.level - course.top);
-            let tight = left.is_some_and(|left| left < TIGHT * about.limit.value.abs());
+            let tight = left.is_some_and(|left| left < TIGHT * whole);
             let odds = about.probability.filter(|probability| *probability >= 0.1);
             let left = left.map_or_else(String::new, |left| {
                 if left > 0.0 {

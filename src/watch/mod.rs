@@ -6,10 +6,22 @@
 //! It relies on the store having every sample already: what the loop misses, by a full queue or a restart, it reads
 //! back from there. It never holds up ingestion.
 
+mod anomalies;
 mod error;
 mod figures;
+mod fleet;
+mod forecasts;
+mod history;
+mod incidents;
+mod queue;
+mod refresh;
+mod results;
+mod score;
+mod scoring;
 mod settings;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use error::WatchError;
 pub use figures::WatchFigures;

@@ -1,17 +1,33 @@
-//! The loop as its users see it.
+//! The loop as its users see it: what is shared, and two threads, one that scores and one that refreshes.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::{Condvar, Mutex};
+
+use super::anomalies::Anomalies;
 use super::error::WatchError;
 use super::figures::WatchFigures;
+use super::fleet::Fleet;
+use super::forecasts::Forecasts;
+use super::incidents::Incidents;
+use super::queue::Queue;
+use super::results::{Kind, Results, anomalies_of, read_scored};
+use super::scoring::Scoring;
 use super::settings::WatchSettings;
+use super::{refresh, score};
 use crate::capacity::{Assessment, Limit};
 use crate::forecast::{Coverage, Forecast};
 use crate::incident::{Incident, Member};
 use crate::presets::Presets;
-use crate::series::{Batch, Key, Millis, Selector, Step, TimeRange};
+use crate::series::{Batch, DAY, Key, Millis, Selector, Step, TimeRange};
 use crate::storage::Store;
+
+/// How far back results are read into memory at a start.
+const REMEMBERED: Millis = 30 * DAY;
 
 /// Says what time it is; tests drive it by hand.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
@@ -25,21 +41,66 @@ pub struct ForecastAsk {
     pub coverage: Coverage,
     /// The points' spacing; unset, the series' own, or coarser when the horizon is long.
     pub step: Option<Step>,
-    /// A registered forecaster; `auto` chooses, and takes the preset's when there is one.
+    /// A registered forecaster; `auto` takes the preset's, or the one from the settings.
     pub model: String,
+}
+
+/// What the threads and the questions share. Locks are taken one at a time, but for `anomalies` before `incidents`.
+pub(super) struct Shared {
+    pub store: Arc<Store>,
+    pub settings: WatchSettings,
+    pub clock: Clock,
+    pub queue: Queue,
+    pub anomalies: Mutex<Anomalies>,
+    pub incidents: Mutex<Incidents>,
+    pub forecasts: Forecasts,
+    pub fleet: Fleet,
+    pub results: Results,
+    /// Series whose forecasts are kept: those with a preset, and the others.
+    pub keepers: Mutex<(Vec<Key>, Vec<Key>)>,
+    pub figures: Mutex<WatchFigures>,
+    pub stopping: Mutex<bool>,
+    pub stopped: Condvar,
+}
+
+impl Shared {
+    pub fn now(&self) -> Millis {
+        (self.clock)()
+    }
+
+    /// Waits, and says whether the loop is stopping.
+    pub fn pause(&self, span: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        if !*stopping && !span.is_zero() {
+            self.stopped.wait_for(&mut stopping, span);
+        }
+        *stopping
+    }
+
+    /// Rests after `worked`, so that work takes no more than `share` of a core.
+    pub fn rest(&self, worked: Duration, share: f64) -> bool {
+        let rest = worked.mul_f64((1.0 / share - 1.0).clamp(0.0, 1_000.0));
+        self.pause(rest.min(Duration::from_secs(2)))
+    }
 }
 
 /// The standing loop. Shared between threads as `Arc<Watch>`.
 pub struct Watch {
-    store: Arc<Store>,
-    settings: WatchSettings,
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("figures", &self.figures()).finish_non_exhaustive()
+    }
 }
 
 impl Watch {
     /// Loads earlier results, scores stored history in the background, then everything that is observed.
     ///
     /// # Errors
-    /// When a setting is out of range, when the results folder cannot be used.
+    /// When a setting is out of range, when the results folder cannot be used, when a thread does not start.
     pub fn start(store: Arc<Store>, presets: Presets, settings: WatchSettings) -> Result<Arc<Watch>, WatchError> {
         let system = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis);
         Watch::start_at(store, presets, settings, Arc::new(system))
@@ -58,34 +119,90 @@ impl Watch {
         if let Some(problem) = settings.problem() {
             return Err(WatchError::Settings(problem));
         }
-        let _ = (presets, clock);
-        Ok(Arc::new(Watch { store, settings }))
+        let results = Results::open(store.dir())?;
+        let unreadable = |source| WatchError::Results { path: store.dir().join("results"), source };
+        let since = clock().saturating_sub(REMEMBERED);
+        let mut anomalies = Anomalies::default();
+        for rows in results.read(Kind::Anomalies, since).map_err(unreadable)? {
+            for member in anomalies_of(&rows).map_err(unreadable)? {
+                anomalies.load(member);
+            }
+        }
+        let scored = read_scored(&results.scored_path()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was scored before the start is not known; stored history is told anew");
+            Default::default()
+        });
+        anomalies.shrink(settings.recent_anomalies);
+        let mut incidents = Incidents::default();
+        if let Some(members) = anomalies.take_ungrouped(super::incidents::reach(&settings.incidents)) {
+            incidents.regroup(&members, &settings.incidents);
+            incidents.mark_written();
+        }
+        let forecasts = Forecasts::new(
+            Arc::clone(&store),
+            presets.clone(),
+            settings.forecaster.clone(),
+            settings.history_cells,
+            settings.refresh_every,
+        );
+        let fleet = Fleet::new(Arc::clone(&store), presets.clone(), settings.capacity_horizon, settings.refresh_every);
+        let scoring = Scoring::new(presets, settings.clone(), scored);
+        let is_enabled = settings.enabled;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(settings.queue_samples),
+            store,
+            settings,
+            clock,
+            anomalies: Mutex::new(anomalies),
+            incidents: Mutex::new(incidents),
+            forecasts,
+            fleet,
+            results,
+            keepers: Mutex::default(),
+            figures: Mutex::default(),
+            stopping: Mutex::new(false),
+            stopped: Condvar::new(),
+        });
+        let mut threads = Vec::new();
+        if is_enabled {
+            let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+                thread::Builder::new().name(name.to_owned()).spawn(run).map_err(WatchError::Thread)
+            };
+            let (for_scoring, for_refresh) = (Arc::clone(&shared), Arc::clone(&shared));
+            threads.push(spawn("watch-score", Box::new(move || score::run(&for_scoring, scoring)))?);
+            threads.push(spawn("watch-refresh", Box::new(move || refresh::run(&for_refresh)))?);
+        }
+        Ok(Arc::new(Watch { shared, threads: Mutex::new(threads) }))
     }
 
     /// Takes note of samples that were stored. Never waits: a full queue is caught up with from the store.
     pub fn observe(&self, batch: &Batch) {
-        let _ = batch;
+        if self.shared.settings.enabled {
+            let n_missed = self.shared.queue.push(batch);
+            if n_missed > 0 {
+                self.shared.figures.lock().n_overflowed += n_missed;
+            }
+        }
     }
 
     /// The next values of a series, with a band.
     ///
+    /// The first question for a series, model and step fits a model, later ones look ahead from it.
+    ///
     /// # Errors
     /// When there are no samples, or no model can forecast them.
     pub fn forecast(&self, key: &Key, ask: &ForecastAsk) -> Result<Forecast, WatchError> {
-        let _ = (ask, &self.store, &self.settings);
-        Err(WatchError::NoSamples(key.clone()))
+        self.shared.forecasts.forecast(key, ask, self.shared.now())
     }
 
     /// The anomalies of the selected series that overlap `range` and peak at `min_score` or above, by start.
     pub fn anomalies(&self, selector: &Selector, range: TimeRange, min_score: f64) -> Vec<Member> {
-        let _ = (selector, range, min_score);
-        Vec::new()
+        self.shared.anomalies.lock().select(selector, range, min_score)
     }
 
     /// The incidents that overlap `range`, by start.
     pub fn incidents(&self, range: TimeRange) -> Vec<Incident> {
-        let _ = range;
-        Vec::new()
+        self.shared.incidents.lock().select(range)
     }
 
     /// When the selected series reach `limit` (or the limit their preset knows), soonest first; without a selector,
@@ -99,15 +216,45 @@ impl Watch {
         limit: Option<Limit>,
         horizon: Millis,
     ) -> Result<Vec<(Key, Assessment)>, WatchError> {
-        let _ = (selector, limit, horizon);
-        Ok(Vec::new())
+        self.shared.fleet.answer(selector, limit, horizon, self.shared.now())
     }
 
     /// Counts and sizes, for `/metrics`.
     pub fn figures(&self) -> WatchFigures {
-        WatchFigures::default()
+        let mut figures = *self.shared.figures.lock();
+        figures.n_queued = self.shared.queue.len() as u64;
+        figures.n_open = self.shared.anomalies.lock().n_open() as u64;
+        figures.n_incidents = self.shared.incidents.lock().len() as u64;
+        let counts = &self.shared.forecasts.counts;
+        figures.n_fits = counts.n_fits.load(Ordering::Relaxed);
+        figures.n_warm_forecasts = counts.n_warm.load(Ordering::Relaxed);
+        figures.n_cold_forecasts = counts.n_cold.load(Ordering::Relaxed);
+        figures
     }
 
     /// Scores what waits, writes results, and stops the threads; questions are answered still. Stopping twice is fine.
-    pub fn stop(&self) {}
+    pub fn stop(&self) {
+        *self.shared.stopping.lock() = true;
+        self.shared.stopped.notify_all();
+        self.shared.queue.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the standing loop panicked");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Watch {
+    /// Keeps scoring from going on.
+    pub(super) fn hold_anomalies(&self) -> parking_lot::MutexGuard<'_, Anomalies> {
+        self.shared.anomalies.lock()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }

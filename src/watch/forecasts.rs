@@ -1,0 +1,268 @@
+//! Fitted models at hand: fitted once, then only told the new values.
+//!
+//! A question for a series, model and step that was asked before costs a read of the newest samples and a look ahead.
+//! Models that cannot take in single values answer from where they stood, the steps since then left out, until the
+//! refresh thread has fitted them anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use super::error::WatchError;
+use super::history::{history_of, means, native_step, nearest, points_of, samples_of, span_for, step_for, until};
+use super::standing::ForecastAsk;
+use crate::forecast::{Band, Forecast, Horizon, Prepared, Request, SeasonChoice, Updated, prepare};
+use crate::presets::Presets;
+use crate::series::{Key, MetricSettings, Millis, Season, Step, TimeRange};
+use crate::storage::Store;
+
+/// Fitted models kept; the ones not asked for longest go first.
+const MAX_PREPARED: usize = 256;
+/// A model that cannot be updated is fitted at once when it lags by more than this share of what it has seen.
+const MAX_LAG_SHARE: f64 = 0.05;
+/// Cells read before the model's end, so that a counter's first new sample has a predecessor.
+const OVERLAP: Millis = 3;
+
+/// What a fitted model is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Purpose {
+    pub key: Key,
+    pub model: String,
+    pub step: Option<Step>,
+    /// The horizon, rounded up to a power of two of seconds, so that similar questions share a model.
+    pub class: u32,
+}
+
+impl Purpose {
+    /// What `ask` needs.
+    pub fn of(key: &Key, ask: &ForecastAsk) -> Purpose {
+        let seconds = u64::try_from(ask.horizon / 1_000).unwrap_or(0).max(1);
+        Purpose {
+            key: key.clone(),
+            model: ask.model.clone(),
+            step: ask.step,
+            class: seconds.next_power_of_two().ilog2(),
+        }
+    }
+
+    fn longest(&self) -> Millis {
+        (1i64 << self.class.min(40)) * 1_000
+    }
+}
+
+struct Model {
+    prepared: Prepared,
+    native: Step,
+    /// Steps since the model's end whose values it could not take in.
+    lag: usize,
+    fitted_at: Millis,
+    n_updates: usize,
+}
+
+#[derive(Default)]
+struct Slot {
+    model: Mutex<Option<Model>>,
+    used: AtomicU64,
+}
+
+/// Counts, for the figures.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub n_fits: AtomicU64,
+    pub n_warm: AtomicU64,
+    pub n_cold: AtomicU64,
+}
+
+/// The fitted models.
+pub(super) struct Forecasts {
+    store: Arc<Store>,
+    presets: Presets,
+    default_model: String,
+    history_cells: usize,
+    refresh_every: Millis,
+    slots: Mutex<HashMap<Purpose, Arc<Slot>>>,
+    due: Mutex<Vec<Purpose>>,
+    tick: AtomicU64,
+    pub counts: Counts,
+}
+
+impl Forecasts {
+    pub fn new(
+        store: Arc<Store>,
+        presets: Presets,
+        model: String,
+        history_cells: usize,
+        refresh_every: Millis,
+    ) -> Forecasts {
+        Forecasts {
+            store,
+            presets,
+            default_model: model,
+            history_cells,
+            refresh_every,
+            slots: Mutex::default(),
+            due: Mutex::default(),
+            tick: AtomicU64::new(0),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Answers a question at `now`.
+    pub fn forecast(&self, key: &Key, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
+        if ask.horizon <= 0 {
+            return Err(WatchError::Ask("the horizon must be longer than zero, for example 1h".to_owned()));
+        }
+        let purpose = Purpose::of(key, ask);
+        let slot = self.slot(&purpose);
+        let mut held = slot.model.lock();
+        let is_warm = match held.as_mut() {
+            Some(model) => self.catch_up(&purpose, model, now)?,
+            None => false,
+        };
+        if is_warm {
+            self.counts.n_warm.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.counts.n_cold.fetch_add(1, Ordering::Relaxed);
+            *held = Some(self.fit(&purpose, now)?);
+        }
+        let model = held.as_ref().expect("fitted just now, or before");
+        if now - model.fitted_at >= self.refresh_every {
+            self.mark_due(&purpose);
+        }
+        let steps = model.prepared.step().count_in(ask.horizon);
+        let horizon = Horizon::new(steps + model.lag).expect("count_in answers at least one");
+        Ok(without_lag(model.prepared.forecast(horizon, ask.coverage), model.lag))
+    }
+
+    /// Answers from a model of its own, which is not kept: for forecasts that are made now and then only.
+    pub fn fit_and_forget(&self, key: &Key, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
+        let model = self.fit(&Purpose::of(key, ask), now)?;
+        let steps = model.prepared.step().count_in(ask.horizon);
+        let horizon = Horizon::new(steps).expect("count_in answers at least one");
+        Ok(model.prepared.forecast(horizon, ask.coverage))
+    }
+
+    /// Fits anew what was asked for lately and is old; one model per call. `None` when nothing is due.
+    pub fn refresh_one(&self, now: Millis) -> Option<()> {
+        let purpose = {
+            let mut due = self.due.lock();
+            due.pop()?
+        };
+        let slot = self.slots.lock().get(&purpose).cloned()?;
+        // Fitted outside the lock, so that questions are answered from the old model meanwhile.
+        match self.fit(&purpose, now) {
+            Ok(model) => *slot.model.lock() = Some(model),
+            Err(error) => tracing::debug!(series = %purpose.key, %error, "a model could not be refreshed"),
+        }
+        Some(())
+    }
+
+    fn mark_due(&self, purpose: &Purpose) {
+        let mut due = self.due.lock();
+        if !due.contains(purpose) {
+            due.push(purpose.clone());
+        }
+    }
+
+    fn slot(&self, purpose: &Purpose) -> Arc<Slot> {
+        let tick = self.tick.fetch_add(1, Ordering::Relaxed);
+        let mut slots = self.slots.lock();
+        if slots.len() >= MAX_PREPARED && !slots.contains_key(purpose) {
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
+            if let Some(oldest) = oldest.map(|(purpose, _)| purpose.clone()) {
+                slots.remove(&oldest);
+            }
+        }
+        let slot = slots.entry(purpose.clone()).or_default();
+        slot.used.store(tick, Ordering::Relaxed);
+        Arc::clone(slot)
+    }
+
+    fn metric(&self, key: &Key) -> (MetricSettings, Option<String>) {
+        let rule = self.presets.rule_for(key);
+        (rule.map(|rule| rule.metric.clone()).unwrap_or_default(), rule.and_then(|rule| rule.forecaster.clone()))
+    }
+
+    fn fit(&self, purpose: &Purpose, now: Millis) -> Result<Model, WatchError> {
+        let key = &purpose.key;
+        let (metric, named) = self.metric(key);
+        let Some(native) = native_step(&self.store, key, now)? else {
+            let is_known = !samples_of(&self.store, key, until(now, Millis::MAX / 4))?.is_empty();
+            return Err(if is_known {
+                WatchError::History { key: key.clone(), source: crate::series::HistoryError::NoStep }
+            } else {
+                WatchError::NoSamples(key.clone())
+            });
+        };
+        let step = step_for(native, purpose.longest(), purpose.step);
+        let range = until(now, span_for(native, step, self.history_cells));
+        let samples = samples_of(&self.store, key, range)?;
+        let kind = metric.kind_of(key.metric());
+        let empty = || WatchError::History { key: key.clone(), source: crate::series::HistoryError::Empty };
+        let history = history_of(&samples, kind, native, step).ok_or_else(empty)?;
+        let history = history.tail(self.history_cells);
+        let season = metric.season.map(|season| step.count_in(season)).and_then(Season::new);
+        let model = if purpose.model == "auto" {
+            named.unwrap_or_else(|| self.default_model.clone())
+        } else {
+            purpose.model.clone()
+        };
+        let request = Request {
+            model,
+            season: season.map_or(SeasonChoice::Auto, SeasonChoice::Steps),
+            horizon: Horizon::new(step.count_in(purpose.longest()).min(5_000)).expect("count_in answers at least one"),
+            valid_min: metric.valid_min,
+            valid_max: metric.valid_max,
+        };
+        let prepared =
+            prepare(&history, &request).map_err(|source| WatchError::Forecast { key: key.clone(), source })?;
+        self.counts.n_fits.fetch_add(1, Ordering::Relaxed);
+        Ok(Model { prepared, native, lag: 0, fitted_at: now, n_updates: 0 })
+    }
+
+    /// Tells the model what has come since; `false` when it must be fitted anew at once.
+    fn catch_up(&self, purpose: &Purpose, model: &mut Model, now: Millis) -> Result<bool, WatchError> {
+        let (end, step) = (model.prepared.end(), model.prepared.step());
+        let from = end.saturating_sub(OVERLAP * step.millis().max(model.native.millis()));
+        let Ok(range) = TimeRange::new(from, until(now, 0).end().max(from)) else { return Ok(false) };
+        let samples = samples_of(&self.store, &purpose.key, range)?;
+        let kind = self.metric(&purpose.key).0.kind_of(purpose.key.metric());
+        let points = points_of(&samples, kind);
+        let is_coarse = step.millis() > model.native.millis();
+        let values = if is_coarse { means(&points, end, step, model.native) } else { nearest(&points, end, step) };
+        let seen = model.prepared.n_seen() as f64;
+        let allowed = (MAX_LAG_SHARE * seen).max(8.0) as usize;
+        if model.lag > 0 || values.len() > allowed.max(1_000) {
+            // What it missed is never taken in one by one later: the order would be wrong.
+            model.lag = values.len();
+        } else {
+            for (idx, value) in values.iter().enumerate() {
+                if model.prepared.update(*value) == Updated::NeedsRefit {
+                    model.lag = values.len() - idx;
+                    break;
+                }
+                model.n_updates += 1;
+            }
+        }
+        if model.lag > 0 || model.n_updates as f64 > 0.1 * seen {
+            self.mark_due(purpose);
+        }
+        Ok(model.lag <= allowed)
+    }
+}
+
+/// A forecast without its first `lag` points, which are past.
+fn without_lag(mut forecast: Forecast, lag: usize) -> Forecast {
+    if lag == 0 {
+        return forecast;
+    }
+    forecast.start = forecast.at(lag);
+    forecast.points.drain(..lag.min(forecast.points.len()));
+    if let Some(Band { lower, upper, .. }) = &mut forecast.band {
+        lower.drain(..lag.min(lower.len()));
+        upper.drain(..lag.min(upper.len()));
+    }
+    forecast
+}

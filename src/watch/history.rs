@@ -1,0 +1,172 @@
+//! From stored samples to what a model sees: the latest cells, at the series' own spacing or a coarser one.
+
+use crate::series::{
+    DAY, HOUR, History, Key, MINUTE, MatchOp, Matcher, MetricKind, Millis, SECOND, Sample, Selector, Step, TimeRange,
+    detect_step, rates, resolve,
+};
+use crate::storage::{SelectError, Store};
+
+/// Points a forecast has at most before its step is made coarser.
+const MAX_POINTS: i64 = 2_000;
+/// Samples read for one history at most.
+const MAX_SAMPLES: i64 = 400_000;
+/// Timestamps up to this far in the future are believed; clocks differ.
+const AHEAD: Millis = HOUR;
+/// Where the spacing is looked for, newest first.
+const PROBES: [Millis; 4] = [2 * HOUR, 2 * DAY, 30 * DAY, 400 * DAY];
+/// Samples that tell the spacing.
+const ENOUGH: usize = 50;
+/// Steps that people read easily.
+const NICE: [Millis; 15] = [
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    15 * SECOND,
+    30 * SECOND,
+    MINUTE,
+    5 * MINUTE,
+    10 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    DAY,
+];
+
+/// Selects this series, and those that have more labels still.
+pub(super) fn selector_of(key: &Key) -> Selector {
+    let equal = |(name, value)| Matcher::new(name, MatchOp::Equal, value).expect("only regular expressions can fail");
+    Selector { matchers: key.labels().iter().map(equal).collect() }
+}
+
+/// The samples of just this series.
+pub(super) fn samples_of(store: &Store, key: &Key, range: TimeRange) -> Result<Vec<Sample>, SelectError> {
+    let found = store.select(&selector_of(key), range)?;
+    Ok(found.into_iter().find(|series| series.key == *key).map(|series| series.samples).unwrap_or_default())
+}
+
+/// The series' spacing by its latest samples before `now`; `None` below two samples.
+pub(super) fn native_step(store: &Store, key: &Key, now: Millis) -> Result<Option<Step>, SelectError> {
+    let mut step = None;
+    for span in PROBES {
+        let samples = samples_of(store, key, until(now, span))?;
+        step = detect_step(&resolve(&samples));
+        if samples.len() >= ENOUGH {
+            break;
+        }
+    }
+    Ok(step)
+}
+
+/// The last `span` before now, and a little ahead of it.
+pub(super) fn until(now: Millis, span: Millis) -> TimeRange {
+    let end = now.saturating_add(AHEAD);
+    TimeRange::new(now.saturating_sub(span.max(0)), end).unwrap_or(TimeRange::ALL)
+}
+
+/// The spacing of a forecast's points: as asked, or the series' own unless the horizon is long for it.
+pub(super) fn step_for(native: Step, horizon: Millis, asked: Option<Step>) -> Step {
+    let least = match asked {
+        Some(asked) => asked.millis(),
+        None if horizon / native.millis() <= MAX_POINTS => return native,
+        None => horizon / MAX_POINTS,
+    };
+    if least <= native.millis() {
+        return native;
+    }
+    if asked.is_some() {
+        return asked.unwrap_or(native);
+    }
+    let nice = NICE.into_iter().find(|nice| *nice >= least && nice % native.millis() == 0);
+    let whole = (least + native.millis() - 1) / native.millis() * native.millis();
+    Step::new(nice.unwrap_or(whole)).unwrap_or(native)
+}
+
+/// How far back `cells` of `step` reach, within what is read for one history.
+pub(super) fn span_for(native: Step, step: Step, cells: usize) -> Millis {
+    let cells = i64::try_from(cells).unwrap_or(i64::MAX);
+    step.millis().saturating_mul(cells).min(native.millis().saturating_mul(MAX_SAMPLES))
+}
+
+/// Samples, as gauges or rates, in cells of `step`; on a step coarser than `native` the means of whole cells.
+pub(super) fn history_of(samples: &[Sample], kind: MetricKind, native: Step, step: Step) -> Option<History> {
+    if step.millis() <= native.millis() {
+        return History::from_samples(samples, kind, Some(step)).ok();
+    }
+    let points = points_of(samples, kind);
+    let first = points.iter().find(|point| point.value.is_finite())?;
+    let start = first.at.div_euclid(step.millis()) * step.millis();
+    let values = means(&points, start, step, native);
+    (!values.is_empty()).then(|| History::new(start, step, values))
+}
+
+/// Sorted samples, a counter's as rates.
+pub(super) fn points_of(samples: &[Sample], kind: MetricKind) -> Vec<Sample> {
+    let resolved = resolve(samples);
+    match kind {
+        MetricKind::Gauge => resolved,
+        MetricKind::Counter => rates(&resolved),
+    }
+}
+
+/// The means of the whole cells from `start` on; a cell is whole when no sample of it can come any more.
+pub(super) fn means(points: &[Sample], start: Millis, step: Step, native: Step) -> Vec<f64> {
+    let Some(last) = points.iter().rev().find(|point| point.value.is_finite()) else { return Vec::new() };
+    let n = (last.at + native.millis() - start).div_euclid(step.millis()).max(0);
+    // A stray timestamp must not make a grid without end.
+    let n = usize::try_from(n).unwrap_or(0).min(10_000_000);
+    let mut sums = vec![(0.0, 0u32); n];
+    for point in points.iter().filter(|point| point.value.is_finite() && point.at >= start) {
+        if let Some((sum, count)) = sums.get_mut(((point.at - start) / step.millis()) as usize) {
+            *sum += point.value;
+            *count += 1;
+        }
+    }
+    sums.into_iter().map(|(sum, count)| if count == 0 { f64::NAN } else { sum / f64::from(count) }).collect()
+}
+
+/// The cells from `start` on at the series' own spacing, each the latest sample nearest to it.
+pub(super) fn nearest(points: &[Sample], start: Millis, step: Step) -> Vec<f64> {
+    let mut values = Vec::new();
+    for point in points.iter().filter(|point| point.value.is_finite()) {
+        let cell = (point.at - start + step.millis() / 2).div_euclid(step.millis());
+        let Ok(cell) = usize::try_from(cell) else { continue };
+        if cell >= 10_000_000 {
+            break;
+        }
+        if values.len() <= cell {
+            values.resize(cell + 1, f64::NAN);
+        }
+        values[cell] = point.value;
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_horizon_gets_a_readable_step() {
+        let native = Step::seconds(15);
+        assert_eq!(step_for(native, HOUR, None), native);
+        assert_eq!(step_for(native, 7 * DAY, None), Step::seconds(600));
+        assert_eq!(step_for(native, 400 * DAY, None), Step::seconds(6 * 3600));
+        assert_eq!(step_for(native, HOUR, Some(Step::seconds(60))), Step::seconds(60));
+        assert_eq!(step_for(native, HOUR, Some(Step::seconds(1))), native);
+        assert_eq!(step_for(Step::seconds(7), 7 * DAY, None), Step::seconds(308));
+    }
+
+    #[test]
+    fn coarse_cells_are_means_and_the_last_is_whole() {
+        let samples: Vec<Sample> = (0..10).map(|i| Sample { at: i * 10_000, value: i as f64 }).collect();
+        let history = history_of(&samples, MetricKind::Gauge, Step::seconds(10), Step::seconds(30)).unwrap();
+        assert_eq!((history.start(), history.values()), (0, &[1.0, 4.0, 7.0][..]));
+        let later = means(&samples, 30_000, Step::seconds(30), Step::seconds(10));
+        assert_eq!(later, [4.0, 7.0]);
+        assert_eq!(nearest(&samples, 84_000, Step::seconds(10)), [8.0, 9.0]);
+        assert_eq!(nearest(&samples, 90_000, Step::seconds(10)), [9.0]);
+    }
+}

@@ -1,0 +1,262 @@
+//! The scoring thread: stored history first, then what is observed, then results to disk, over and over.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::queue::{Missed, Work};
+use super::results::{self, Kind, anomaly_rows, day_of, incident_rows, scored_rows};
+use super::scoring::{Scoring, by_series};
+use super::standing::Shared;
+use crate::series::{DAY, HOUR, MINUTE, Millis, SECOND, Selector, Series, TimeRange};
+
+/// Samples scored in one go, between which the thread rests and looks around.
+const CHUNK: usize = 100_000;
+/// Samples one read of stored history should have.
+const READ: usize = 300_000;
+/// The longest wait for something to do.
+const TICK: Duration = Duration::from_millis(200);
+/// How often incidents are made anew at most.
+const REGROUP_EVERY: Duration = Duration::from_millis(500);
+/// Series silent for so long have no open anomaly any more.
+const SILENCE: Millis = HOUR;
+
+/// Runs until the loop stops and everything that was observed is scored and written.
+pub(super) fn run(shared: &Shared, scoring: Scoring) {
+    let mut thread = Thread {
+        shared,
+        scoring,
+        flushed: Instant::now(),
+        regrouped: Instant::now(),
+        is_dirty: false,
+        swept: Instant::now(),
+    };
+    thread.backfill();
+    loop {
+        match shared.queue.take(CHUNK, TICK) {
+            Work::Batches(batches) => {
+                let began = Instant::now();
+                let gathered = by_series(batches.iter().flat_map(|batch| batch.iter()));
+                let gathered = gathered.into_iter().map(|(key, samples)| Series { key, samples }).collect();
+                thread.feed(gathered, false);
+                thread.rest(began, shared.settings.cpu_share);
+            }
+            Work::CatchUp(missed) => thread.catch_up(missed),
+            Work::Nothing => {}
+            Work::Stopped => break,
+        }
+        thread.look_around(false);
+    }
+    thread.look_around(true);
+}
+
+struct Thread<'a> {
+    shared: &'a Shared,
+    scoring: Scoring,
+    flushed: Instant,
+    regrouped: Instant,
+    swept: Instant,
+    /// Whether something was scored since the last flush.
+    is_dirty: bool,
+}
+
+impl Thread<'_> {
+    fn feed(&mut self, gathered: Vec<Series>, is_again: bool) {
+        let now = self.shared.now();
+        let (mut n_scored, mut n_late, mut n_opened) = (0, 0, 0);
+        // In parts, so that questions for anomalies do not wait for a whole chunk.
+        for part in gathered.chunks(64) {
+            let mut anomalies = self.shared.anomalies.lock();
+            for series in part {
+                let fed = self.scoring.feed(&series.key, &series.samples, now, &mut anomalies);
+                n_scored += fed.n_scored;
+                n_late += fed.n_late;
+                n_opened += fed.n_opened;
+            }
+        }
+        self.is_dirty |= n_scored > 0;
+        for newcomer in self.scoring.take_newcomers() {
+            let mut keepers = self.shared.keepers.lock();
+            if newcomer.has_rule {
+                keepers.0.push(newcomer.key.clone())
+            } else {
+                keepers.1.push(newcomer.key.clone())
+            }
+            drop(keepers);
+            if newcomer.has_limit {
+                self.shared.fleet.add(newcomer.key);
+            }
+        }
+        self.shared.fleet.set_wholes(self.scoring.wholes());
+        let (n_watched, n_unwatched) = self.scoring.counts();
+        let mut figures = self.shared.figures.lock();
+        (figures.n_watched, figures.n_unwatched) = (n_watched, n_unwatched);
+        figures.n_scored += n_scored;
+        figures.n_opened += n_opened;
+        if !is_again {
+            figures.n_unscored += n_late;
+        }
+    }
+
+    /// Scores the newest stored history. Read backwards in time, until there is enough; scored forwards.
+    fn backfill(&mut self) {
+        let settings = &self.shared.settings;
+        let now = self.shared.now();
+        let first = now.saturating_sub(settings.backfill);
+        let mut end = now.saturating_add(HOUR);
+        let mut span = 2 * HOUR;
+        let mut parts: Vec<Vec<Series>> = Vec::new();
+        let mut n_read = 0;
+        while end > first && n_read < settings.backfill_samples && !self.shared.queue.is_stopping() {
+            let start = end.saturating_sub(span).max(first);
+            let Some(part) = self.read(start, end) else { break };
+            let n: usize = part.iter().map(|series| series.samples.len()).sum();
+            n_read += n;
+            parts.push(part);
+            end = start;
+            span = next_span(span, n, READ);
+        }
+        while let Some(part) = parts.pop() {
+            let began = Instant::now();
+            self.feed(part, true);
+            if self.shared.queue.is_stopping() {
+                break;
+            }
+            self.rest(began, settings.cpu_share.max(0.5));
+        }
+        self.scoring.end_backfill(&mut self.shared.anomalies.lock());
+        self.shared.figures.lock().is_backfilled = true;
+    }
+
+    /// Scores what found the queue full, from the store, in parts.
+    fn catch_up(&mut self, missed: Missed) {
+        let most = self.shared.settings.catch_up_samples as u64;
+        // Samples per time, to skip what is too much and to read the rest in parts.
+        let density = missed.n as f64 / (missed.last.saturating_sub(missed.first) as f64 + 1.0);
+        let mut start = missed.first;
+        if missed.n > most {
+            let kept = (most as f64 / density) as Millis;
+            start = missed.last.saturating_sub(kept).max(missed.first);
+            self.shared.figures.lock().n_unscored += missed.n - most;
+            tracing::warn!(
+                n_skipped = missed.n - most,
+                "more samples came than can be scored; the oldest stay unscored"
+            );
+        }
+        let mut span = ((READ as f64 / density) as Millis).max(SECOND);
+        let end = missed.last.saturating_add(1);
+        while start < end {
+            let until = start.saturating_add(span).min(end);
+            let began = Instant::now();
+            let Some(part) = self.read(start, until) else { break };
+            let n: usize = part.iter().map(|series| series.samples.len()).sum();
+            self.feed(part, true);
+            start = until;
+            span = next_span(span, n, READ);
+            self.look_around(false);
+            self.rest(began, self.shared.settings.cpu_share);
+        }
+    }
+
+    fn read(&self, start: Millis, end: Millis) -> Option<Vec<Series>> {
+        let range = TimeRange::new(start, end).ok()?;
+        match self.shared.store.select(&Selector::all(), range) {
+            Ok(series) => Some(series),
+            Err(error) => {
+                tracing::error!(%error, "stored history cannot be read for scoring");
+                None
+            }
+        }
+    }
+
+    fn rest(&self, began: Instant, share: f64) {
+        let worked = began.elapsed();
+        self.shared.figures.lock().scoring_seconds += worked.as_secs_f64();
+        self.shared.rest(worked, share);
+    }
+
+    /// Incidents, results, and what has gone silent.
+    fn look_around(&mut self, is_last: bool) {
+        let settings = &self.shared.settings;
+        if is_last || self.regrouped.elapsed() >= REGROUP_EVERY {
+            let reach = super::incidents::reach(&settings.incidents);
+            let members = self.shared.anomalies.lock().take_ungrouped(reach);
+            if let Some(members) = members {
+                self.shared.incidents.lock().regroup(&members, &settings.incidents);
+            }
+            self.regrouped = Instant::now();
+        }
+        if self.swept.elapsed() >= Duration::from_secs(60) {
+            self.swept = Instant::now();
+            let before = self.shared.now().saturating_sub(SILENCE);
+            self.scoring.end_silent(before, &mut self.shared.anomalies.lock());
+        }
+        let flush_every = Duration::from_millis(u64::try_from(settings.flush_every).unwrap_or(0));
+        if is_last || self.flushed.elapsed() >= flush_every {
+            self.flushed = Instant::now();
+            self.flush();
+        }
+    }
+
+    /// Writes what changed: anomalies, incidents, then up to when everything is scored, so that what is not written
+    /// is found again after a crash.
+    fn flush(&mut self) {
+        let shared = self.shared;
+        let now = shared.now();
+        let outcome = self.flush_anomalies(now).and_then(|()| self.flush_incidents(now)).and_then(|()| {
+            if std::mem::take(&mut self.is_dirty) {
+                let rows = scored_rows(&self.scoring.scored())?;
+                results::write_parquet(&shared.results.scored_path(), &rows)?;
+            }
+            shared.results.retire(now.saturating_sub(shared.settings.results_retention))
+        });
+        if let Err(error) = outcome {
+            tracing::error!(%error, "results cannot be written; they are tried again");
+            self.is_dirty = true;
+            shared.figures.lock().n_failed_writes += 1;
+        }
+        shared.anomalies.lock().shrink(shared.settings.recent_anomalies);
+        shared.incidents.lock().shrink(now.saturating_sub(30 * DAY).min(now - MINUTE));
+    }
+
+    fn flush_anomalies(&self, now: Millis) -> io::Result<()> {
+        let mut changes = self.shared.anomalies.lock().take_dirty();
+        while let Some((first, _)) = changes.first() {
+            let day = day_of(first.0);
+            let n = changes.iter().take_while(|(id, _)| day_of(id.0) == day).count();
+            let rows = anomaly_rows(&changes[..n], now)?;
+            if let Err(error) = self.shared.results.write(Kind::Anomalies, day, &rows) {
+                self.shared.anomalies.lock().put_back(changes.into_iter().map(|(id, _)| id));
+                return Err(error);
+            }
+            self.shared.figures.lock().n_result_rows += rows.num_rows() as u64;
+            changes.drain(..n);
+        }
+        Ok(())
+    }
+
+    fn flush_incidents(&self, now: Millis) -> io::Result<()> {
+        let mut changes = self.shared.incidents.lock().take_dirty();
+        changes.sort_by_key(|(incident, _)| incident.start);
+        while let Some((first, _)) = changes.first() {
+            let day = day_of(first.start);
+            let n = changes.iter().take_while(|(incident, _)| day_of(incident.start) == day).count();
+            let rows = incident_rows(&changes[..n], now)?;
+            if let Err(error) = self.shared.results.write(Kind::Incidents, day, &rows) {
+                self.shared.incidents.lock().put_back(changes);
+                return Err(error);
+            }
+            self.shared.figures.lock().n_result_rows += rows.num_rows() as u64;
+            changes.drain(..n);
+        }
+        Ok(())
+    }
+}
+
+/// The next read's span, given how many samples the last one had.
+fn next_span(span: Millis, n: usize, wanted: usize) -> Millis {
+    match n {
+        n if n > 2 * wanted => (span / 2).max(1),
+        n if n < wanted / 2 => span.saturating_mul(2).min(30 * DAY),
+        _ => span,
+    }
+}

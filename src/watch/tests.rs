@@ -1,0 +1,300 @@
+//! The loop as a whole: scoring, restarting, falling behind, answering.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::capacity::{Exhaustion, Limit};
+use crate::detect::{Settings, detect};
+use crate::forecast::Coverage;
+use crate::incident::Member;
+use crate::presets::Presets;
+use crate::series::{Batch, DAY, HOUR, Key, MINUTE, Millis, Sample, Selector, Side, TimeRange};
+use crate::storage::{Store, StoreSettings};
+
+const START: Millis = 1_760_000_000_000;
+
+struct Bench {
+    store: Arc<Store>,
+    now: Arc<AtomicI64>,
+}
+
+impl Bench {
+    fn new(dir: &Path) -> Bench {
+        let store = Store::open(dir, StoreSettings::default()).unwrap();
+        Bench { store: Arc::new(store), now: Arc::new(AtomicI64::new(START)) }
+    }
+
+    fn watch(&self, settings: WatchSettings) -> Arc<Watch> {
+        let now = Arc::clone(&self.now);
+        let clock: Clock = Arc::new(move || now.load(Ordering::Relaxed));
+        Watch::start_at(Arc::clone(&self.store), Presets::shipped(), settings, clock).unwrap()
+    }
+
+    fn record(&self, key: &Key, samples: &[Sample]) -> Batch {
+        let batch = Batch::from_samples(samples.iter().map(|sample| (key.clone(), *sample)));
+        assert_eq!(self.store.append(&batch).unwrap().n_accepted, samples.len());
+        if let Some(last) = samples.last() {
+            self.now.fetch_max(last.at, Ordering::Relaxed);
+        }
+        batch
+    }
+}
+
+fn settings() -> WatchSettings {
+    WatchSettings { cpu_share: 1.0, flush_every: 100, ..WatchSettings::default() }
+}
+
+fn key(host: &str) -> Key {
+    Key::from_pairs("load_average", &[("host", host)]).unwrap()
+}
+
+/// A quiet minute-by-minute series with a deterministic jitter, and 100 instead in each of `odd`.
+fn samples(n: i64, odd: &[std::ops::Range<i64>]) -> Vec<Sample> {
+    let value = |i: i64| {
+        let jitter = ((i * 7919 + i * i * 31) % 1000) as f64 / 1000.0;
+        if odd.iter().any(|odd| odd.contains(&i)) { 100.0 + jitter } else { 10.0 + jitter }
+    };
+    (0..n).map(|i| Sample { at: START + i * MINUTE, value: value(i) }).collect()
+}
+
+fn wait_for(what: &str, mut is_done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_done() {
+        assert!(began.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn all(watch: &Watch) -> Vec<Member> {
+    watch.anomalies(&Selector::all(), TimeRange::ALL, 0.0)
+}
+
+#[test]
+fn presets_name_known_methods() {
+    for rule in Presets::shipped().presets().iter().flat_map(|preset| &preset.rules) {
+        assert!(rule.detector.as_deref().is_none_or(|name| crate::detect::find(name).is_ok()), "{}", rule.selector);
+        assert!(rule.forecaster.as_deref().is_none_or(|name| crate::forecast::find(name).is_ok()), "{}", rule.selector);
+    }
+}
+
+#[test]
+fn samples_in_bulk_are_scored_like_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let watch = bench.watch(settings());
+    wait_for("backfill", || watch.figures().is_backfilled);
+    let samples = samples(3000, &[1000..1010, 2500..2503]);
+    for part in samples.chunks(700) {
+        watch.observe(&bench.record(&key("a"), part));
+    }
+    wait_for("scores", || watch.figures().n_scored == 3000);
+    let expected = detect(&samples, "auto", &Settings::default(), &settings().alarm).unwrap().anomalies;
+    assert!(expected.len() >= 2, "{expected:?}");
+    let got: Vec<_> = all(&watch).into_iter().map(|member| member.anomaly).collect();
+    assert_eq!(got, expected);
+    let score = expected[0].score;
+    assert_eq!(watch.anomalies(&Selector::metric("other"), TimeRange::ALL, 0.0), []);
+    assert!(watch.anomalies(&Selector::all(), TimeRange::ALL, score * 2.0 + 1e9).is_empty());
+    watch.stop();
+    watch.stop();
+}
+
+#[test]
+fn a_restart_neither_loses_nor_doubles() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let samples = samples(3000, &[500..520, 1990..2010]);
+    let watch = bench.watch(settings());
+    // Stops in the middle of the second anomaly.
+    watch.observe(&bench.record(&key("a"), &samples[..2000]));
+    wait_for("scores", || watch.figures().n_scored == 2000);
+    watch.stop();
+    let before = all(&watch);
+    assert_eq!(before.iter().map(|member| member.anomaly.is_open).collect::<Vec<_>>(), [false, true], "{before:?}");
+    drop(watch);
+
+    // Recorded while nobody watched: the anomaly's end.
+    bench.record(&key("a"), &samples[2000..2500]);
+    let watch = bench.watch(settings());
+    // The second may have ended by now, as the scoring of what is stored goes on.
+    assert_eq!(all(&watch)[0], before[0], "what was found is there at once");
+    assert_eq!(all(&watch).len(), 2);
+    wait_for("backfill", || watch.figures().is_backfilled);
+    watch.observe(&bench.record(&key("a"), &samples[2500..]));
+    wait_for("scores", || watch.figures().n_scored == 3000);
+    let after = all(&watch);
+    assert_eq!(after.len(), 2, "{after:?}");
+    assert_eq!(after[0], before[0]);
+    assert_eq!(after[1].anomaly.start, before[1].anomaly.start);
+    assert!(!after[1].anomaly.is_open && after[1].anomaly.end > before[1].anomaly.end);
+    watch.stop();
+    drop(watch);
+    let watch = bench.watch(settings());
+    assert_eq!(all(&watch), after, "a third start knows the same");
+}
+
+#[test]
+fn a_crash_between_writes_is_made_up_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let samples = samples(2000, &[500..520, 1500..1520]);
+    bench.record(&key("a"), &samples);
+    let watch = bench.watch(settings());
+    wait_for("backfill", || watch.figures().is_backfilled);
+    watch.stop();
+    let found = all(&watch);
+    assert_eq!(found.len(), 2, "stored history that was never scored is scored");
+    // What was written before a crash may be anything from nothing to all.
+    std::fs::remove_file(dir.path().join("results/scored.parquet")).unwrap();
+    let watch = bench.watch(settings());
+    wait_for("backfill", || watch.figures().is_backfilled);
+    assert_eq!(all(&watch), found);
+}
+
+#[test]
+fn an_overflow_is_caught_up_with_from_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let watch = bench.watch(WatchSettings { queue_samples: 100, ..settings() });
+    wait_for("backfill", || watch.figures().is_backfilled);
+    let samples = samples(3000, &[1000..1010, 2500..2503]);
+    // Held so that the scoring thread cannot keep pace.
+    let held = watch.hold_anomalies();
+    for part in samples.chunks(60) {
+        watch.observe(&bench.record(&key("a"), part));
+    }
+    drop(held);
+    wait_for("scores", || watch.figures().n_scored == 3000);
+    assert!(watch.figures().n_overflowed > 1000, "{:?}", watch.figures());
+    let expected = detect(&samples, "auto", &Settings::default(), &settings().alarm).unwrap().anomalies;
+    let got: Vec<_> = all(&watch).into_iter().map(|member| member.anomaly).collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn anomalies_that_come_together_are_an_incident() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let watch = bench.watch(settings());
+    for host in ["a", "b", "c"] {
+        watch.observe(&bench.record(&key(host), &samples(2000, &[1500..1510])));
+    }
+    wait_for("an incident", || !watch.incidents(TimeRange::ALL).is_empty());
+    wait_for("its members", || watch.incidents(TimeRange::ALL)[0].members.len() == 3);
+    watch.stop();
+    let before = watch.incidents(TimeRange::ALL);
+    let again = bench.watch(settings());
+    assert_eq!(again.incidents(TimeRange::ALL), before);
+    let days = std::fs::read_dir(dir.path().join("results/incidents")).unwrap().count();
+    assert_eq!(days, 1);
+}
+
+#[test]
+fn series_beyond_the_limit_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let watch = bench.watch(WatchSettings { max_series: 2, ..settings() });
+    for host in ["a", "b", "c", "d"] {
+        watch.observe(&bench.record(&key(host), &samples(10, &[])));
+    }
+    wait_for("series", || watch.figures().n_watched == 2 && watch.figures().n_unwatched == 2);
+    let missing = watch.forecast(&key("e"), &ask(HOUR)).unwrap_err();
+    assert!(matches!(missing, WatchError::NoSamples(_)), "{missing}");
+}
+
+fn ask(horizon: Millis) -> ForecastAsk {
+    ForecastAsk { horizon, coverage: Coverage::P95, step: None, model: "auto".to_owned() }
+}
+
+#[test]
+fn a_warm_forecast_follows_the_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let wave = |i: i64| 50.0 + 20.0 * (2.0 * std::f64::consts::PI * (i % 1440) as f64 / 1440.0).sin();
+    let sample = |i: i64| Sample { at: START + i * MINUTE, value: wave(i) + ((i * 7919) % 100) as f64 / 100.0 };
+    bench.record(&key("a"), &(0..10_000).map(sample).collect::<Vec<_>>());
+    let watch = bench.watch(WatchSettings { enabled: false, ..settings() });
+    let began = Instant::now();
+    let first = watch.forecast(&key("a"), &ask(HOUR)).unwrap();
+    let cold = began.elapsed();
+    assert_eq!((first.start, first.points.len()), (START + 10_000 * MINUTE, 60));
+    let mut times = Vec::new();
+    for i in 10_000..10_100 {
+        bench.record(&key("a"), &[sample(i)]);
+        let began = Instant::now();
+        let next = watch.forecast(&key("a"), &ask(HOUR)).unwrap();
+        times.push(began.elapsed());
+        assert_eq!((next.start, next.points.len()), (START + (i + 1) * MINUTE, 60));
+    }
+    times.sort();
+    println!("10,000 points: cold {cold:?}, warm p50 {:?}, p99 {:?}", times[50], times[98]);
+    let figures = watch.figures();
+    assert_eq!(figures.n_warm_forecasts + figures.n_cold_forecasts, 101);
+    assert!(figures.n_warm_forecasts >= 95, "{figures:?}");
+    let long = watch.forecast(&key("a"), &ask(14 * DAY)).unwrap();
+    assert!(long.points.len() <= 2_048 && long.step.millis() > MINUTE, "{} of {}", long.points.len(), long.step);
+    assert!(watch.forecast(&key("a"), &ForecastAsk { model: "magic".to_owned(), ..ask(HOUR) }).is_err());
+    assert!(watch.forecast(&key("a"), &ask(0)).is_err());
+}
+
+#[test]
+fn the_fleet_is_listed_soonest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let watch = bench.watch(settings());
+    let series = |metric: &str, mount: &str| Key::from_pairs(metric, &[("host", "a"), ("mountpoint", mount)]).unwrap();
+    let line = |from: f64, per_hour: f64| -> Vec<Sample> {
+        (0..24 * 14).map(|i| Sample { at: START + i * HOUR, value: from + per_hour * i as f64 }).collect()
+    };
+    for (mount, per_hour) in [("/slow", -0.1), ("/fast", -1.0), ("/still", 0.0)] {
+        watch.observe(&bench.record(&series("node_filesystem_avail_bytes", mount), &line(500.0, per_hour)));
+        watch.observe(&bench.record(&series("node_filesystem_size_bytes", mount), &line(1000.0, 0.0)));
+    }
+    wait_for("the fleet", || watch.capacity(None, None, 365 * DAY).unwrap().len() == 3);
+    let fleet = watch.capacity(None, None, 365 * DAY).unwrap();
+    let mounts: Vec<_> = fleet.iter().map(|(key, _)| key.labels().get("mountpoint").unwrap()).collect();
+    assert_eq!(mounts, ["/fast", "/slow", "/still"], "{fleet:?}");
+    assert!(matches!(fleet[0].1.exhaustion, Exhaustion::Expected { p50: Some(_), .. }));
+    assert_eq!(fleet[2].1.exhaustion, Exhaustion::NotGrowing);
+    assert_eq!(fleet[2].1.headroom[0].share, Some(0.5));
+    let selector = Selector::metric("node_filesystem_avail_bytes");
+    let limit = Limit { value: 400.0, side: Side::Down };
+    let asked = watch.capacity(Some(&selector), Some(limit), 365 * DAY).unwrap();
+    assert!(matches!(asked[0].1.exhaustion, Exhaustion::Crossed { .. }), "{asked:?}");
+    let unlimited = watch.capacity(Some(&Selector::metric("node_filesystem_size_bytes")), None, DAY);
+    assert!(matches!(unlimited, Err(WatchError::NoLimit(_))));
+}
+
+#[test]
+fn forecasts_are_kept_with_issue_and_target_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    bench.record(&key("a"), &samples(5000, &[]));
+    let watch = bench.watch(settings());
+    wait_for("a kept forecast", || watch.figures().n_kept_forecasts == 1);
+    watch.stop();
+    let folder = dir.path().join("results/forecasts");
+    let day = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(day).unwrap().next().unwrap().unwrap().path();
+    let rows = results::read_parquet(&file).unwrap();
+    assert_eq!(rows.iter().map(|rows| rows.num_rows()).sum::<usize>(), 96);
+    for name in
+        ["series_id", "labels", "issued_at", "target_at", "step_ms", "value", "lower", "upper", "coverage", "model"]
+    {
+        assert!(rows[0].column_by_name(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_question_out_of_range_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let wrong = WatchSettings { detector: "magic".to_owned(), ..settings() };
+    assert!(matches!(Watch::start(Arc::clone(&bench.store), Presets::none(), wrong), Err(WatchError::Settings(_))));
+    let watch = bench.watch(settings());
+    assert!(matches!(watch.capacity(None, None, 0), Err(WatchError::Ask(_))));
+    assert_eq!(watch.capacity(None, None, DAY).unwrap(), []);
+}
