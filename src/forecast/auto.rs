@@ -17,7 +17,7 @@ use super::backtest::{MOST_ORIGINS, Plan, Replay, mean, replay};
 use super::guard::Fence;
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
 use super::mstl::Mstl;
-use super::registry::{FORECASTERS, Settings};
+use super::registry::{Entry, FORECASTERS, SeasonUse, Settings};
 use super::season::find_seasons;
 use crate::series::{History, Season, median};
 
@@ -31,8 +31,14 @@ const WILDEST: f64 = 20.0;
 /// zero, factors mean nothing.
 const LEAST_SHARE: f64 = 0.02;
 
+/// A candidate must be known at one in so many origins.
+const LEAST_KNOWN: usize = 4;
+
 /// The registry's name of the method this file makes.
 pub(super) const AUTO: &str = "auto";
+
+/// The registry's name of the method that takes several seasons.
+const MSTL: &str = "mstl";
 
 /// A method with a season, standing for election.
 pub(super) struct Candidate {
@@ -53,39 +59,41 @@ pub(super) struct Chosen {
     pub honest: Replay,
 }
 
-/// One method of the registry with each of `seasons` (none at all counts as one).
-pub(super) fn variants(
-    name: &'static str,
-    build: fn(&Settings) -> Box<dyn Forecaster>,
-    seasons: &[Season],
-) -> Vec<Candidate> {
-    let of = |season| Candidate { name, season, method: build(&Settings { season }) };
-    if seasons.is_empty() { vec![of(None)] } else { seasons.iter().map(|&season| of(Some(season))).collect() }
+/// One method of the registry with each of `seasons` that it would use.
+pub(super) fn variants(entry: &'static Entry, seasons: &[Season]) -> Vec<Candidate> {
+    let of = |season| Candidate { name: entry.name, season, method: (entry.build)(&Settings { season }) };
+    // All seasons at once is what MSTL is for.
+    if let (MSTL, [_, .., longest]) = (entry.name, by_length(seasons).as_slice()) {
+        return vec![Candidate {
+            name: MSTL,
+            season: Some(*longest),
+            method: Box::new(Mstl { seasons: seasons.to_vec() }),
+        }];
+    }
+    if seasons.is_empty() || entry.season == SeasonUse::Ignores {
+        return vec![of(None)];
+    }
+    seasons.iter().map(|&season| of(Some(season))).collect()
 }
 
-/// Everything in the registry but `auto` itself.
+fn by_length(seasons: &[Season]) -> Vec<Season> {
+    let mut sorted = seasons.to_vec();
+    sorted.sort_by_key(|season| season.steps());
+    sorted
+}
+
+/// Everything in the registry but `auto` itself, as far as it suits `history`.
 pub(super) fn everyone(history: &History, seasons: &[Season]) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
     let present: Vec<f64> = history.values().iter().copied().filter(|value| !value.is_nan()).collect();
     let smallest = present.iter().copied().fold(f64::INFINITY, f64::min);
     let is_clear_of_zero = smallest > LEAST_SHARE * mean(present.iter().copied());
-    for entry in FORECASTERS.iter().filter(|entry| entry.name != AUTO) {
-        if entry.name == "holt-winters-multiplicative" && !is_clear_of_zero {
-            continue;
-        }
-        let ignores_season = ["naive", "ses", "holt", "damped"].contains(&entry.name);
-        let is_seasonal = ["seasonal-naive", "holt-winters-additive", "holt-winters-multiplicative", "mstl"];
-        match (ignores_season, is_seasonal.contains(&entry.name)) {
-            (true, _) => candidates.extend(variants(entry.name, entry.build, &[])),
-            (_, true) if seasons.is_empty() => {}
-            _ => candidates.extend(variants(entry.name, entry.build, seasons)),
-        }
-    }
-    if let [first, .., last] = seasons {
-        let method = Box::new(Mstl { seasons: seasons.to_vec() });
-        candidates.push(Candidate { name: "mstl", season: Some(*first.max(last)), method });
-    }
-    candidates
+    FORECASTERS
+        .iter()
+        .filter(|entry| entry.name != AUTO)
+        .filter(|entry| entry.season != SeasonUse::Needs || !seasons.is_empty())
+        .filter(|entry| entry.name != "holt-winters-multiplicative" || is_clear_of_zero)
+        .flat_map(|entry| variants(entry, seasons))
+        .collect()
 }
 
 /// The best of `candidates` on the past of `history`.
@@ -151,26 +159,32 @@ fn clipped(mut maes: Vec<Vec<f64>>, candidates: &[Candidate]) -> Vec<Vec<f64>> {
     maes
 }
 
-/// Candidates from best to worst, leaving out origin `left_out`; those that missed more than half of the origins last.
+/// Candidates from best to worst, leaving out origin `left_out`; those that missed nearly all origins last.
 fn ranking(maes: &[Vec<f64>], anchors: &[usize], left_out: Option<usize>) -> Vec<usize> {
     let n_origins = maes.first().map_or(0, Vec::len);
-    // The mean per origin over all candidates stands in where one has none, so that missing a hard origin is no help.
-    let usual: Vec<f64> = (0..n_origins).map(|nr| mean(maes.iter().map(|row| row[nr]))).collect();
+    let kept = |nr: &usize| Some(*nr) != left_out;
+    // Not every candidate is known at every origin, and some origins are harder than others, so each is measured
+    // against the first anchor at the origins where it is known.
+    let reference = anchors.first().copied().unwrap_or(0);
     let score_of = |idx: usize| -> f64 {
-        let row = &maes[idx];
-        let n_known = row.iter().filter(|mae| !mae.is_nan()).count();
-        if n_known * 2 < n_origins.max(1) {
+        let both: Vec<(f64, f64)> = (0..n_origins)
+            .filter(kept)
+            .map(|nr| (maes[idx][nr], maes[reference][nr]))
+            .filter(|(mae, usual)| !mae.is_nan() && !usual.is_nan())
+            .collect();
+        if both.is_empty() || both.len() * LEAST_KNOWN < n_origins {
             return f64::INFINITY;
         }
-        let filled = row.iter().zip(&usual).enumerate().filter(|(nr, _)| Some(*nr) != left_out);
-        mean(filled.map(|(_, (mae, usual))| if mae.is_nan() { *usual } else { *mae }))
+        let (own, usual) = (mean(both.iter().map(|pair| pair.0)), mean(both.iter().map(|pair| pair.1)));
+        match (own > 0.0, usual > 0.0) {
+            (false, _) => 0.0,
+            (true, true) => own / usual,
+            (true, false) => f64::MAX,
+        }
     };
     let mut scores: Vec<f64> = (0..maes.len()).map(score_of).collect();
     let best_anchor = anchors.iter().map(|&idx| scores[idx]).fold(f64::INFINITY, f64::min);
     for (idx, score) in scores.iter_mut().enumerate() {
-        if score.is_nan() {
-            *score = f64::INFINITY;
-        }
         // Not enough of a gain puts a method behind the anchors.
         let is_gain = *score < best_anchor * (1.0 - LEAST_GAIN);
         if !anchors.is_empty() && !anchors.contains(&idx) && score.is_finite() && !is_gain {

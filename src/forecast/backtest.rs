@@ -4,8 +4,8 @@
 //! `auto` chooses by it, bands are made of its errors, and [`backtest`] reports it; there is no other.
 //!
 //! A method is fitted afresh at some of the origins and takes in the cells between them by
-//! [`Fitted::update`](super::Fitted::update), where it can; at every origin where it cannot. Nothing at or after an
-//! origin is seen before its forecast is made.
+//! [`Fitted::update`](super::Fitted::update), where it can; where it cannot, it is fitted afresh at every origin, of
+//! which there are fewer then. Nothing at or after an origin is seen before its forecast is made.
 
 use super::conformal::Conformal;
 use super::model::{Coverage, Fitted, Forecaster, Horizon, Updated};
@@ -46,6 +46,9 @@ pub(super) const MOST_ORIGINS: usize = 60;
 
 /// How often a method that updates in place is fitted afresh during a replay.
 const N_FITS: usize = 4;
+
+/// Origins at which a method that must be fitted afresh at each is replayed; enough for a 95 % band.
+const MOST_FITS: usize = 24;
 
 /// The least number of cells before the first origin.
 const LEAST_BEFORE: usize = 8;
@@ -132,20 +135,33 @@ pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
     if n == 0.0 { f64::NAN } else { values.filter(|value| !value.is_nan()).map(|value| value / n).sum() }
 }
 
-/// Replays `method` from the origins of `plan`.
+/// Replays `method` from the origins of `plan`; from some of them, if it must be fitted afresh at each.
 pub(super) fn replay(method: &dyn Forecaster, history: &History, plan: &Plan) -> Replay {
     let values = history.values();
     let horizon = Horizon::new(plan.n_leads).expect("a plan has at least one lead");
     let fit_every = plan.origins.len().div_ceil(N_FITS);
     let mut fitted: Option<Box<dyn Fitted>> = None;
     let mut n_seen = 0;
+    // One in so many origins is replayed, counted from the last.
+    let mut thinning = 1;
     let mut errors = Vec::with_capacity(plan.origins.len());
     for (nr, &origin) in plan.origins.iter().enumerate() {
-        let took_all = !nr.is_multiple_of(fit_every)
-            && fitted.as_mut().is_some_and(|fitted| {
-                values[n_seen..origin].iter().all(|&value| fitted.update(value) == Updated::InPlace)
-            });
-        if !took_all {
+        if !(plan.origins.len() - 1 - nr).is_multiple_of(thinning) {
+            errors.push(vec![f64::NAN; plan.n_leads]);
+            continue;
+        }
+        let mut took = Updated::NeedsRefit;
+        if let Some(fitted) = fitted.as_mut().filter(|_| thinning == 1 && !nr.is_multiple_of(fit_every)) {
+            took = Updated::InPlace;
+            for &value in &values[n_seen..origin] {
+                took = fitted.update(value);
+                if took == Updated::NeedsRefit {
+                    thinning = plan.origins.len().div_ceil(MOST_FITS);
+                    break;
+                }
+            }
+        }
+        if took == Updated::NeedsRefit {
             fitted = method.fit(&history.slice(0, origin)).ok();
         }
         n_seen = origin;

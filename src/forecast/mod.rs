@@ -47,5 +47,5 @@ pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
 pub use model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
 pub use outlook::{Accuracy, Band, Direction, Forecast, Heading};
 pub use prepare::{ForecastError, Prepared, Request, prepare};
-pub use registry::{Entry, FORECASTERS, Settings, UnknownModel, find};
+pub use registry::{Entry, FORECASTERS, SeasonUse, Settings, UnknownModel, find};
 pub use season::{SeasonChoice, SeasonChoiceError, find_season, find_seasons};

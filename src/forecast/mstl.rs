@@ -23,7 +23,7 @@ use crate::series::{History, Season};
 const LONGEST: usize = 1000;
 
 /// Cycles of the longest season that a fit looks back on when that is longer.
-const MOST_CYCLES: usize = 8;
+const MOST_CYCLES: usize = 5;
 
 /// The cells that the loess of STL may jump at most; R's default is a tenth of the window.
 const JUMPS_PER_WINDOW: usize = 10;

@@ -136,7 +136,7 @@ fn run(
     let lead_in = longest.or_else(|| seasons.first().map(|season| season.steps()));
     let plan = Plan::new(history.len(), horizon, lead_in, n_origins);
     let candidates: Vec<Candidate> =
-        if entry.name == AUTO { everyone(history, &seasons) } else { variants(entry.name, entry.build, &seasons) };
+        if entry.name == AUTO { everyone(history, &seasons) } else { variants(entry, &seasons) };
     let chosen = choose(&candidates, history, plan.as_ref(), horizon)
         .map_err(|source| ForecastError::Fit { model: entry.name.to_owned(), source })?;
     let season = seasons.first().filter(|season| season.steps() < history.len()).copied();

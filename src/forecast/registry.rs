@@ -22,6 +22,17 @@ pub struct Settings {
     pub season: Option<Season>,
 }
 
+/// What a method does with a season.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeasonUse {
+    /// Nothing.
+    Ignores,
+    /// Uses one when there is one.
+    Takes,
+    /// Cannot be fitted without.
+    Needs,
+}
+
 /// A method that can be asked for by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -29,6 +40,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
+    /// What it does with a season.
+    pub season: SeasonUse,
     /// Makes the method from settings.
     pub build: fn(&Settings) -> Box<dyn Forecaster>,
 }
@@ -38,57 +51,68 @@ pub const FORECASTERS: &[Entry] = &[
     Entry {
         name: AUTO,
         summary: "the method below that did best on the series' own past",
+        season: SeasonUse::Takes,
         build: |settings| Box::new(Auto { season: settings.season }),
     },
-    Entry { name: "naive", summary: "repeats the last value", build: |_| Box::new(Naive) },
+    Entry { name: "naive", summary: "repeats the last value", season: SeasonUse::Ignores, build: |_| Box::new(Naive) },
     Entry {
         name: "seasonal-naive",
         summary: "repeats the last cycle",
+        season: SeasonUse::Needs,
         build: |settings| Box::new(SeasonalNaive { season: settings.season }),
     },
     Entry {
         name: "moving-average",
         summary: "the mean of the last values; the window that forecast best",
+        season: SeasonUse::Takes,
         build: |settings| Box::new(MovingAverage { season: settings.season, window: None }),
     },
     Entry {
         name: "ses",
         summary: "simple exponential smoothing: a level that forgets",
+        season: SeasonUse::Ignores,
         build: |_| Box::new(Ses::default()),
     },
     Entry {
         name: "holt",
         summary: "Holt's exponential smoothing: a level and a straight trend",
+        season: SeasonUse::Ignores,
         build: |_| Box::new(Holt::default()),
     },
     Entry {
         name: "damped",
         summary: "damped Holt: a level and a trend that fades",
+        season: SeasonUse::Ignores,
         build: |_| Box::new(Damped::default()),
     },
     Entry {
         name: "holt-winters-additive",
         summary: "level, trend and a season that is added",
+        season: SeasonUse::Needs,
         build: |settings| Box::new(HoltWintersAdditive { season: settings.season, fixed: None }),
     },
     Entry {
         name: "holt-winters-multiplicative",
         summary: "level, trend and a season that is multiplied; positive values only",
+        season: SeasonUse::Needs,
         build: |settings| Box::new(HoltWintersMultiplicative { season: settings.season, fixed: None }),
     },
     Entry {
         name: "linear",
         summary: "least-squares line, with the season's profile on it",
+        season: SeasonUse::Takes,
         build: |settings| Box::new(Linear { season: settings.season }),
     },
     Entry {
         name: "theil-sen",
         summary: "robust line by the median of slopes, with the season's profile on it",
+        season: SeasonUse::Takes,
         build: |settings| Box::new(TheilSen { season: settings.season }),
     },
     Entry {
         name: "mstl",
         summary: "seasons and trend taken apart by augurs' MSTL, each continued",
+        season: SeasonUse::Needs,
         build: |settings| Box::new(Mstl { seasons: settings.season.into_iter().collect() }),
     },
 ];

@@ -90,7 +90,7 @@ pub fn find_seasons(history: &History) -> Vec<Season> {
         }
     }
     if found.is_empty() {
-        found.extend(search(&values));
+        found.extend(search(&values).map(|found| Found { steps: snapped(found.steps, &tail), ..found }));
     }
     ranked(found)
 }
@@ -315,6 +315,13 @@ fn search(values: &[f64]) -> Option<Found> {
     // Of neighbours the better one.
     let near = passed.iter().filter(|found| found.steps.abs_diff(passed[first].steps) <= 1);
     near.copied().max_by(|a, b| a.gain.total_cmp(&b.gain))
+}
+
+/// The calendar's cycle where a found one is off by a step or 2 %: in noise, the neighbour may look better by chance.
+fn snapped(steps: usize, history: &History) -> usize {
+    let reach = (steps / 50).max(1);
+    let near = candidates(history).into_iter().filter(|known| known.abs_diff(steps) <= reach);
+    near.min_by_key(|known| known.abs_diff(steps)).unwrap_or(steps)
 }
 
 fn detrended_by_line(values: &[f64]) -> Vec<f64> {
