@@ -1,12 +1,14 @@
 //! This machine as a source of samples: CPU, memory, disk, network, load.
 //!
-//! In: what the operating system says, through the sysinfo crate, and on Linux `/proc/stat` for the CPU's time per
-//! mode, which sysinfo has not. Out: a batch of a few dozen series, each with the label `host`.
+//! In: what the operating system says, through the sysinfo crate, and on Linux a few files below `/proc` for what
+//! sysinfo has not, such as the CPU's time per mode. Out: a batch of a few dozen series, each with the label `host`.
 //!
 //! Names and labels follow Prometheus' node-exporter where it has them, so that dashboards and the `node` preset
 //! fit both; CPU seconds are summed over the CPUs to keep the number of series small. Series that node-exporter
 //! leaves to PromQL, such as `node_cpu_usage_ratio`, are added because forecasts and limits need them as series.
 //! A number the system does not tell is left out, never zero.
+
+mod proc_files;
 
 use sysinfo::{CpuRefreshKind, DiskRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, System};
 
@@ -16,9 +18,6 @@ use crate::series::{Batch, Key, LabelLimits, Labels, METRIC_NAME, Millis, Sample
 const MAX_DEVICES: usize = 8;
 /// Interfaces that come and go with containers.
 const VIRTUAL_INTERFACES: [&str; 6] = ["veth", "cali", "flannel", "cni", "lxc", "br-"];
-/// `/proc/stat` counts in ticks of 1/100 s on every Linux there is (USER_HZ).
-#[cfg(target_os = "linux")]
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads this machine's state, a few milliseconds per reading.
 #[derive(Debug)]
@@ -62,7 +61,10 @@ impl HostCollector {
         if std::mem::replace(&mut self.has_usage, true) {
             reading.gauge("node_cpu_usage_ratio", f64::from(self.system.global_cpu_usage()) / 100.0);
         }
-        cpu_seconds(&mut reading);
+        for file in proc_files::read() {
+            let mode = file.mode.map(|mode| ("mode", mode));
+            reading.push(file.metric, mode.as_slice(), file.value);
+        }
         memory(&mut reading, &self.system);
         disks(&mut reading, &self.disks);
         networks(&mut reading, &self.networks);
@@ -92,27 +94,6 @@ impl Reading<'_> {
             self.batch.push(key_idx, Sample { at: self.now, value });
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn cpu_seconds(reading: &mut Reading<'_>) {
-    if let Ok(text) = std::fs::read_to_string("/proc/stat") {
-        for (mode, seconds) in parse_proc_stat(&text) {
-            reading.push("node_cpu_seconds_total", &[("mode", mode)], seconds);
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cpu_seconds(_: &mut Reading<'_>) {}
-
-/// Source: proc_stat(5): the line `cpu` sums all CPUs; its columns are these modes, in ticks.
-#[cfg(target_os = "linux")]
-fn parse_proc_stat(text: &str) -> Vec<(&'static str, f64)> {
-    const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
-    let line = text.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
-    let ticks = line.split_ascii_whitespace().map_while(|column| column.parse::<u64>().ok());
-    MODES.into_iter().zip(ticks).map(|(mode, ticks)| (mode, ticks as f64 / TICKS_PER_SECOND)).collect()
 }
 
 fn memory(reading: &mut Reading<'_>, system: &System) {
@@ -195,17 +176,6 @@ fn load(reading: &mut Reading<'_>) {
         reading.gauge("node_boot_time_seconds", boot as f64);
     }
     reading.gauge("node_uptime_seconds", System::uptime() as f64);
-    if let Some(n_processes) = n_processes() {
-        reading.gauge("node_processes_pids", n_processes as f64);
-    }
-}
-
-/// Counts the numeric folders of `/proc`, a hundred times cheaper than reading every process.
-fn n_processes() -> Option<usize> {
-    let is_pid = |name: std::ffi::OsString| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
-    let entries = std::fs::read_dir("/proc").ok()?;
-    let n = entries.filter_map(|entry| entry.ok()).filter(|entry| is_pid(entry.file_name())).count();
-    (n > 0).then_some(n)
 }
 
 #[cfg(test)]
@@ -246,16 +216,5 @@ mod tests {
             let later = second.iter().find(|(other, _)| *other == key).map(|(_, sample)| sample.value);
             assert!(later.is_some_and(|later| later >= sample.value), "{key}");
         }
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn proc_stat_is_read_by_column() {
-        let text = "cpu  230866 0 9518 62247 967 0 98 8228 0 0\ncpu0 1 2 3 4\nintr 5\n";
-        let modes = parse_proc_stat(text);
-        assert_eq!(modes.len(), 8);
-        assert_eq!((modes[0], modes[7]), (("user", 2308.66), ("steal", 82.28)));
-        assert_eq!(parse_proc_stat("cpu  1 2\n"), [("user", 0.01), ("nice", 0.02)]);
-        assert_eq!(parse_proc_stat("nonsense"), []);
     }
 }

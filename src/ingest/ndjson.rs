@@ -93,4 +93,21 @@ mod tests {
             assert_eq!(decode_ndjson(body, &Limits::default(), NOW).unwrap_err(), IngestError::Empty);
         }
     }
+
+    /// Run by hand: `cargo test --release --lib ndjson::tests::a_body -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "a measurement, for the release profile"]
+    fn a_body_of_fifty_thousand_lines() {
+        let line = |i: usize| {
+            let (host, at) = (i % 500, NOW + i as i64);
+            format!(
+                "{{\"metric\":\"http_requests_total\",\"labels\":{{\"host\":\"web-{host}\",\"env\":\"production\",\"code\":\"200\"}},\"timestamp\":{at},\"value\":{i}.5}}\n"
+            )
+        };
+        let body: String = (0..50_000).map(line).collect();
+        let start = std::time::Instant::now();
+        let decoded = decode_ndjson(body.as_bytes(), &Limits::default(), NOW).unwrap();
+        println!("{} bytes, {} samples in {:?}", body.len(), decoded.batch.len(), start.elapsed());
+        assert_eq!((decoded.batch.len(), decoded.batch.keys().len()), (50_000, 500));
+    }
 }
