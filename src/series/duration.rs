@@ -102,7 +102,11 @@ pub mod duration_text {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
         let text = String::deserialize(deserializer)?;
         let span = parse_duration(&text).map_err(D::Error::custom)?;
-        if span > 0 { Ok(span) } else { Err(D::Error::custom(format!("`{text}`: the duration must be longer than zero"))) }
+        if span > 0 {
+            Ok(span)
+        } else {
+            Err(D::Error::custom(format!("`{text}`: the duration must be longer than zero")))
+        }
     }
 
     /// Writes what [`deserialize`] reads.
