@@ -10,7 +10,7 @@ use super::error::WatchError;
 use super::history::{native_step, samples_of, span_for, until};
 use crate::capacity::{Assessment, CapacitySettings, Exhaustion, Limit, assess};
 use crate::presets::{Presets, Rule};
-use crate::series::{DAY, HOUR, History, Key, Millis, Selector, Side};
+use crate::series::{DAY, HOUR, History, Key, Millis, Selector, Side, Step};
 use crate::storage::{SelectError, Store};
 
 /// Cells of history an assessment reads; it averages down to a fraction of them.
@@ -19,6 +19,8 @@ const CELLS: usize = 100_000;
 const MAX_ASKED: usize = 1_000;
 /// How long a question about the whole fleet may assess what is not at hand.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long a first answer counts as fresh; each later one for twice as long, up to a refresh.
+const FIRST_FRESH: Millis = 5_000;
 
 /// A limit, and the whole that shares are of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +33,8 @@ struct Kept {
     known: KnownLimit,
     horizon: Millis,
     at: Millis,
+    /// For how long it is taken as fresh: soon made anew at first, as a young history says more every minute.
+    fresh_for: Millis,
     assessment: Assessment,
 }
 
@@ -113,22 +117,20 @@ impl Fleet {
         let limited = self.limited.lock().clone();
         let stale = {
             let kept = self.kept.lock();
-            let age = |key: &Key| kept.get(key).map_or(Millis::MAX, |kept| now.saturating_sub(kept.at));
-            limited
-                .into_iter()
-                .map(|key| (age(&key), key))
-                .filter(|(age, _)| *age >= self.refresh_every)
-                .max_by_key(|(age, _)| *age)
+            let overdue = |key: &Key| {
+                kept.get(key).map_or(Millis::MAX, |kept| now.saturating_sub(kept.at.saturating_add(kept.fresh_for)))
+            };
+            let due = limited.into_iter().map(|key| (overdue(&key), key)).filter(|(overdue, _)| *overdue >= 0);
+            due.max_by_key(|(overdue, _)| *overdue)
         };
         let (_, key) = stale?;
         let known = self.limit_of(&key, now).ok().flatten();
         let done = known.map(|known| self.assess_one(&key, known, self.horizon, now));
         if !matches!(done, Some(Ok(_))) {
-            // Without a limit for now, or unreadable: asked again at the next refresh, not at once.
-            let nothing = History::new(now, crate::series::Step::seconds(1), Vec::new());
+            // Without a limit for now, or unreadable: asked again later, not at once.
             let known = KnownLimit { limit: Limit { value: f64::NAN, side: Side::Up }, whole: None };
-            let assessment = assess(&nothing, known.limit, &CapacitySettings::default());
-            self.kept.lock().insert(key, Kept { known, horizon: 0, at: now, assessment });
+            let assessment = assess(&nothing(now), known.limit, &CapacitySettings::default());
+            self.keep(key, known, 0, now, assessment);
         }
         Some(())
     }
@@ -147,25 +149,30 @@ impl Fleet {
     fn kept_answer(&self, key: &Key, known: KnownLimit, horizon: Millis, now: Millis) -> Option<Assessment> {
         let kept = self.kept.lock();
         let kept = kept.get(key)?;
-        let is_fresh = now - kept.at < self.refresh_every;
+        let is_fresh = now - kept.at < kept.fresh_for;
         (kept.known == known && kept.horizon == horizon && is_fresh).then(|| kept.assessment.clone())
     }
 
     fn assess_one(&self, key: &Key, known: KnownLimit, horizon: Millis, now: Millis) -> Result<Assessment, WatchError> {
         let metric = self.presets.settings_for(key);
-        let Some(native) = native_step(&self.store, key, now)? else {
-            return Err(WatchError::NoSamples(key.clone()));
-        };
+        // With a sample or two the answer is that nothing can be said, and why.
+        let native = native_step(&self.store, key, now)?.unwrap_or(Step::seconds(60));
         let samples = samples_of(&self.store, key, until(now, span_for(native, native, CELLS)))?;
-        let history = History::from_samples(&samples, metric.kind_of(key.metric()), Some(native))
-            .map_err(|source| WatchError::History { key: key.clone(), source })?;
+        let history = History::from_samples(&samples, metric.kind_of(key.metric()), Some(native));
+        let history = history.unwrap_or_else(|_| nothing(now));
         let season = metric.season.map(|season| native.count_in(season)).and_then(crate::series::Season::new);
         let settings =
             CapacitySettings { horizon, season, unit: metric.unit, whole: known.whole, ..CapacitySettings::default() };
         let assessment = assess(&history, known.limit, &settings);
-        let kept = Kept { known, horizon, at: now, assessment: assessment.clone() };
-        self.kept.lock().insert(key.clone(), kept);
+        self.keep(key.clone(), known, horizon, now, assessment.clone());
         Ok(assessment)
+    }
+
+    fn keep(&self, key: Key, known: KnownLimit, horizon: Millis, at: Millis, assessment: Assessment) {
+        let mut kept = self.kept.lock();
+        let before = kept.get(&key).map_or(FIRST_FRESH / 2, |kept| kept.fresh_for);
+        let fresh_for = before.saturating_mul(2).min(self.refresh_every);
+        kept.insert(key, Kept { known, horizon, at, fresh_for, assessment });
     }
 
     /// The limit that the series' preset knows: a number, or a share of what another series measures.
@@ -195,6 +202,10 @@ impl Fleet {
         }
         Ok(metric.limit.map(|value| KnownLimit { limit: Limit { value, side }, whole: None }))
     }
+}
+
+fn nothing(now: Millis) -> History {
+    History::new(now, Step::seconds(60), Vec::new())
 }
 
 /// Sorts by urgency: crossed, then by the likeliest date, then what does not grow, then what is unknown.

@@ -1,8 +1,8 @@
 //! From stored samples to what a model sees: the latest cells, at the series' own spacing or a coarser one.
 
 use crate::series::{
-    DAY, HOUR, History, Key, MINUTE, MatchOp, Matcher, MetricKind, Millis, SECOND, Sample, Selector, Step, TimeRange,
-    detect_step, rates, resolve,
+    DAY, HOUR, History, Key, MINUTE, MetricKind, Millis, SECOND, Sample, Selector, Step, TimeRange, detect_step, rates,
+    resolve,
 };
 use crate::storage::{SelectError, Store};
 
@@ -35,15 +35,9 @@ const NICE: [Millis; 15] = [
     DAY,
 ];
 
-/// Selects this series, and those that have more labels still.
-pub(super) fn selector_of(key: &Key) -> Selector {
-    let equal = |(name, value)| Matcher::new(name, MatchOp::Equal, value).expect("only regular expressions can fail");
-    Selector { matchers: key.labels().iter().map(equal).collect() }
-}
-
 /// The samples of just this series.
 pub(super) fn samples_of(store: &Store, key: &Key, range: TimeRange) -> Result<Vec<Sample>, SelectError> {
-    let found = store.select(&selector_of(key), range)?;
+    let found = store.select(&Selector::exactly(key), range)?;
     Ok(found.into_iter().find(|series| series.key == *key).map(|series| series.samples).unwrap_or_default())
 }
 

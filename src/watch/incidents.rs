@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::incident::{GroupSettings, Incident, Member, group};
 use crate::series::{Millis, TimeRange};
 
-/// Anomalies grouped at once at most; distances grow with the square.
-const MAX_GROUPED: usize = 2_000;
 /// Anomalies further apart than this many times the reach are never grouped, so each stretch is on its own.
 const GAP: Millis = 2;
 
@@ -32,9 +30,8 @@ impl Incidents {
         let reach = reach(settings);
         let mut from = 0;
         for to in 1..=members.len() {
-            let is_end = to == members.len()
-                || to - from >= MAX_GROUPED
-                || members[to].anomaly.start.saturating_sub(members[to - 1].anomaly.start) > reach;
+            let is_end =
+                to == members.len() || members[to].anomaly.start.saturating_sub(members[to - 1].anomaly.start) > reach;
             if is_end {
                 for incident in group(&members[from..to], settings) {
                     self.incidents.insert((incident.start, incident.id.clone()), incident);

@@ -16,17 +16,18 @@ const TICK: Duration = Duration::from_millis(250);
 const N_POINTS: Millis = 96;
 /// Forecasts written in one file.
 const MAX_HELD: usize = 200;
+/// When a forecast that could not be made is first tried again.
+const RETRY: Millis = 30 * SECOND;
 
 /// Runs until the loop stops.
 pub(super) fn run(shared: &Shared) {
     let mut keeper =
-        Keeper { shared, issued: HashMap::new(), order: VecDeque::new(), held: Vec::new(), held_since: Instant::now() };
+        Keeper { shared, due: HashMap::new(), order: VecDeque::new(), held: Vec::new(), held_since: Instant::now() };
     loop {
         let began = Instant::now();
         let now = shared.now();
         let did = shared.forecasts.refresh_one(now).is_some()
-            || shared.fleet.refresh_one(now).is_some()
-            || keeper.keep_one(now);
+            || (shared.settings.enabled && (shared.fleet.refresh_one(now).is_some() || keeper.keep_one(now)));
         keeper.write_when_due(false);
         let worked = began.elapsed();
         let is_over = if did {
@@ -44,8 +45,8 @@ pub(super) fn run(shared: &Shared) {
 
 struct Keeper<'a> {
     shared: &'a Shared,
-    /// When each series' forecast was last made, or tried.
-    issued: HashMap<Key, Millis>,
+    /// When each series' forecast is due again, and after how long if it fails once more.
+    due: HashMap<Key, (Millis, Millis)>,
     order: VecDeque<Key>,
     held: Vec<KeptForecast>,
     held_since: Instant,
@@ -58,19 +59,24 @@ impl Keeper<'_> {
             return false;
         }
         let Some(key) = self.order.pop_front() else { return false };
-        self.issued.insert(key.clone(), now);
         let settings = &self.shared.settings;
         let step = Step::new((settings.keep_horizon / N_POINTS / MINUTE * MINUTE).max(MINUTE));
         let coverage = Coverage::new(settings.coverage).unwrap_or(Coverage::P95);
         let ask = ForecastAsk { horizon: settings.keep_horizon, coverage, step, model: "auto".to_owned() };
         match self.shared.forecasts.fit_and_forget(&key, &ask, now) {
             Ok(forecast) => {
+                self.due.insert(key.clone(), (now.saturating_add(settings.refresh_every), RETRY));
                 if self.held.is_empty() {
                     self.held_since = Instant::now();
                 }
                 self.held.push(KeptForecast { key, issued_at: now, forecast });
             }
-            Err(error) => tracing::debug!(series = %key, %error, "no forecast to keep"),
+            Err(error) => {
+                // Mostly too short a history; that changes soon at first, then less and less likely.
+                let wait = self.due.get(&key).map_or(RETRY, |(_, wait)| *wait).min(settings.refresh_every);
+                tracing::debug!(series = %key, %error, "no forecast to keep");
+                self.due.insert(key, (now.saturating_add(wait), wait.saturating_mul(2)));
+            }
         }
         true
     }
@@ -80,7 +86,7 @@ impl Keeper<'_> {
         let settings = &self.shared.settings;
         let keepers = self.shared.keepers.lock();
         let all = keepers.0.iter().chain(&keepers.1).take(settings.max_forecasts);
-        let is_due = |key: &&Key| self.issued.get(*key).is_none_or(|at| now - at >= settings.refresh_every);
+        let is_due = |key: &&Key| self.due.get(*key).is_none_or(|(at, _)| now >= *at);
         self.order = all.filter(is_due).cloned().collect();
         !self.order.is_empty()
     }

@@ -19,6 +19,8 @@ const TICK: Duration = Duration::from_millis(200);
 const REGROUP_EVERY: Duration = Duration::from_millis(500);
 /// Series silent for so long have no open anomaly any more.
 const SILENCE: Millis = HOUR;
+/// How long after a read of stored history the queue may still hold what was read.
+const REPEATS: Duration = Duration::from_secs(5);
 
 /// Runs until the loop stops and everything that was observed is scored and written.
 pub(super) fn run(shared: &Shared, scoring: Scoring) {
@@ -28,6 +30,7 @@ pub(super) fn run(shared: &Shared, scoring: Scoring) {
         flushed: Instant::now(),
         regrouped: Instant::now(),
         is_dirty: false,
+        repeats_until: Instant::now(),
         swept: Instant::now(),
     };
     thread.backfill();
@@ -55,6 +58,8 @@ struct Thread<'a> {
     flushed: Instant,
     regrouped: Instant,
     swept: Instant,
+    /// Until then what is queued may have been read from the store already: it repeats, and is not late.
+    repeats_until: Instant,
     /// Whether something was scored since the last flush.
     is_dirty: bool,
 }
@@ -92,7 +97,7 @@ impl Thread<'_> {
         (figures.n_watched, figures.n_unwatched) = (n_watched, n_unwatched);
         figures.n_scored += n_scored;
         figures.n_opened += n_opened;
-        if !is_again {
+        if !is_again && Instant::now() > self.repeats_until {
             figures.n_unscored += n_late;
         }
     }
@@ -123,8 +128,12 @@ impl Thread<'_> {
             }
             self.rest(began, settings.cpu_share.max(0.5));
         }
-        self.scoring.end_backfill(&mut self.shared.anomalies.lock());
-        self.shared.figures.lock().is_backfilled = true;
+        // Stopped half-way, the next start goes on from what was scored before this one.
+        if !self.shared.queue.is_stopping() {
+            self.scoring.end_backfill(first, &mut self.shared.anomalies.lock());
+            self.shared.figures.lock().is_backfilled = true;
+            self.repeats_until = Instant::now() + REPEATS;
+        }
     }
 
     /// Scores what found the queue full, from the store, in parts.
@@ -144,7 +153,8 @@ impl Thread<'_> {
         }
         let mut span = ((READ as f64 / density) as Millis).max(SECOND);
         let end = missed.last.saturating_add(1);
-        while start < end {
+        // What is left when the loop stops is scored at the next start.
+        while start < end && !self.shared.queue.is_stopping() {
             let until = start.saturating_add(span).min(end);
             let began = Instant::now();
             let Some(part) = self.read(start, until) else { break };
@@ -155,6 +165,7 @@ impl Thread<'_> {
             self.look_around(false);
             self.rest(began, self.shared.settings.cpu_share);
         }
+        self.repeats_until = Instant::now() + REPEATS;
     }
 
     fn read(&self, start: Millis, end: Millis) -> Option<Vec<Series>> {

@@ -167,12 +167,14 @@ impl Scoring {
     }
 
     /// After the stored history was scored: what was open before the restart and is no more ends where it was.
-    pub fn end_backfill(&mut self, anomalies: &mut Anomalies) {
+    ///
+    /// Up to when series were scored is forgotten when it lies before `first`, where the scored history began.
+    pub fn end_backfill(&mut self, first: Millis, anomalies: &mut Anomalies) {
         let gone: Vec<Key> = anomalies.open_keys().filter(|key| !self.watched.contains_key(*key)).cloned().collect();
         for key in gone {
             anomalies.close(&key);
         }
-        self.scored.clear();
+        self.scored.retain(|_, until| *until >= first);
     }
 
     /// Ends the open anomalies of series that have been silent since before `before`.
@@ -197,7 +199,9 @@ impl Scoring {
     /// Up to when each series is scored.
     pub fn scored(&self) -> Vec<(SeriesId, Millis)> {
         let until = |series: &Watched| series.known_until.map_or(series.last_at, |until| until.max(series.last_at));
-        let mut scored: Vec<_> = self.watched.iter().map(|(key, series)| (key.id(), until(series))).collect();
+        let mut all = self.scored.clone();
+        all.extend(self.watched.iter().map(|(key, series)| (key.id(), until(series))));
+        let mut scored: Vec<_> = all.into_iter().collect();
         scored.sort_unstable();
         scored
     }

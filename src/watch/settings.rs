@@ -12,7 +12,8 @@ use crate::series::{DAY, MINUTE, Millis, SECOND, duration_text};
 pub struct WatchSettings {
     /// Whether samples are scored and forecasts are kept; default true. Questions are answered either way.
     pub enabled: bool,
-    /// Series that are watched at most; default 20,000. Those beyond are stored but not scored, and counted.
+    /// Series that are watched at most, about 25 KB of memory each; default 20,000. Those beyond are stored but not
+    /// scored, and counted.
     pub max_series: usize,
     /// Samples that wait to be scored at most; default 500,000, about 10 MB. Those beyond are read back from the store.
     pub queue_samples: usize,

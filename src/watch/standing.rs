@@ -164,14 +164,16 @@ impl Watch {
             stopped: Condvar::new(),
         });
         let mut threads = Vec::new();
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.to_owned()).spawn(run).map_err(WatchError::Thread)
+        };
         if is_enabled {
-            let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-                thread::Builder::new().name(name.to_owned()).spawn(run).map_err(WatchError::Thread)
-            };
-            let (for_scoring, for_refresh) = (Arc::clone(&shared), Arc::clone(&shared));
-            threads.push(spawn("watch-score", Box::new(move || score::run(&for_scoring, scoring)))?);
-            threads.push(spawn("watch-refresh", Box::new(move || refresh::run(&for_refresh)))?);
+            let shared = Arc::clone(&shared);
+            threads.push(spawn("watch-score", Box::new(move || score::run(&shared, scoring)))?);
         }
+        // Models are kept fresh for whoever asks, whether or not anything is scored.
+        let for_refresh = Arc::clone(&shared);
+        threads.push(spawn("watch-refresh", Box::new(move || refresh::run(&for_refresh)))?);
         Ok(Arc::new(Watch { shared, threads: Mutex::new(threads) }))
     }
 

@@ -179,8 +179,9 @@ fn anomalies_that_come_together_are_an_incident() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::new(dir.path());
     let watch = bench.watch(settings());
-    for host in ["a", "b", "c"] {
-        watch.observe(&bench.record(&key(host), &samples(2000, &[1500..1510])));
+    for metric in ["load", "latency", "errors"] {
+        let key = Key::from_pairs(metric, &[("host", "a"), ("job", "shop")]).unwrap();
+        watch.observe(&bench.record(&key, &samples(2000, &[1500..1510])));
     }
     wait_for("an incident", || !watch.incidents(TimeRange::ALL).is_empty());
     wait_for("its members", || watch.incidents(TimeRange::ALL)[0].members.len() == 3);
@@ -297,4 +298,25 @@ fn a_question_out_of_range_is_an_error() {
     let watch = bench.watch(settings());
     assert!(matches!(watch.capacity(None, None, 0), Err(WatchError::Ask(_))));
     assert_eq!(watch.capacity(None, None, DAY).unwrap(), []);
+}
+
+#[test]
+#[ignore = "a measurement, for the release profile"]
+fn scoring_costs_time_and_memory() {
+    let resident = || {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+        text.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
+    };
+    let samples = samples(2_000, &[500..510]);
+    let before = resident();
+    let mut scoring = scoring::Scoring::new(Presets::shipped(), settings(), Default::default());
+    let mut anomalies = anomalies::Anomalies::default();
+    let keys: Vec<Key> = (0..500).map(|i| key(&i.to_string())).collect();
+    let began = Instant::now();
+    for key in &keys {
+        scoring.feed(key, &samples, START, &mut anomalies);
+    }
+    let n = keys.len() as f64;
+    let each = began.elapsed().as_secs_f64() / n / samples.len() as f64;
+    println!("{:.2} us a sample, {:.1} KiB a series", each * 1e6, (resident() - before) / n / 1024.0);
 }
