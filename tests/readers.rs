@@ -1,0 +1,156 @@
+//! DuckDB, polars and pyarrow read the blocks folder as it is, and see every sample that `select` sees, bit for bit.
+//!
+//! The Python with these packages is `$BAROGRAPH_PYTHON`, or `~/.cache/barograph/venv/bin/python` which the project's
+//! test command makes. Without one the test says so and passes, except in CI.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use barograph::series::{Batch, DAY, Key, STALE_MARKER_BITS, Sample, Selector, TimeRange};
+use barograph::storage::{Store, StoreSettings};
+
+/// Prints every row as a line of JSON: metric, labels, milliseconds, the value's bits, series id, date of the folder.
+const READ: &str = r#"
+import json, struct, sys
+
+def with_duckdb(folder):
+    import duckdb
+    query = f"""select metric, labels, epoch_ms("timestamp"), value, series_id, cast(date as varchar)
+                from read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"""
+    return duckdb.connect().execute(query).fetchall()
+
+def with_polars(folder):
+    import polars as pl
+    frame = pl.scan_parquet(f"{folder}/**/*.parquet", hive_partitioning=True)
+    return frame.select("metric", "labels", pl.col("timestamp").dt.epoch("ms"), "value", "series_id", "date").collect().rows()
+
+def with_pyarrow(folder):
+    import pyarrow as pa, pyarrow.dataset as ds
+    table = ds.dataset(folder, partitioning="hive").to_table()
+    assert table.schema.field("timestamp").type == pa.timestamp("ms", tz="UTC"), table.schema
+    assert table.schema.field("metric").type == pa.string(), table.schema
+    columns = [table[name].cast(pa.int64()) if name == "timestamp" else table[name]
+               for name in ("metric", "labels", "timestamp", "value", "series_id", "date")]
+    return list(zip(*(column.to_pylist() for column in columns)))
+
+def as_dict(labels):
+    if isinstance(labels, dict):
+        return labels
+    return dict((pair["key"], pair["value"]) if isinstance(pair, dict) else pair for pair in labels)
+
+rows = {"duckdb": with_duckdb, "polars": with_polars, "pyarrow": with_pyarrow}[sys.argv[1]](sys.argv[2])
+for metric, labels, at, value, series_id, date in rows:
+    bits = struct.unpack("<Q", struct.pack("<d", value))[0]
+    print(json.dumps([metric, as_dict(labels), at, format(bits, "016x"), series_id, str(date)]))
+"#;
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    metric: String,
+    labels: BTreeMap<String, String>,
+    at: i64,
+    bits: String,
+    series_id: i64,
+    date: String,
+}
+
+fn python() -> Option<PathBuf> {
+    let path = match std::env::var_os("BAROGRAPH_PYTHON") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(std::env::var_os("HOME")?).join(".cache/barograph/venv/bin/python"),
+    };
+    let imported = Command::new(&path).args(["-c", "import duckdb, polars, pyarrow.dataset"]).output();
+    imported.is_ok_and(|output| output.status.success()).then_some(path)
+}
+
+fn write_samples(dir: &Path) -> Store {
+    let store = Store::open(dir, StoreSettings { max_blocks_per_day: 2, ..StoreSettings::default() }).unwrap();
+    let key = |metric: &str, pairs: &[(&str, &str)]| Key::from_pairs(metric, pairs).unwrap();
+    let keys = [
+        key("disk_used_bytes", &[("host", "web-1"), ("mount", "/")]),
+        key("disk_used_bytes", &[("host", "web-2"), ("mount", "/var \"log\"")]),
+        key("température", &[("salle", "é\u{1f321}"), ("a.b", "c")]),
+        key("up", &[]),
+    ];
+    let odd = [f64::NAN, f64::from_bits(STALE_MARKER_BITS), f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-300];
+    let start = 1_700_000_000_000 - 1_700_000_000_000 % DAY;
+    // Four flushes, of which three at least are of one day and are merged.
+    for round in 0..4 {
+        let rows = (0..400_i64).flat_map(|step| {
+            keys.iter().enumerate().map(move |(idx, key)| {
+                let at = start + (round * 400 + step) * 60_000 + idx as i64;
+                let value = match (step % 50, idx) {
+                    (7, _) => odd[(step / 50) as usize % odd.len()],
+                    (_, 0) => (step * step) as f64 / 7.0,
+                    (_, idx) => idx as f64,
+                };
+                (key.clone(), Sample { at, value })
+            })
+        });
+        store.append(&Batch::from_samples(rows.collect::<Vec<_>>())).unwrap();
+        store.flush().unwrap();
+    }
+    // Before the epoch, and far in the future.
+    let rows = [-5 * DAY, 4_000_000_000_000].map(|at| (keys[3].clone(), Sample { at, value: 1.0 }));
+    store.append(&Batch::from_samples(rows)).unwrap();
+    store.flush().unwrap();
+    store.compact().unwrap();
+    store
+}
+
+fn selected(store: &Store) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for series in store.select(&Selector::all(), TimeRange::ALL).unwrap() {
+        let labels = series.key.labels().without_metric();
+        let labels: BTreeMap<String, String> =
+            labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        rows.extend(series.samples.iter().map(|sample| Row {
+            metric: series.key.metric().to_owned(),
+            labels: labels.clone(),
+            at: sample.at,
+            bits: format!("{:016x}", sample.value.to_bits()),
+            series_id: series.key.id(),
+            date: chrono::DateTime::from_timestamp_millis(sample.at).unwrap().format("%Y-%m-%d").to_string(),
+        }));
+    }
+    rows.sort();
+    rows
+}
+
+fn read_with(python: &Path, reader: &str, blocks: &Path) -> Vec<Row> {
+    let output = Command::new(python).args(["-c", READ, reader]).arg(blocks).output().unwrap();
+    assert!(output.status.success(), "{reader}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut rows: Vec<Row> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let (metric, labels, at, bits, series_id, date) = serde_json::from_str(line).unwrap();
+            Row { metric, labels, at, bits, series_id, date }
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn duckdb_polars_and_pyarrow_read_the_blocks_folder() {
+    let Some(python) = python() else {
+        let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        assert!(!is_ci, "no Python with duckdb, polars and pyarrow: set BAROGRAPH_PYTHON");
+        println!("skipped: no Python with duckdb, polars and pyarrow; set BAROGRAPH_PYTHON");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = write_samples(dir.path());
+    let expected = selected(&store);
+    assert_eq!(expected.len(), 4 * 400 * 4 + 2);
+    assert!(store.figures().n_compactions > 0 && store.figures().n_blocks >= 4);
+    for reader in ["duckdb", "polars", "pyarrow"] {
+        let rows = read_with(&python, reader, &dir.path().join("blocks"));
+        assert_eq!(rows.len(), expected.len(), "{reader}");
+        for (row, expected) in rows.iter().zip(&expected) {
+            assert_eq!(row, expected, "{reader}");
+        }
+    }
+}
