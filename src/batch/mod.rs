@@ -6,18 +6,33 @@
 //! Relies on the numeric rooms for every number; this room only cuts the work into series, spreads them over the
 //! cores and puts the answers back in order.
 
+mod analyze;
+mod backtest;
+mod coarsen;
+mod detect;
+mod forecast;
 mod input;
+mod limits;
 mod parallel;
 mod read;
+mod report;
 mod roles;
 mod rows;
 mod table;
 mod times;
 mod write;
 
+pub use analyze::{Analysis, AnalyzeAsk, analyze};
+pub use backtest::{BacktestAsk, SeriesBacktest, backtest_all, backtest_table, lead_summary, model_summary};
+pub use coarsen::{coarsen, history_of};
+pub use detect::{DetectAsk, EntityScores, SeriesScores, detect_all, detect_matrices, detect_table, entity_table};
+pub use forecast::{Ahead, AheadError, ForecastAsk, ForecastFailure, forecast_all, forecast_table};
 pub use input::{InputFile, expand};
+pub use limits::GivenLimit;
 pub use parallel::{n_workers, spread};
 pub use read::{Matrix, ReadError, read, read_matrix};
+pub use report::{ReportFormat, UnknownReport, write_report};
 pub use rows::{Axis, Rows, Source};
 pub use table::{Column, Table};
+pub(crate) use write::short;
 pub use write::{Format, WriteError, write_whole};

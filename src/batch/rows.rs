@@ -2,7 +2,8 @@
 
 use hashbrown::HashMap;
 
-use crate::series::{Key, METRIC_NAME, MetricKind, Millis, SECOND, Sample, Step};
+use crate::presets::Presets;
+use crate::series::{Key, METRIC_NAME, MetricKind, MetricSettings, Millis, Sample, Step};
 
 /// What dates the rows of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,12 +15,13 @@ pub enum Axis {
 }
 
 impl Axis {
-    /// The stand-in for one step of a series without a clock; only differences matter, nothing reads it as time.
-    pub const STEP: Step = Step::seconds(1);
+    /// The stand-in for one step of a series without a clock. An hour, because the calendar's cycles in hours (12, 24,
+    /// 168) are those that are looked for in plain counts of steps as well.
+    pub const STEP: Step = Step::seconds(3_600);
 
     /// The stand-in timestamp of step number `t`.
     pub fn at_step(t: i64) -> Millis {
-        t.saturating_mul(SECOND)
+        t.saturating_mul(Axis::STEP.millis())
     }
 
     /// The spacing to put the series on: found from the timestamps, or the stand-in.
@@ -46,9 +48,14 @@ pub struct Source {
 }
 
 impl Source {
-    /// Gauge or counter, where nothing is declared.
-    pub fn kind(&self) -> MetricKind {
-        if self.is_metric { MetricKind::of_name(self.key.metric()) } else { MetricKind::Gauge }
+    /// What `presets` know of the metric; nothing of a series that is not a named metric.
+    pub fn settings(&self, presets: &Presets) -> MetricSettings {
+        if self.is_metric { presets.settings_for(&self.key) } else { MetricSettings::default() }
+    }
+
+    /// Gauge or counter: as declared in `settings`, else as the metric's name says.
+    pub fn kind_by(&self, settings: &MetricSettings) -> MetricKind {
+        if self.is_metric { settings.kind_of(self.key.metric()) } else { settings.kind.unwrap_or_default() }
     }
 }
 
@@ -132,7 +139,7 @@ pub(super) fn key_of_selector(text: &str) -> Option<Key> {
     if !text.ends_with('}') {
         return None;
     }
-    let selector: crate::series::Selector = None?;
+    let selector = crate::query::parse_selector(text).ok()?;
     let is_exact = selector.matchers.iter().all(|matcher| matcher.op() == crate::series::MatchOp::Equal);
     let metric = selector.fixed_metric()?.to_owned();
     let pairs: Vec<(&str, &str)> = selector
@@ -178,8 +185,8 @@ mod tests {
     #[test]
     fn only_a_declared_metric_can_be_a_counter() {
         let mut source = rows(&["orders_count"], &[0]).sources.remove(0);
-        assert_eq!(source.kind(), MetricKind::Gauge);
+        assert_eq!(source.kind_by(&MetricSettings::default()), MetricKind::Gauge);
         source.is_metric = true;
-        assert_eq!(source.kind(), MetricKind::Counter);
+        assert_eq!(source.kind_by(&MetricSettings::default()), MetricKind::Counter);
     }
 }

@@ -11,7 +11,7 @@ pub enum Column {
     Name {
         /// The distinct texts.
         texts: Arc<[String]>,
-        /// Which text each row has.
+        /// Which text each row has; [`Column::NO_NAME`] is an empty cell.
         idx: Vec<u32>,
     },
     /// Texts.
@@ -19,7 +19,7 @@ pub enum Column {
     /// Whole numbers.
     Int(Vec<Option<i64>>),
     /// Numbers; one that is not finite is an empty cell.
-    Float(Vec<Option<f64>>),
+    Float(Vec<f64>),
     /// Instants.
     Time(Vec<Option<Millis>>),
     /// Yes or no.
@@ -27,6 +27,9 @@ pub enum Column {
 }
 
 impl Column {
+    /// The index that stands for no text.
+    pub const NO_NAME: u32 = u32::MAX;
+
     /// How many rows it has.
     pub fn len(&self) -> usize {
         match self {
@@ -42,6 +45,11 @@ impl Column {
     /// Whether it has no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Numbers of which some may be missing.
+    pub fn floats(cells: impl IntoIterator<Item = Option<f64>>) -> Column {
+        Column::Float(cells.into_iter().map(|cell| cell.unwrap_or(f64::NAN)).collect())
     }
 
     /// A text column.

@@ -184,7 +184,7 @@ mod tests {
         for numbers in [[millis / 1000], [millis], [millis * 1000], [millis * 1_000_000]] {
             assert_eq!(of_integers(&numbers), (Axis::Time, vec![millis]), "{numbers:?}");
         }
-        assert_eq!(of_integers(&[1, 2, 3]), (Axis::Steps, vec![1000, 2000, 3000]));
+        assert_eq!(of_integers(&[1, 2, 3]), (Axis::Steps, vec![3_600_000, 7_200_000, 10_800_000]));
         assert_eq!(of_floats(&[1_714_566_600.25]), Some((Axis::Time, vec![millis + 250])));
         assert_eq!(of_floats(&[0.5]), None);
     }

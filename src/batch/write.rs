@@ -232,13 +232,13 @@ fn data_type(column: &Column) -> DataType {
 
 fn array(column: &Column, from: usize, to: usize) -> ArrayRef {
     match column {
-        Column::Name { texts, idx } => {
-            Arc::new(StringArray::from_iter_values(idx[from..to].iter().map(|&idx| texts[idx as usize].as_str())))
-        }
+        Column::Name { texts, idx } => Arc::new(StringArray::from_iter(
+            idx[from..to].iter().map(|&idx| texts.get(idx as usize).map(String::as_str)),
+        )),
         Column::Text(cells) => Arc::new(StringArray::from_iter(cells[from..to].iter().map(Option::as_deref))),
         Column::Int(cells) => Arc::new(Int64Array::from_iter(cells[from..to].iter().copied())),
         Column::Float(cells) => Arc::new(Float64Array::from_iter(
-            cells[from..to].iter().map(|cell| cell.filter(|number| number.is_finite())),
+            cells[from..to].iter().map(|number| number.is_finite().then_some(*number)),
         )),
         Column::Time(cells) => {
             Arc::new(TimestampMillisecondArray::from_iter(cells[from..to].iter().copied()).with_timezone("UTC"))
@@ -250,10 +250,12 @@ fn array(column: &Column, from: usize, to: usize) -> ArrayRef {
 /// The cell in full, or `None` when it is empty.
 fn cell(column: &Column, row: usize) -> Option<String> {
     match column {
-        Column::Name { texts, idx } => Some(texts[idx[row] as usize].clone()),
+        Column::Name { texts, idx } => texts.get(idx[row] as usize).cloned(),
         Column::Text(cells) => cells[row].clone(),
         Column::Int(cells) => cells[row].map(|number| number.to_string()),
-        Column::Float(cells) => cells[row].filter(|number| number.is_finite()).map(|number| format!("{number:?}")),
+        Column::Float(cells) => {
+            Some(cells[row]).filter(|number| number.is_finite()).map(|number| format!("{number:?}"))
+        }
         Column::Time(cells) => cells[row].map(rfc3339),
         Column::Bool(cells) => Some(cells[row].to_string()),
     }
@@ -262,7 +264,7 @@ fn cell(column: &Column, row: usize) -> Option<String> {
 /// The cell as short as a person needs it.
 fn text_cell(column: &Column, row: usize) -> String {
     match column {
-        Column::Float(cells) => cells[row].filter(|number| number.is_finite()).map(short),
+        Column::Float(cells) => Some(cells[row]).filter(|number| number.is_finite()).map(short),
         Column::Bool(cells) => Some(if cells[row] { "yes" } else { "no" }.to_owned()),
         Column::Name { .. } | Column::Text(_) | Column::Int(_) | Column::Time(_) => cell(column, row),
     }
@@ -291,7 +293,7 @@ fn json_cell(column: &Column, row: usize) -> serde_json::Value {
     match column {
         Column::Int(cells) => cells[row].map_or(serde_json::Value::Null, Into::into),
         Column::Float(cells) => {
-            cells[row].and_then(serde_json::Number::from_f64).map_or(serde_json::Value::Null, serde_json::Value::Number)
+            serde_json::Number::from_f64(cells[row]).map_or(serde_json::Value::Null, serde_json::Value::Number)
         }
         Column::Bool(cells) => cells[row].into(),
         Column::Name { .. } | Column::Text(_) | Column::Time(_) => {
@@ -323,7 +325,7 @@ mod tests {
             )
             .with("step", Column::Int(vec![Some(1), None]))
             .with("timestamp", Column::Time(vec![Some(1_714_566_600_000), None]))
-            .with("value", Column::Float(vec![Some(0.1), Some(f64::NAN)]))
+            .with("value", Column::Float(vec![0.1, f64::NAN]))
             .with("anomaly", Column::Bool(vec![true, false]))
             .with("kind", Column::Text(vec![Some("spike".into()), None]))
     }
@@ -350,7 +352,7 @@ mod tests {
         let plain = Table::new()
             .with("series", Column::texts(["a", "a", "b"]))
             .with("timestamp", Column::Time(vec![Some(1_714_566_600_000), Some(1_714_566_660_000), Some(0)]))
-            .with("value", Column::Float(vec![Some(1.5), None, Some(-2.0)]));
+            .with("value", Column::Float(vec![1.5, f64::NAN, -2.0]));
         plain.write(&path).unwrap();
         let rows = crate::batch::read(&[path.to_str().unwrap().to_owned()]).unwrap();
         assert_eq!(rows.source_idx, [0, 0, 1]);

@@ -1,1 +1,99 @@
 //! The outside by command line: one file per command.
+//!
+//! In: arguments. Out: an exit code, 0 done, 1 failed, 2 bad usage, with every error on standard error saying what is
+//! wrong, where, and what to do. What a command prints for people goes to standard output, progress and warnings to
+//! standard error.
+
+mod analyze;
+mod arguments;
+mod backtest;
+mod detect;
+mod forecast;
+mod models;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Records your metrics as plain Parquet, forecasts them, finds what is odd, and says what runs out and when.
+#[derive(Debug, Parser)]
+#[command(name = "barograph", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Forecast(forecast::Arguments),
+    Detect(detect::Arguments),
+    Analyze(analyze::Arguments),
+    Backtest(backtest::Arguments),
+    Models(models::Arguments),
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+enum Failure {
+    /// The arguments do not make sense; exit code 2.
+    Usage(String),
+    /// They do, but it did not work; exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Failed(error.into())
+    }
+}
+
+/// Runs the command that the arguments ask for.
+pub fn run() -> ExitCode {
+    let program = Program::parse();
+    start_log(false);
+    let outcome = match program.command {
+        Command::Forecast(arguments) => forecast::run(&arguments),
+        Command::Detect(arguments) => detect::run(&arguments),
+        Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Backtest(arguments) => backtest::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(reason)) => {
+            eprintln!("error: {reason}\n\nFor more information, try '--help'.");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The log goes to standard error; RUST_LOG says how much. A server tells what it does, other commands only warn.
+fn start_log(is_server: bool) {
+    let usual = if is_server { "warn,barograph=info" } else { "error,barograph=warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_hold_together_and_every_help_has_an_example() {
+        let mut program = Program::command();
+        program.build();
+        program.clone().debug_assert();
+        for command in program.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+            assert!(help.contains(&format!("barograph {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+}

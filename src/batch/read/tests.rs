@@ -33,7 +33,7 @@ fn metric_and_labels_make_a_key() {
     let text = "metric,host,cpu,timestamp,value,label\nload_total,a,0,1704067200,1,0\nload_total,a,1,1704067200,2,1\nup,,,1704067200,3,0\n";
     let rows = read_text(text).unwrap();
     assert_eq!(names(&rows), ["load_total{cpu=\"0\",host=\"a\"}", "load_total{cpu=\"1\",host=\"a\"}", "up"]);
-    assert_eq!(rows.sources[0].kind(), crate::series::MetricKind::Counter);
+    assert_eq!(rows.sources[0].kind_by(&Default::default()), crate::series::MetricKind::Counter);
     assert_eq!(rows.at, [DAY_1; 3]);
 }
 
@@ -72,7 +72,7 @@ fn wide_tables_may_carry_labels() {
 #[test]
 fn whole_numbers_may_count_steps() {
     let rows = read_text("series,t,value\nw,1,10\nw,2,11\n").unwrap();
-    assert_eq!((rows.sources[0].axis, rows.at.as_slice()), (Axis::Steps, [1000, 2000].as_slice()));
+    assert_eq!((rows.sources[0].axis, rows.at.as_slice()), (Axis::Steps, [3_600_000, 7_200_000].as_slice()));
 }
 
 #[test]
@@ -158,4 +158,13 @@ fn label_maps_are_read() {
         assert_eq!((rows.source_idx.as_slice(), rows.at[1]), ([0, 0, 1].as_slice(), DAY_1 + 1));
         assert!(rows.notes.is_empty(), "{:?}", rows.notes);
     }
+}
+
+#[test]
+fn a_series_column_may_hold_selectors() {
+    let rows =
+        read_text("series,timestamp,value\n\"disk{host=\"\"a\"\"}\",2024-01-01,1\nplain name,2024-01-01,1\n").unwrap();
+    assert_eq!(names(&rows), ["disk{host=\"a\"}", "plain name"]);
+    assert_eq!(rows.sources[0].key.labels().get("host"), Some("a"));
+    assert!(rows.sources[0].is_metric && !rows.sources[1].is_metric);
 }

@@ -1,0 +1,96 @@
+//! Makes long histories short enough for the work that is done on them, by rules that do not look at the values.
+
+use crate::series::{DAY, HOUR, History, HistoryError, MINUTE, MetricKind, Millis, SECOND, Sample, Step};
+
+use super::rows::Source;
+
+/// Steps that fit evenly into a day, so that days and hours stay whole seasons.
+const EVEN_STEPS: [Millis; 24] = [
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    15 * SECOND,
+    20 * SECOND,
+    30 * SECOND,
+    MINUTE,
+    2 * MINUTE,
+    3 * MINUTE,
+    4 * MINUTE,
+    5 * MINUTE,
+    10 * MINUTE,
+    15 * MINUTE,
+    20 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    2 * HOUR,
+    3 * HOUR,
+    4 * HOUR,
+    6 * HOUR,
+    8 * HOUR,
+    12 * HOUR,
+    DAY,
+];
+
+/// More cells than this on a grid mean a stray timestamp or a burst; the grid then gets coarser instead.
+const MOST_CELLS: Millis = 2_000_000;
+
+/// The history of a source's samples; where its detected step would make an absurd grid, on a coarser one.
+///
+/// # Errors
+/// When nothing is finite, or a single timestamp cannot tell the step.
+pub fn history_of(source: &Source, samples: &[Sample], kind: MetricKind) -> Result<History, HistoryError> {
+    match History::from_samples(samples, kind, source.axis.step()) {
+        Err(HistoryError::TooSparse { first, last, .. }) => {
+            let step = last.saturating_sub(first) / MOST_CELLS + 1;
+            History::from_samples(samples, kind, Step::new(step))
+        }
+        outcome => outcome,
+    }
+}
+
+/// `history` with at most `most` cells, each the mean of the same number of old ones; a step that divides the day
+/// becomes another that does. The newest cells are kept whole, the oldest may be left out.
+pub fn coarsen(history: &History, most: usize) -> History {
+    if history.len() <= most {
+        return history.clone();
+    }
+    let step = history.step().millis();
+    let least = history.len().div_ceil(most.max(1)) as Millis;
+    let per_cell =
+        EVEN_STEPS.iter().find(|&&even| even % step == 0 && even / step >= least).map_or(least, |even| even / step);
+    let Some(coarse) = Step::new(step.saturating_mul(per_cell)) else { return history.clone() };
+    let per_cell = per_cell as usize;
+    let skipped = history.len() % per_cell;
+    let values = history.values()[skipped..].chunks_exact(per_cell).map(mean).collect();
+    History::new(history.at(skipped), coarse, values)
+}
+
+fn mean(cells: &[f64]) -> f64 {
+    let (sum, n) = cells.iter().filter(|cell| !cell.is_nan()).fold((0.0, 0usize), |(sum, n), cell| (sum + cell, n + 1));
+    if n == 0 { f64::NAN } else { sum / n as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_stay_even_and_the_newest_cells_stay() {
+        let minutes = History::new(0, Step::seconds(60), (0..10_000).map(f64::from).collect());
+        let coarse = coarsen(&minutes, 4_000);
+        assert_eq!(coarse.step(), Step::seconds(180));
+        assert_eq!((coarse.end(), coarse.len()), (minutes.end(), 3_333));
+        assert_eq!(coarse.values().last(), Some(&9_998.0));
+        assert_eq!(coarsen(&minutes, 10_000).len(), 10_000);
+        let odd = History::new(0, Step::seconds(7), vec![1.0; 100]);
+        assert_eq!(coarsen(&odd, 40).step(), Step::seconds(21));
+    }
+
+    #[test]
+    fn a_gap_stays_a_gap() {
+        let history = History::new(0, Step::seconds(1), vec![f64::NAN, f64::NAN, 3.0, f64::NAN]);
+        let coarse = coarsen(&history, 2);
+        assert!(coarse.values()[0].is_nan() && coarse.values()[1] == 3.0);
+    }
+}

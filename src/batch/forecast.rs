@@ -1,0 +1,216 @@
+//! Forecasts for every series of some files.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::forecast::{Coverage, Forecast, ForecastError, Horizon, Request, SeasonChoice, prepare};
+use crate::presets::Presets;
+use crate::series::{DurationError, HistoryError, Millis, Sample, Step, format_duration, parse_duration};
+
+use super::coarsen::{coarsen, history_of};
+use super::parallel::spread;
+use super::rows::{Axis, Rows, Source};
+use super::table::{Column, Table};
+
+/// Steps beyond which a horizon is a mistake rather than a question.
+const LONGEST_HORIZON: usize = 100_000;
+
+/// How far to look ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// So many steps of each series.
+    Steps(Horizon),
+    /// So much time; each series takes the steps that fill it.
+    Span(Millis),
+}
+
+/// A text that is not a horizon.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AheadError {
+    /// Zero, or far too many.
+    #[error("the horizon is `{0}`, but must be between 1 and {LONGEST_HORIZON} steps, or a duration such as 7d")]
+    OutOfRange(String),
+    /// Neither number nor duration.
+    #[error("the horizon is neither a number of steps nor a duration: {0}")]
+    NotADuration(#[from] DurationError),
+}
+
+impl FromStr for Ahead {
+    type Err = AheadError;
+
+    fn from_str(text: &str) -> Result<Ahead, AheadError> {
+        let out_of_range = || AheadError::OutOfRange(text.to_owned());
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+            let steps = text.parse().ok().filter(|steps| *steps <= LONGEST_HORIZON).and_then(Horizon::new);
+            return steps.map(Ahead::Steps).ok_or_else(out_of_range);
+        }
+        match parse_duration(text)? {
+            span if span > 0 => Ok(Ahead::Span(span)),
+            _ => Err(out_of_range()),
+        }
+    }
+}
+
+impl Ahead {
+    /// The horizon in steps of `step`, rounded up.
+    pub(super) fn in_steps(self, axis: Axis, step: Step) -> Result<Horizon, ForecastFailure> {
+        match (self, axis) {
+            (Ahead::Steps(horizon), _) => Ok(horizon),
+            (Ahead::Span(_), Axis::Steps) => Err(ForecastFailure::NoClock),
+            (Ahead::Span(span), Axis::Time) => {
+                let steps = (span - 1) / step.millis() + 1;
+                usize::try_from(steps)
+                    .ok()
+                    .filter(|steps| *steps <= LONGEST_HORIZON)
+                    .and_then(Horizon::new)
+                    .ok_or(ForecastFailure::TooFar { span, step })
+            }
+        }
+    }
+}
+
+/// What to forecast.
+#[derive(Clone, Debug)]
+pub struct ForecastAsk {
+    /// A registered forecaster.
+    pub model: String,
+    /// Where the season comes from.
+    pub season: SeasonChoice,
+    /// How far to look ahead.
+    pub ahead: Ahead,
+    /// What the band promises.
+    pub coverage: Coverage,
+    /// Longer histories are cut to their newest cells.
+    pub most_cells: usize,
+}
+
+/// Why a series has no forecast.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ForecastFailure {
+    /// Its samples make no history.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// No method could be fitted.
+    #[error(transparent)]
+    Forecast(#[from] ForecastError),
+    /// A duration was asked of a series that only counts steps.
+    #[error("the series has steps but no timestamps, so the horizon must be a number of steps, not a duration")]
+    NoClock,
+    /// The duration has too many of the series' steps.
+    #[error("{} at a step of {step} is more than {LONGEST_HORIZON} steps; ask for a shorter horizon", format_duration(*span))]
+    TooFar {
+        /// What was asked for.
+        span: Millis,
+        /// The series' step.
+        step: Step,
+    },
+}
+
+/// Forecasts every series; answers stand in the order of `rows.sources`.
+///
+/// `done` is told after each series.
+pub fn forecast_all(
+    rows: &Rows,
+    ask: &ForecastAsk,
+    presets: &Presets,
+    done: impl Fn() + Sync,
+) -> Vec<Result<Forecast, ForecastFailure>> {
+    let items: Vec<(&Source, Vec<Sample>)> = rows.sources.iter().zip(rows.samples()).collect();
+    spread(items, |(source, samples)| forecast_one(source, &samples, ask, presets), done)
+}
+
+fn forecast_one(
+    source: &Source,
+    samples: &[Sample],
+    ask: &ForecastAsk,
+    presets: &Presets,
+) -> Result<Forecast, ForecastFailure> {
+    let metric = source.settings(presets);
+    let history = history_of(source, samples, source.kind_by(&metric))?.tail(ask.most_cells);
+    let horizon = ask.ahead.in_steps(source.axis, history.step())?;
+    let request = Request {
+        model: ask.model.clone(),
+        season: ask.season,
+        horizon,
+        valid_min: metric.valid_min,
+        valid_max: metric.valid_max,
+    };
+    Ok(prepare(&history, &request)?.forecast(horizon, ask.coverage))
+}
+
+/// For the many series of an analysis: like [`forecast_all`] for one, on a history of at most `most_cells` cells made
+/// by averaging, so that a long one costs no more than a short one.
+pub(super) fn forecast_coarse(
+    source: &Source,
+    history: &crate::series::History,
+    ask: &ForecastAsk,
+    presets: &Presets,
+) -> Result<Forecast, ForecastFailure> {
+    let metric = source.settings(presets);
+    let history = coarsen(history, ask.most_cells);
+    let horizon = ask.ahead.in_steps(source.axis, history.step())?;
+    let request = Request {
+        model: ask.model.clone(),
+        season: ask.season,
+        horizon,
+        valid_min: metric.valid_min,
+        valid_max: metric.valid_max,
+    };
+    Ok(prepare(&history, &request)?.forecast(horizon, ask.coverage))
+}
+
+/// The forecasts as rows of series, step, timestamp, value, lo, hi, model; series without one are left out.
+///
+/// A series without timestamps has none in its forecast either; `lo` and `hi` are empty where no band can be promised.
+pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a Forecast)>) -> Table {
+    let (mut texts, mut series) = (Vec::new(), Vec::new());
+    let (mut step, mut timestamp, mut value) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut lo, mut hi, mut model) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, forecast) in forecasts {
+        let name_idx = texts.len() as u32;
+        texts.push(source.name.clone());
+        for (lead, point) in forecast.points.iter().enumerate() {
+            series.push(name_idx);
+            step.push(Some(lead as i64 + 1));
+            timestamp.push((source.axis == Axis::Time).then(|| forecast.at(lead)));
+            value.push(*point);
+            let band = forecast.band.as_ref();
+            lo.push(band.map_or(f64::NAN, |band| band.lower[lead]));
+            hi.push(band.map_or(f64::NAN, |band| band.upper[lead]));
+            model.push(forecast.model.clone());
+        }
+    }
+    Table::new()
+        .with("series", Column::Name { texts: Arc::from(texts), idx: series })
+        .with("step", Column::Int(step))
+        .with("timestamp", Column::Time(timestamp))
+        .with("value", Column::Float(value))
+        .with("lo", Column::Float(lo))
+        .with("hi", Column::Float(hi))
+        .with("model", Column::texts(model))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{DAY, HOUR};
+
+    #[test]
+    fn a_horizon_is_steps_or_a_duration() {
+        assert_eq!("48".parse(), Ok(Ahead::Steps(Horizon::new(48).unwrap())));
+        assert_eq!("7d".parse(), Ok(Ahead::Span(7 * DAY)));
+        for text in ["0", "0s", "", "-3", "1.5", "week", "100001"] {
+            assert!(text.parse::<Ahead>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_rounded_up_to_whole_steps() {
+        let steps = |span, step: u32| Ahead::Span(span).in_steps(Axis::Time, Step::seconds(step)).map(Horizon::steps);
+        assert_eq!(steps(HOUR, 60).unwrap(), 60);
+        assert_eq!(steps(HOUR + 1, 60).unwrap(), 61);
+        assert_eq!(steps(1, 3600).unwrap(), 1);
+        assert!(matches!(steps(7 * DAY, 1), Err(ForecastFailure::TooFar { .. })));
+        assert!(matches!(Ahead::Span(DAY).in_steps(Axis::Steps, Axis::STEP), Err(ForecastFailure::NoClock)));
+    }
+}

@@ -1,0 +1,68 @@
+//! Which limit each series has: given on the command line, known by a preset, or measured by another series.
+
+use crate::capacity::Limit;
+use crate::presets::{LimitMetric, Presets};
+use crate::series::{Selector, Side};
+
+use super::rows::{Axis, Source};
+
+/// A limit for the series that a selector matches, or that bear a name.
+#[derive(Clone, Debug)]
+pub struct GivenLimit {
+    /// Which series.
+    pub selector: Selector,
+    /// The same as it was written, for series whose name is no metric's.
+    pub text: String,
+    /// What must not be crossed.
+    pub value: f64,
+}
+
+impl GivenLimit {
+    /// Whether it is a limit of this series.
+    pub fn matches(&self, source: &Source) -> bool {
+        self.selector.matches(source.key.labels()) || self.text == source.name
+    }
+}
+
+/// The limit of every source, if it has one; `lasts` are the sources' last values.
+pub(super) fn limits_of(
+    sources: &[Source],
+    lasts: &[f64],
+    given: &[GivenLimit],
+    presets: &Presets,
+) -> Vec<Option<Limit>> {
+    let one = |(idx, source): (usize, &Source)| {
+        // Dates are the answer, so a series without a clock cannot be asked.
+        if source.axis == Axis::Steps {
+            return None;
+        }
+        let rule = source.is_metric.then(|| presets.rule_for(&source.key)).flatten();
+        let side = rule.map_or(Side::Up, |rule| rule.metric.matters);
+        let asked = given.iter().find(|limit| limit.matches(source));
+        if let Some(asked) = asked {
+            return Some(Limit { value: asked.value, side });
+        }
+        if let Some(value) = rule.and_then(|rule| rule.metric.limit) {
+            return Some(Limit { value, side });
+        }
+        let measured = rule.and_then(|rule| rule.limit_metric.as_ref())?;
+        let value = measured_limit(idx, sources, lasts, measured)?;
+        Some(Limit { value, side })
+    };
+    sources.iter().enumerate().map(one).collect()
+}
+
+/// The last value of the series that measures the limit; among several, of the one that shares most labels.
+fn measured_limit(idx: usize, sources: &[Source], lasts: &[f64], measured: &LimitMetric) -> Option<f64> {
+    let own = sources[idx].key.labels();
+    let n_shared = |other: &Source| {
+        other.key.labels().without_metric().filter(|(name, value)| own.get(name) == Some(value)).count()
+    };
+    sources
+        .iter()
+        .enumerate()
+        .filter(|(other, source)| *other != idx && measured.selector.matches(source.key.labels()))
+        .filter(|(other, _)| lasts[*other].is_finite())
+        .max_by_key(|(_, source)| n_shared(source))
+        .map(|(other, _)| lasts[other] * measured.share)
+}

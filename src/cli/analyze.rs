@@ -1,0 +1,134 @@
+//! `barograph analyze`: everything at once over historical files.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::batch::{self, Ahead, AnalyzeAsk, DetectAsk, ForecastAsk, GivenLimit, ReportFormat};
+use crate::capacity::CapacitySettings;
+use crate::detect::{AlarmSettings, Settings};
+use crate::forecast::{Coverage, SeasonChoice};
+use crate::incident::GroupSettings;
+use crate::presets::Presets;
+use crate::query::parse_limit;
+
+use super::arguments::{self, Inputs};
+use super::{Failure, progress};
+
+/// Cells that an analysis looks at per series; longer histories are averaged to fit.
+const MOST_CELLS: usize = 4_000;
+
+/// Forecast, find anomalies and incidents, and judge capacity over historical files
+///
+/// Writes forecasts.parquet, anomalies.parquet, incidents.parquet and capacity.parquet into DIR, and a report. Long
+/// histories are averaged to at most 4,000 cells before they are forecast; every row is scored.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  barograph analyze 'history/*.parquet' --limit 'disk_used_bytes{host=\"db-1\"}=500GiB' \\\n    \
+    -o analysis --report analysis/report.md"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    inputs: Inputs,
+    /// A limit for the series that a selector matches, beside those the presets know; may be given several times.
+    #[arg(long = "limit", value_name = "SELECTOR=VALUE", value_parser = limit)]
+    limits: Vec<GivenLimit>,
+    /// How far to look ahead: a number of steps, or a duration such as 7d.
+    #[arg(long, value_name = "H", default_value = "24")]
+    horizon: Ahead,
+    /// The forecasting method, from `barograph models`.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::model_name)]
+    model: String,
+    /// The detection method, from `barograph models`.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::detector_name)]
+    detector: String,
+    /// The share of future values that bands promise to hold.
+    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    level: Coverage,
+    /// The folder to write to; created when missing.
+    #[arg(short, long, value_name = "DIR", default_value = "analysis")]
+    output: PathBuf,
+    /// A report to write beside the Parquet files: .md for people, .json for programs.
+    #[arg(long, value_name = "F")]
+    report: Option<PathBuf>,
+}
+
+fn limit(text: &str) -> Result<GivenLimit, String> {
+    let (selector, value) = parse_limit(text).map_err(|error| error.to_string())?;
+    let name = text.rsplit_once('=').map_or(text, |(name, _)| name).trim().to_owned();
+    Ok(GivenLimit { selector, text: name, value })
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let started = Instant::now();
+    let report = match &arguments.report {
+        Some(path) => {
+            let format = ReportFormat::of_path(path).map_err(|error| Failure::Usage(error.to_string()))?;
+            Some((path, format))
+        }
+        None => None,
+    };
+    let rows = arguments.inputs.read()?;
+    // Before the work rather than after it.
+    std::fs::create_dir_all(&arguments.output)
+        .map_err(|error| anyhow::anyhow!("{}: the folder cannot be created: {error}", arguments.output.display()))?;
+    let ask = AnalyzeAsk {
+        forecast: ForecastAsk {
+            model: arguments.model.clone(),
+            season: SeasonChoice::Auto,
+            ahead: arguments.horizon,
+            coverage: arguments.level,
+            most_cells: MOST_CELLS,
+        },
+        detect: DetectAsk {
+            detector: arguments.detector.clone(),
+            settings: Settings::default(),
+            alarm: AlarmSettings::default(),
+        },
+        group: GroupSettings::default(),
+        capacity: CapacitySettings::default(),
+        limits: arguments.limits.clone(),
+    };
+    for limit in &ask.limits {
+        let is_used = rows.sources.iter().any(|source| limit.matches(source));
+        if !is_used {
+            eprintln!("warning: --limit {}: no series matches", limit.text);
+        }
+    }
+    let bar = progress::bar(rows.sources.len(), "analyzing");
+    let analysis = batch::analyze(rows, &ask, &Presets::shipped(), || bar.inc(1))?;
+    bar.finish_and_clear();
+
+    let into = |name: &str| arguments.output.join(name);
+    analysis.forecast_table().write(&into("forecasts.parquet"))?;
+    analysis.anomaly_table().write(&into("anomalies.parquet"))?;
+    analysis.incident_table().write(&into("incidents.parquet"))?;
+    analysis.capacity_table().write(&into("capacity.parquet"))?;
+    if let Some((path, format)) = report {
+        batch::write_report(&analysis, path, format)?;
+    }
+    tell(&analysis, &arguments.output, arguments.report.as_deref(), started);
+    Ok(())
+}
+
+fn tell(analysis: &batch::Analysis, folder: &Path, report: Option<&Path>, started: Instant) {
+    println!(
+        "{} samples of {} series in {:.1} s: {} forecasts, {} anomalies, {} incidents, {} capacity answers",
+        analysis.n_rows,
+        analysis.sources.len(),
+        started.elapsed().as_secs_f64(),
+        analysis.forecasts.iter().filter(|forecast| forecast.is_ok()).count(),
+        analysis.anomalies.len(),
+        analysis.incidents.len(),
+        analysis.capacity.len(),
+    );
+    for (idx, assessment) in analysis.capacity.iter().take(5) {
+        println!("  {}: {}", analysis.sources[*idx].name, assessment.recommendation);
+    }
+    if let Some(incident) = analysis.incidents.last() {
+        println!("  latest incident: {}", incident.summary);
+    }
+    match report {
+        Some(report) => println!("written to {} and {}", folder.display(), report.display()),
+        None => println!("written to {}", folder.display()),
+    }
+}

@@ -1,0 +1,93 @@
+//! Arguments that several commands share, checked where they come in.
+
+use std::path::{Path, PathBuf};
+
+use crate::batch::{Format, ReadError, Rows};
+use crate::forecast::{Coverage, SeasonChoice};
+
+use super::Failure;
+
+/// Cells of a history that a single forecast looks at: two years of hours, two weeks of minutes.
+pub(super) const MOST_CELLS: usize = 20_000;
+
+/// What to read; the same words in every command's help.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Inputs {
+    /// Parquet or CSV: files, folders, or quoted globs.
+    ///
+    /// Long tables have a time column and `value`, with `series`, or `metric` and label columns, or nothing beside them
+    /// (the file is one series). Wide tables have a time column and one number column per series.
+    /// Times are datetimes, RFC 3339 texts, epoch numbers of any unit, or whole step numbers in `t`.
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+}
+
+impl Inputs {
+    /// Every row, with what was passed over told on standard error.
+    pub(super) fn read(&self) -> Result<Rows, Failure> {
+        read(&self.inputs)
+    }
+}
+
+/// Reads rows and tells what was passed over.
+pub(super) fn read(inputs: &[String]) -> Result<Rows, Failure> {
+    let rows = crate::batch::read(inputs).map_err(read_failure)?;
+    for note in &rows.notes {
+        eprintln!("note: {note}");
+    }
+    Ok(rows)
+}
+
+/// A pattern that is none is bad usage; all else went wrong on the disk.
+pub(super) fn read_failure(error: ReadError) -> Failure {
+    match error {
+        ReadError::BadGlob { .. } => Failure::Usage(error.to_string()),
+        error => Failure::Failed(error.into()),
+    }
+}
+
+pub(super) fn model_name(text: &str) -> Result<String, String> {
+    crate::forecast::find(text).map(|entry| entry.name.to_owned()).map_err(|unknown| unknown.to_string())
+}
+
+pub(super) fn detector_name(text: &str) -> Result<String, String> {
+    crate::detect::find(text).map(|entry| entry.name.to_owned()).map_err(|unknown| unknown.to_string())
+}
+
+pub(super) fn season(text: &str) -> Result<SeasonChoice, String> {
+    text.parse().map_err(|error: crate::forecast::SeasonChoiceError| error.to_string())
+}
+
+pub(super) fn level(text: &str) -> Result<Coverage, String> {
+    let share = text.parse().ok().and_then(Coverage::new);
+    share.ok_or_else(|| "the level must lie between 0 and 1, such as 0.95".to_owned())
+}
+
+pub(super) fn output(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    Format::of_path(&path).map_err(|error| error.to_string())?;
+    Ok(path)
+}
+
+/// Whether the answer itself goes to standard output, so that nothing else may.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Tells of series that failed; an error when none succeeded.
+pub(super) fn tell_failures(failures: &[(String, String)], n_all: usize, doing: &str) -> Result<(), Failure> {
+    const MOST_TOLD: usize = 10;
+    if failures.len() == n_all
+        && let Some((name, reason)) = failures.first()
+    {
+        let others = if n_all > 1 { format!(" (and {} other series)", n_all - 1) } else { String::new() };
+        return Err(anyhow::anyhow!("no series could be {doing}; `{name}`{others}: {reason}").into());
+    }
+    for (name, reason) in failures.iter().take(MOST_TOLD) {
+        eprintln!("warning: `{name}` could not be {doing}: {reason}");
+    }
+    if failures.len() > MOST_TOLD {
+        eprintln!("warning: {} more series could not be {doing}", failures.len() - MOST_TOLD);
+    }
+    Ok(())
+}

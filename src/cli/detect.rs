@@ -1,0 +1,133 @@
+//! `barograph detect`: a score for every row of some files.
+
+use std::path::{Path, PathBuf};
+
+use crate::batch::{self, DetectAsk};
+use crate::detect::{AlarmSettings, MATRIX_DETECTORS, Settings, find, find_matrix};
+use crate::presets::Presets;
+use crate::series::Season;
+
+use super::arguments::{self, Inputs};
+use super::{Failure, progress};
+
+/// Score every row of Parquet or CSV files: how odd is it?
+///
+/// The answer has the rows in input order: series, timestamp, value, score, expected, lo, hi, anomaly, kind. A score is
+/// 0 at the expected value, 1 at the edge of the band, and above 1 anomalous; it depends on earlier rows only. A row
+/// that cannot be scored (the warm-up, an empty cell, a repeated timestamp) has score 0 and no expected value. A counter
+/// is scored as its per-second rate, and its value is that rate.
+///
+/// With --multivariate each file is one entity: series, timestamp, score, anomaly, kind, and for every input column,
+/// under its name, its share of the blame. Several files are written into the folder OUT, one Parquet file each.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  barograph detect metrics.parquet -o scores.parquet\n  \
+    barograph detect 'machines/*.parquet' --multivariate -o scores/")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    inputs: Inputs,
+    /// A method from `barograph models`.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    detector: String,
+    /// Take each file as one entity, whose columns are judged together.
+    #[arg(long)]
+    multivariate: bool,
+    /// Earlier data of the same series (or, with --multivariate, files of the same names), learned from but not scored.
+    #[arg(long, value_name = "INPUT")]
+    warmup: Vec<String>,
+    /// The season in steps when it is known; unset, the detector looks for it.
+    #[arg(long, value_name = "N", value_parser = season)]
+    season: Option<Season>,
+    /// Scores above this make an anomaly.
+    #[arg(long, value_name = "SCORE", default_value_t = AlarmSettings::default().open_at, value_parser = threshold)]
+    threshold: f64,
+    /// Leave the score of rows that cannot be scored empty instead of 0.
+    #[arg(long)]
+    keep_empty: bool,
+    /// Where to write: .parquet, .csv, .json, or - for a table; with --multivariate also a folder.
+    #[arg(short, long, value_name = "OUT", default_value = "-")]
+    output: PathBuf,
+}
+
+fn season(text: &str) -> Result<Season, String> {
+    text.parse().ok().and_then(Season::new).ok_or_else(|| "the season is a number of steps of at least 2".to_owned())
+}
+
+fn threshold(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "the threshold is a number above 0".to_owned())
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let usual = AlarmSettings::default();
+    let alarm = AlarmSettings {
+        open_at: arguments.threshold,
+        severe_at: usual.severe_at * arguments.threshold,
+        close_below: usual.close_below * arguments.threshold,
+        ..usual
+    };
+    let settings = Settings { season: arguments.season, ..Settings::default() };
+    let ask = DetectAsk { detector: arguments.detector.clone(), settings, alarm };
+    if arguments.multivariate { run_matrices(arguments, ask) } else { run_series(arguments, &ask) }
+}
+
+fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
+    find(&arguments.detector).map_err(|unknown| Failure::Usage(unknown.to_string()))?;
+    arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
+    let rows = arguments.inputs.read()?;
+    let warmup = if arguments.warmup.is_empty() { None } else { Some(arguments::read(&arguments.warmup)?) };
+    let bar = progress::bar(rows.sources.len(), "detecting");
+    let found = batch::detect_all(&rows, warmup.as_ref(), ask, &Presets::shipped(), || bar.inc(1))?;
+    bar.finish_and_clear();
+    batch::detect_table(&rows, &found, arguments.keep_empty).write(&arguments.output)?;
+    if !arguments::is_stdout(&arguments.output) {
+        let n_anomalies: usize = found.iter().map(|series| series.anomalies.len()).sum();
+        eprintln!(
+            "{} rows of {} series scored into {}; {n_anomalies} anomalies",
+            rows.len(),
+            rows.sources.len(),
+            arguments.output.display()
+        );
+    }
+    Ok(())
+}
+
+fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure> {
+    // The registry of matrix detectors need not have an `auto`; its first entry is the default then.
+    if ask.detector == "auto" && find_matrix("auto").is_err() {
+        let first = MATRIX_DETECTORS.first().map(|entry| entry.name.to_owned());
+        ask.detector = first.ok_or_else(|| anyhow::anyhow!("no multivariate detector is built in"))?;
+    }
+    find_matrix(&ask.detector).map_err(|unknown| Failure::Usage(unknown.to_string()))?;
+    let files = batch::expand(&arguments.inputs.inputs).map_err(arguments::read_failure)?;
+    let is_folder = arguments.output.extension().is_none() && !arguments::is_stdout(&arguments.output);
+    if !is_folder {
+        arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
+        if files.len() > 1 {
+            let (n_files, out) = (files.len(), arguments.output.display());
+            return Err(Failure::Usage(format!(
+                "{n_files} files are {n_files} entities, which do not fit into the one file {out}; give a folder: -o scores/"
+            )));
+        }
+    }
+    let entities = batch::read_matrix(&arguments.inputs.inputs).map_err(arguments::read_failure)?;
+    let warmup = batch::read_matrix(&arguments.warmup).map_err(arguments::read_failure)?;
+    let bar = progress::bar(entities.len(), "detecting");
+    let found = batch::detect_matrices(entities, &warmup, &ask, || bar.inc(1))?;
+    bar.finish_and_clear();
+    for entity in &found {
+        let path = if is_folder { folder_path(&arguments.output, &entity.name)? } else { arguments.output.clone() };
+        batch::entity_table(entity, arguments.keep_empty).write(&path)?;
+    }
+    if !arguments::is_stdout(&arguments.output) {
+        let n_anomalies: usize = found.iter().map(|entity| entity.anomalies.len()).sum();
+        eprintln!("{} entities scored into {}; {n_anomalies} anomalies", found.len(), arguments.output.display());
+    }
+    Ok(())
+}
+
+/// The entity's file in the folder, with `/` in its name written as `__`.
+fn folder_path(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| anyhow::anyhow!("{}: the folder cannot be created: {error}", folder.display()))?;
+    Ok(folder.join(format!("{}.parquet", name.replace('/', "__"))))
+}
