@@ -7,10 +7,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::units::{OptionalSpan, Size, Span};
-use super::{Config, ConfigError, HostSettings};
+use super::units::{OptionalSpan, Size, Span, Wait};
+use super::{Config, ConfigError, HostSettings, HttpSettings};
 use crate::detect::AlarmSettings;
-use crate::http::HttpSettings;
 use crate::incident::GroupSettings;
 use crate::ingest::Limits;
 use crate::series::LabelLimits;
@@ -78,7 +77,7 @@ mirror!(HttpFile of HttpSettings {
     query_timeout: Span,
     max_queries: usize,
     max_writes: usize,
-    drain_timeout: Span,
+    drain_timeout: Wait,
 });
 
 mirror!(HostFile of HostSettings {
@@ -114,11 +113,11 @@ mirror!(AlarmFile of AlarmSettings {
     severe_at: f64,
     close_below: f64,
     open_after: Option<(usize, usize)>,
-    min_duration: Span,
+    min_duration: Wait,
     close_after: usize,
     mute_share: f64,
     mute_samples: usize,
-    mute_span: Span,
+    mute_span: Wait,
     unmute_at: f64,
 });
 
@@ -194,4 +193,26 @@ pub(super) fn read(text: &str) -> Result<Config, ConfigError> {
     let mut config = Config::from(file);
     config.token = config.token.filter(|token| !token.is_empty());
     Ok(config)
+}
+
+/// Line and column of a dotted field such as `watch.alarm.open_at` in the text of a mapping, from 1.
+pub(super) fn place_of(text: &str, field: &str) -> Option<(u64, u64)> {
+    let mut wanted = field.split('.').peekable();
+    let mut deeper_than = None;
+    for (idx, line) in text.lines().enumerate() {
+        let key = line.trim_start();
+        let indent = line.len() - key.len();
+        if key.is_empty() || key.starts_with('#') || deeper_than.is_some_and(|parent| indent <= parent) {
+            continue;
+        }
+        let name = wanted.peek()?;
+        if key.strip_prefix(*name).is_some_and(|rest| rest.trim_start().starts_with(':')) {
+            wanted.next();
+            if wanted.peek().is_none() {
+                return Some((idx as u64 + 1, indent as u64 + 1));
+            }
+            deeper_than = Some(indent);
+        }
+    }
+    None
 }

@@ -6,16 +6,19 @@
 
 mod expand;
 mod file;
+mod http;
 mod units;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::http::HttpSettings;
 use crate::ingest::Limits;
+use crate::presets::Presets;
 use crate::storage::StoreSettings;
 use crate::watch::WatchSettings;
+
+pub use http::HttpSettings;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,12 +132,22 @@ fn parse_with(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Con
         reason: error.reason,
     })?;
     let config = file::read(&expanded)?;
-    check(&config).map_err(|reason| ConfigError { path: None, line: None, column: None, reason })?;
+    check(&config).map_err(|reason| {
+        // The reason begins with the field, and the field has a line when the file sets it.
+        let field = reason.split([':', ' ']).next().unwrap_or_default();
+        let place = file::place_of(&expanded, field);
+        let (line, column) = (place.map(|(line, _)| line), place.map(|(_, column)| column));
+        ConfigError { path: None, line, column, reason }
+    })?;
     Ok(config)
 }
 
-/// What no single field can know.
+/// What no single field can know; the answer begins with the field's name.
 fn check(config: &Config) -> Result<(), String> {
+    let port = config.listen.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if port != Some(true) {
+        return Err(format!("listen: `{}` is not an address with a port; write it like 127.0.0.1:9275", config.listen));
+    }
     if let Some(token) = &config.token
         && !token.bytes().all(|b| b.is_ascii_graphic())
     {
@@ -143,19 +156,18 @@ fn check(config: &Config) -> Result<(), String> {
     if config.limits.max_body > config.limits.max_decoded {
         return Err("limits.max_decoded: it must not be smaller than limits.max_body".to_owned());
     }
+    for (name, n) in
+        [("http.max_connections", config.http.max_connections), ("http.max_writes", config.http.max_writes)]
+    {
+        // Beyond the second bound no semaphore can count.
+        if n == 0 || n > 1_000_000 {
+            return Err(format!("{name}: it must be from 1 to 1000000"));
+        }
+    }
     if let Some(problem) = config.watch.problem() {
         return Err(problem);
     }
-    for (name, span) in [
-        ("host.every", config.host.every),
-        ("http.header_timeout", config.http.header_timeout),
-        ("http.body_timeout", config.http.body_timeout),
-        ("http.query_timeout", config.http.query_timeout),
-    ] {
-        if span.is_zero() {
-            return Err(format!("{name}: it must be longer than 0"));
-        }
-    }
+    Presets::load(&config.presets).map_err(|error| format!("presets: {error}"))?;
     Ok(())
 }
 

@@ -94,16 +94,21 @@ fn mistakes_are_told_with_their_place() {
     check("limits:\n  max_labels: many\n", (2, 15), "");
     check("host:\n  enabled: perhaps\n", (2, 12), "");
     check("data: a\ndata: b\n", (2, 1), "data");
-    check("presets: [\n", (2, 1), "");
+    check("presets: [\n", (1, 10), "");
+    check("host:\n  every: 0s\n", (2, 10), "longer than 0");
+    check("watch:\n  refresh_every: 0s\n", (2, 18), "longer than 0");
     check("listen: ${NOT_SET}\n", (1, 9), "NOT_SET");
 }
 
 #[test]
 fn fields_that_do_not_go_together_are_named() {
-    let reason = |text: &str| read(text).unwrap_err().reason;
-    assert!(reason("limits:\n  max_body: 1GiB\n").contains("limits.max_decoded"));
-    assert!(reason("token: \"two words\"\n").contains("token"));
-    assert!(reason("host:\n  every: 0s\n").contains("host.every"));
+    let error = read("limits:\n  max_body: 1GiB\n").unwrap_err();
+    assert!(error.reason.contains("limits.max_decoded") && error.line.is_none(), "{error}");
+    check("data: x\ntoken: \"two words\"\n", (2, 1), "token");
+    check("listen: 9275\n", (1, 1), "127.0.0.1:9275");
+    check("http:\n  max_queries: 1\n  max_connections: 0\n", (3, 3), "http.max_connections");
+    check("store:\n  ack: fsync\nwatch:\n  alarm:\n    open_at: 1\n  detector: oracle\n", (6, 3), "known");
+    check("presets: [node, toaster]\n", (1, 1), "toaster");
 }
 
 #[test]

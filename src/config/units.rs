@@ -8,33 +8,44 @@ use serde::de::{Deserializer, Error, Visitor};
 
 use crate::series::{Millis, parse_duration};
 
-/// A span of time, written as Prometheus does: `90d`, `1h30m`, `500ms`.
+/// A span of time above zero, written as Prometheus does: `90d`, `1h30m`, `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(Millis);
 
-impl From<Millis> for Span {
-    fn from(span: Millis) -> Span {
-        Span(span)
-    }
+/// A span of time that may be zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait(Millis);
+
+macro_rules! converts {
+    ($span:ident) => {
+        impl From<Millis> for $span {
+            fn from(span: Millis) -> $span {
+                $span(span)
+            }
+        }
+
+        impl From<$span> for Millis {
+            fn from(span: $span) -> Millis {
+                span.0
+            }
+        }
+
+        impl From<Duration> for $span {
+            fn from(duration: Duration) -> $span {
+                $span(Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX))
+            }
+        }
+
+        impl From<$span> for Duration {
+            fn from(span: $span) -> Duration {
+                Duration::from_millis(span.0.max(0).unsigned_abs())
+            }
+        }
+    };
 }
 
-impl From<Span> for Millis {
-    fn from(span: Span) -> Millis {
-        span.0
-    }
-}
-
-impl From<Duration> for Span {
-    fn from(duration: Duration) -> Span {
-        Span(Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX))
-    }
-}
-
-impl From<Span> for Duration {
-    fn from(span: Span) -> Duration {
-        Duration::from_millis(span.0.max(0).unsigned_abs())
-    }
-}
+converts!(Span);
+converts!(Wait);
 
 /// A span that may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -53,10 +64,19 @@ impl From<OptionalSpan> for Option<Millis> {
     }
 }
 
+impl<'de> Deserialize<'de> for Wait {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Wait, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text).map(Wait).map_err(D::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text).map(Span).map_err(D::Error::custom)
+        match Wait::deserialize(deserializer)? {
+            Wait(0) => Err(D::Error::custom("the span must be longer than 0, such as 30s or 1h")),
+            Wait(span) => Ok(Span(span)),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use super::routes::{Param, optional};
 use super::state::App;
 use super::stats::SummaryDoc;
 use crate::incident::Member;
-use crate::series::{DAY, HOUR, Selector, TimeRange, summarize};
+use crate::query::summarize_window;
+use crate::series::{DAY, HOUR, Selector, TimeRange};
 
 pub(super) const PARAMS: &[Param] = &[
     optional("match", "selector of the series", "all series"),
@@ -64,7 +65,7 @@ pub(super) struct AnomalyDoc {
     detector: String,
     /// One sentence for a person.
     explanation: String,
-    /// The hour of samples before it began, as stored: what was normal.
+    /// The hour before it began, per second for a counter: what was normal.
     #[serde(skip_serializing_if = "Option::is_none")]
     hour_before: Option<SummaryDoc>,
 }
@@ -117,7 +118,7 @@ fn with_summary(app: &App, member: &Member) -> AnomalyDoc {
     let series = app.store.select(&Selector::exactly(&member.key), hour).unwrap_or_default();
     // A selector cannot say that a series has no further labels.
     if let Some(series) = series.iter().find(|series| series.key == member.key) {
-        doc.hour_before = Some(SummaryDoc::of(&summarize(&series.samples, app.kind_of(&member.key))));
+        doc.hour_before = Some(SummaryDoc::of(&summarize_window(&series.samples, app.kind_of(&member.key))));
     }
     doc
 }

@@ -10,7 +10,7 @@ use super::routes::{Param, optional};
 use super::state::App;
 use crate::capacity::{Assessment, Exhaustion, Limit};
 use crate::query;
-use crate::series::{DAY, Key, Side, format_duration};
+use crate::series::{DAY, Key, Side, TimeRange, format_duration};
 
 pub(super) const PARAMS: &[Param] = &[
     optional("match", "selector of the series", "every series whose preset knows its limit"),
@@ -105,14 +105,10 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         return Err(Error::bad_data("`limit` says what must not be crossed, but not by which series; add `match`"));
     }
     let horizon = params.span("horizon")?.unwrap_or(180 * DAY);
-    let found = app.watch.capacity(selector.as_ref(), limit, horizon)?;
-    if let Some(selector) = selector.filter(|_| found.is_empty()) {
-        let keys = app.keys(&selector, crate::series::TimeRange::ALL)?;
-        return Err(Error::bad_data(format!(
-            "no preset knows a limit for {}; give one, for example limit=100",
-            keys.first().map_or_else(|| selector.to_string(), Key::to_string)
-        )));
+    if let Some(selector) = &selector {
+        app.keys(selector, TimeRange::ALL)?;
     }
+    let found = app.watch.capacity(selector.as_ref(), limit, horizon)?;
     Ok(success(&Capacity {
         series: found.iter().map(|(key, assessment)| AssessmentDoc::of(key, assessment)).collect(),
     }))

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::settings::HttpSettings;
+use crate::config::HttpSettings;
 
 /// After a failed accept, such as no file handles left: wait instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -140,13 +140,13 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
             Ok(forecast) => SeriesForecast { name, error: None, found: Some(Found::of(forecast, kind)) },
             Err(error) => {
                 let error = error.to_string();
-                first_error.get_or_insert_with(|| format!("{}: {error}", name.series));
+                first_error.get_or_insert_with(|| error.clone());
                 SeriesForecast { name, error: Some(error), found: None }
             }
         });
     }
     if let Some(error) = first_error.filter(|_| forecasts.iter().all(|one| one.found.is_none())) {
-        return Err(Error::new(Fault::Execution, format!("there is no forecast for {error}")));
+        return Err(Error::new(Fault::Execution, format!("there is no forecast: {error}")));
     }
     let truncated = (matched > limit)
         .then(|| format!("{matched} series match and {limit} are listed; narrow `match`, or raise `limit`"));

@@ -12,7 +12,6 @@ mod error;
 mod params;
 mod routes;
 mod server;
-mod settings;
 mod state;
 
 mod anomalies;
@@ -28,5 +27,4 @@ mod stats;
 mod write;
 
 pub use server::{ServeError, Server, router};
-pub use settings::HttpSettings;
 pub use state::App;

@@ -6,7 +6,7 @@
 use super::error::Error;
 use super::routes::Param;
 use crate::query;
-use crate::series::{Millis, Selector, TimeRange, format_duration, parse_duration};
+use crate::series::{Millis, Selector, TimeRange, parse_duration};
 
 /// The parameters of one request, in order; the path's own come first.
 #[derive(Clone, Debug, Default)]
@@ -126,15 +126,14 @@ impl Params {
         }
     }
 
-    /// Comma-separated spans of time, such as `1h,24h,7d`.
-    pub(super) fn spans(&self, name: &str, default: &[Millis]) -> Result<Vec<Millis>, Error> {
-        let Some(text) = self.one(name)? else { return Ok(default.to_vec()) };
+    /// Comma-separated spans of time, such as `1h,24h,7d`, each as it was written.
+    pub(super) fn spans<'a>(&'a self, name: &str, default: &'a str) -> Result<Vec<(&'a str, Millis)>, Error> {
+        let text = self.one(name)?.unwrap_or(default);
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let spans: Vec<Millis> = parts.map(|part| parse(name, part, parse_duration)).collect::<Result<_, _>>()?;
-        match spans.iter().find(|&&span| span <= 0) {
-            Some(&span) => {
-                Err(Error::bad_data(format!("parameter `{name}`: {} is not longer than 0", format_duration(span))))
-            }
+        let spans: Vec<(&str, Millis)> =
+            parts.map(|part| Ok((part, parse(name, part, parse_duration)?))).collect::<Result<_, Error>>()?;
+        match spans.iter().find(|(_, span)| *span <= 0) {
+            Some((text, _)) => Err(Error::bad_data(format!("parameter `{name}`: {text} is not longer than 0"))),
             None if spans.is_empty() || spans.len() > MAX_SPANS => {
                 Err(Error::bad_data(format!("parameter `{name}`: give 1 to {MAX_SPANS} windows, such as 1h,24h,7d")))
             }
@@ -205,7 +204,7 @@ mod tests {
             ("level", params.number("level").unwrap_err()),
             ("limit", params.count("limit", 1, 10).unwrap_err()),
             ("step", params.span("step").unwrap_err()),
-            ("window", params.spans("window", &[]).unwrap_err()),
+            ("window", params.spans("window", "").unwrap_err()),
             ("horizon", params.span("horizon").unwrap_err()),
             ("match", params.required("match", "up").unwrap_err()),
         ] {

@@ -9,7 +9,7 @@ use super::params::Params;
 use super::routes::{Param, optional, required};
 use super::state::App;
 use crate::query;
-use crate::series::{DAY, HOUR, Summary, WEEK, format_duration};
+use crate::series::{Millis, Summary};
 
 pub(super) const PARAMS: &[Param] = &[
     required("match", "selector of the series"),
@@ -44,8 +44,8 @@ pub(super) struct SeriesStatsDoc {
 /// One window of one series.
 #[derive(Serialize, ToSchema)]
 pub(super) struct WindowDoc {
-    /// How long, as Prometheus writes it.
-    #[schema(example = "1d")]
+    /// How long, as it was asked for.
+    #[schema(example = "24h")]
     window: String,
     #[serde(flatten)]
     summary: SummaryDoc,
@@ -78,22 +78,24 @@ impl SummaryDoc {
 
 pub(super) fn answer(app: &App, params: &Params) -> Answer {
     let selector = params.required_selector("match")?;
-    let windows = params.spans("window", &[HOUR, DAY, WEEK])?;
+    let windows = params.spans("window", "1h,24h,7d")?;
     let limit = params.count("limit", 1000, 10_000)?;
+    let lengths: Vec<Millis> = windows.iter().map(|(_, length)| *length).collect();
     let now = app.now();
-    let found = query::stats(&app.store, &selector, &windows, now, &|key| app.kind_of(key))?;
+    let found = query::stats(&app.store, &selector, &lengths, now, &|key| app.kind_of(key))?;
     let matched = found.len();
     if matched == 0 {
         return Err(app.nothing_matches(&selector));
     }
     let series = found.iter().take(limit).map(|one| SeriesStatsDoc {
         name: SeriesName::of(&one.key),
-        kind: kind_word(app.kind_of(&one.key)),
+        kind: kind_word(one.kind),
         windows: one
             .windows
             .iter()
-            .map(|window| WindowDoc {
-                window: format_duration(window.window),
+            .zip(&windows)
+            .map(|(window, (text, _))| WindowDoc {
+                window: (*text).to_owned(),
                 summary: SummaryDoc::of(&window.summary),
             })
             .collect(),

@@ -197,6 +197,16 @@ pub fn sample(metric: &str, host: &str, at: i64, value: f64) -> Value {
 pub struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
     pub timeseries: Vec<TimeSeries>,
+    #[prost(message, repeated, tag = "3")]
+    pub metadata: Vec<Metadata>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Metadata {
+    #[prost(int32, tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub family: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -48,7 +48,8 @@ fn nothing_accepted_is_lost_while_others_send_rubbish() {
                     let at = begin + request * 10_000;
                     let samples: Vec<(i64, f64)> = (0..50).map(|idx| (at + idx * 100, idx as f64)).collect();
                     let labels = [("__name__", "load"), ("host", host.as_str())];
-                    let got = server.write(&WriteRequest { timeseries: vec![series(&labels, &samples)] });
+                    let got =
+                        server.write(&WriteRequest { timeseries: vec![series(&labels, &samples)], metadata: vec![] });
                     assert_eq!(got.status, 204, "{}", got.text);
                     n_accepted.fetch_add(50, Ordering::Relaxed);
                 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Running, WriteRequest, encode, gzip, now, sample, series, start};
+use crate::client::{Metadata, Running, WriteRequest, encode, gzip, now, sample, series, start};
 
 const MINUTE: i64 = 60_000;
 
@@ -33,8 +33,12 @@ fn json_ndjson_gzip_and_remote_write_all_arrive() {
     let headers = [("Content-Type", "application/json; charset=utf-8"), ("Content-Encoding", "gzip")];
     assert_eq!(server.post("/api/v1/ingest", &headers, &zipped).data()["accepted"], 1);
     let labels = [("__name__", "by_write"), ("host", "a")];
-    let got = server.write(&WriteRequest { timeseries: vec![series(&labels, &[(at - 1000, 1.0), (at, 2.0)])] });
+    let got = server
+        .write(&WriteRequest { timeseries: vec![series(&labels, &[(at - 1000, 1.0), (at, 2.0)])], metadata: vec![] });
     assert_eq!((got.status, got.text.as_str()), (204, ""));
+    // Prometheus sends messages of metadata alone once a minute.
+    let metadata = vec![Metadata { kind: 1, family: "by_write".to_owned() }];
+    assert_eq!(server.write(&WriteRequest { timeseries: vec![], metadata }).status, 204);
     let names = server.get("/api/v1/label/__name__/values").data();
     assert_eq!(names, json!(["by_gzip", "by_json", "by_lines", "by_write"]));
     assert_eq!(["by_json", "by_lines", "by_gzip", "by_write"].map(|name| server.count(name)), [1, 2, 1, 2]);
@@ -120,9 +124,9 @@ fn many_series_make_a_list_that_says_where_it_was_cut() {
 #[test]
 fn stats_describe_each_window() {
     let (server, _) = filled(120);
-    let data = server.get("/api/v1/stats?match=disk_used&window=10m,1d").data();
+    let data = server.get("/api/v1/stats?match=disk_used&window=10m,24h").data();
     let windows = &data["series"][0]["windows"];
-    assert_eq!((&windows[0]["window"], &windows[1]["window"]), (&json!("10m"), &json!("1d")));
+    assert_eq!((&windows[0]["window"], &windows[1]["window"]), (&json!("10m"), &json!("24h")));
     assert_eq!(
         (&windows[1]["count"], &windows[1]["min"], &windows[1]["max"]),
         (&json!(120), &json!(1000.0), &json!(1119.0))
@@ -133,7 +137,7 @@ fn stats_describe_each_window() {
     let default = server.get("/api/v1/stats?match=disk_used").data();
     let lengths: Vec<&Value> =
         default["series"][0]["windows"].as_array().unwrap().iter().map(|one| &one["window"]).collect();
-    assert_eq!(lengths, ["1h", "1d", "7d"]);
+    assert_eq!(lengths, ["1h", "24h", "7d"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How the server treats its clients.
+//! How the HTTP server treats its clients. Here because the server may read the configuration, not the reverse.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Default for HttpSettings {
 
 impl HttpSettings {
     /// How many queries work at the same time.
-    pub(super) fn n_queries(&self) -> usize {
+    pub(crate) fn n_queries(&self) -> usize {
         match self.max_queries {
             0 => 2 * std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
