@@ -3,6 +3,8 @@
 //! This test binary starts itself as a writer, kills it, opens what it left, and compares with what the writer had
 //! been told was stored. 20 rounds; `BAROGRAPH_LONG=1` makes it 200.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -193,7 +193,7 @@ impl Writer {
                 }
             }
         }
-        if self.segment.as_ref().is_some_and(|segment| segment.n_bytes() >= shared.settings.segment_size) {
+        if self.segment.as_ref().is_some_and(|segment| segment.n_good() >= shared.settings.segment_size) {
             self.end_segment();
         }
     }
@@ -226,7 +226,7 @@ impl Writer {
                 } else {
                     self.unsynced_since.get_or_insert_with(Instant::now);
                 }
-                self.shared.segments.lock().insert(segment.seq(), segment.n_bytes());
+                self.shared.segments.lock().insert(segment.seq(), segment.n_good());
                 self.segment = Some(segment);
                 Ok(())
             }
@@ -263,7 +263,7 @@ impl Writer {
             tracing::error!(segment = seq, %error, "cannot start a segment of the log");
             AppendError::io(&path_of(&layout.wal, seq), &error)
         })?;
-        segments.lock().insert(seq, segment.n_bytes());
+        segments.lock().insert(seq, segment.n_good());
         Ok(segment)
     }
 

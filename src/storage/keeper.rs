@@ -252,8 +252,12 @@ impl Keeper {
 
     /// Merges blocks as long as some day has too many.
     pub(super) fn merge_all(&self) -> Result<(), FlushError> {
-        while !self.shared.is_closed.load(Ordering::Relaxed) && self.merge_once(now())? {}
-        Ok(())
+        loop {
+            let is_done = self.shared.is_closed.load(Ordering::Relaxed) || !self.merge_once(now())?;
+            if is_done {
+                return Ok(());
+            }
+        }
     }
 
     fn merge_once(&self, now: Millis) -> Result<bool, FlushError> {

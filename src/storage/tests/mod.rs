@@ -12,6 +12,7 @@ use crate::series::{Batch, Key, Millis, Sample, Selector, TimeRange};
 
 mod damage;
 mod faults;
+mod formats;
 mod model;
 
 pub(super) const DAY: Millis = crate::series::DAY;

@@ -46,7 +46,7 @@ fn check(store: &Store, model: &Content) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_is_a_map_in_which_the_last_write_wins(steps in prop::collection::vec(step(), 1..25)) {

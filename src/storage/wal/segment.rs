@@ -63,7 +63,7 @@ impl Segment {
     }
 
     /// Bytes written and promised so far.
-    pub(in crate::storage) fn n_bytes(&self) -> u64 {
+    pub(in crate::storage) fn n_good(&self) -> u64 {
         self.n_good
     }
 
