@@ -4,8 +4,6 @@
 //! Needs Debian's `prometheus` and `prometheus-node-exporter` on the PATH or below the cache folder of
 //! `scripts/test.sh`, which fetches them. Without them the test says so and passes; with `CI=true` it fails.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
