@@ -3,7 +3,7 @@
 //! In: any history with a value. Out: the registered method with the least mean absolute error over a replay from
 //! rolling origins, fitted to the whole history. Seasonal methods stand for election once per season found.
 //!
-//! Three rules keep luck from winning. A method has to beat the better of naive and seasonal naive by
+//! Judged are the origins in the later half. Three rules keep luck from winning. A method has to beat the better of naive and seasonal naive by
 //! [`LEAST_GAIN`], so the answer is never worse than naive on its own replay. One origin that went wild counts for at
 //! most [`WILDEST`] times the usual error of naive. And a winner whose forecast explodes ([`Fence`]) is passed over.
 //! A history too short to be replayed gets the seasonal naive, or the naive.
@@ -31,7 +31,10 @@ const WILDEST: f64 = 20.0;
 /// zero, factors mean nothing.
 const LEAST_SHARE: f64 = 0.02;
 
-/// A candidate must be known at one in so many origins.
+/// Origins that are enough to judge by.
+const ENOUGH_ORIGINS: usize = 12;
+
+/// A candidate must be known at one in so many of the origins that the best known is.
 const LEAST_KNOWN: usize = 4;
 
 /// The registry's name of the method this file makes.
@@ -112,7 +115,9 @@ pub(super) fn choose(
         }
         _ => vec![Replay::default(); candidates.len()],
     };
-    let maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
+    let mut maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
+    let judged_from = plan.map_or(0, |plan| judged_from(plan, history.len()));
+    maes.iter_mut().for_each(|row| row.iter_mut().take(judged_from).for_each(|mae| *mae = f64::NAN));
     let anchors: Vec<usize> = (0..candidates.len()).filter(|&idx| is_anchor(&candidates[idx])).collect();
     let order = ranking(&maes, &anchors, None);
     let horizon = Horizon::new(horizon).expect("at least one step");
@@ -127,7 +132,7 @@ pub(super) fn choose(
                     name: candidate.name,
                     season: candidate.season,
                     fitted,
-                    replayed: replays[idx].known(),
+                    replayed: replays[idx].from(judged_from).known(),
                     honest: honest(&replays, &maes, &anchors, &order, idx),
                 };
                 if fence.holds(&chosen.fitted.points(horizon)) {
@@ -140,6 +145,13 @@ pub(super) fn choose(
     }
     // An explosion that was asked for by name is answered as it is.
     exploded.ok_or(failure)
+}
+
+/// The first origin that candidates are judged by: those in the later half of the history, if they are enough, as a
+/// method should do well with as much history as there is now.
+fn judged_from(plan: &Plan, n_cells: usize) -> usize {
+    let first = plan.origins.partition_point(|origin| *origin < n_cells / 2);
+    if plan.origins.len() - first >= ENOUGH_ORIGINS { first } else { 0 }
 }
 
 fn is_anchor(candidate: &Candidate) -> bool {
@@ -162,6 +174,8 @@ fn clipped(mut maes: Vec<Vec<f64>>, candidates: &[Candidate]) -> Vec<Vec<f64>> {
 /// Candidates from best to worst, leaving out origin `left_out`; those that missed nearly all origins last.
 fn ranking(maes: &[Vec<f64>], anchors: &[usize], left_out: Option<usize>) -> Vec<usize> {
     let n_origins = maes.first().map_or(0, Vec::len);
+    let n_known = |idx: usize| maes[idx].iter().filter(|mae| !mae.is_nan()).count();
+    let most_known = (0..maes.len()).map(n_known).max().unwrap_or(0);
     let kept = |nr: &usize| Some(*nr) != left_out;
     // Not every candidate is known at every origin, and some origins are harder than others, so each is measured
     // against the first anchor at the origins where it is known.
@@ -172,7 +186,7 @@ fn ranking(maes: &[Vec<f64>], anchors: &[usize], left_out: Option<usize>) -> Vec
             .map(|nr| (maes[idx][nr], maes[reference][nr]))
             .filter(|(mae, usual)| !mae.is_nan() && !usual.is_nan())
             .collect();
-        if both.is_empty() || both.len() * LEAST_KNOWN < n_origins {
+        if both.is_empty() || (both.len() + 1) * LEAST_KNOWN < most_known {
             return f64::INFINITY;
         }
         let (own, usual) = (mean(both.iter().map(|pair| pair.0)), mean(both.iter().map(|pair| pair.1)));

@@ -44,6 +44,9 @@ pub struct Backtest {
 /// Origins that are replayed unless told otherwise: enough for a 95 % band from a third of them.
 pub(super) const MOST_ORIGINS: usize = 60;
 
+/// Forecasts that do not overlap, of which the later half of the history should hold so many.
+const ENOUGH_APART: usize = 20;
+
 /// How often a method that updates in place is fitted afresh during a replay.
 const N_FITS: usize = 4;
 
@@ -65,7 +68,8 @@ pub(super) struct Plan {
 impl Plan {
     /// Up to `most` origins in a history of `n_cells`, or `None` when it is too short for one.
     ///
-    /// They are spread over the later half, or further back in a short history, the last as late as all leads allow.
+    /// They are spread over the later half, or over three quarters when that holds few forecasts of this length that do
+    /// not overlap, the last as late as all leads allow.
     pub fn new(n_cells: usize, horizon: usize, season: Option<usize>, most: usize) -> Option<Plan> {
         // Two cycles before the first origin let seasonal methods be fitted, where the history has them to give.
         let before = match season {
@@ -76,7 +80,8 @@ impl Plan {
         let before = before.max(LEAST_BEFORE);
         let n_leads = horizon.min(n_cells.checked_sub(before)?);
         let last = n_cells - n_leads;
-        let first = (n_cells / 2).min(last.saturating_sub(most)).max(before).min(last);
+        let share = if n_cells / 2 < ENOUGH_APART * n_leads { 4 } else { 2 };
+        let first = (n_cells / share).min(last.saturating_sub(most)).max(before).min(last);
         if n_leads == 0 || most == 0 {
             return None;
         }
@@ -119,6 +124,12 @@ impl Replay {
     /// Mean size of the errors of each origin; NaN where there are none.
     pub fn maes(&self) -> Vec<f64> {
         self.errors.iter().map(|row| mean(row.iter().map(|error| error.abs()))).collect()
+    }
+
+    /// Without the first `n` origins.
+    pub fn from(&self, n: usize) -> Replay {
+        let n = n.min(self.origins.len());
+        Replay { origins: self.origins[n..].to_vec(), errors: self.errors[n..].to_vec() }
     }
 
     /// Without the origins at which nothing could be compared.

@@ -17,8 +17,8 @@ use super::scale::Scale;
 use super::smoothing::line_through;
 use crate::series::{History, Season};
 
-/// Means that the history is thinned to.
-const MOST_POINTS: usize = 120;
+/// Means that the history is thinned to. Few, so that noise averages out and a wandering level shows as one.
+const MOST_POINTS: usize = 40;
 
 /// Below this many values nothing can be said.
 const LEAST_POINTS: usize = 8;
@@ -99,9 +99,12 @@ fn slope_test(points: &[f64]) -> Option<(f64, f64)> {
         let is_flat = slope.abs() * n as f64 <= 1e-9 * size.sqrt();
         return Some(if is_flat { (0.0, 1.0) } else { (slope, 0.0) });
     }
-    let moved: f64 = errors.windows(2).map(|pair| pair[0] * pair[1]).sum();
-    let lagged: f64 = errors[..n - 1].iter().map(|e| e * e).sum();
-    let raw = moved / lagged.max(f64::MIN_POSITIVE);
+    let correlation = |lag: usize| -> f64 { (lag..n).map(|idx| errors[idx] * errors[idx - lag]).sum::<f64>() / power };
+    let (first, second) = (correlation(1), correlation(2));
+    // Noise on top of a wandering level hides the wandering from the first correlation, but not from how slowly
+    // correlations decay after it.
+    let has_memory = first > 1.5 / (n as f64).sqrt();
+    let raw = if has_memory { first.max(second / first).min(1.0) } else { first };
     // Least squares about a line underestimates the coefficient by about this much (Kendall 1954, for a trend).
     let unbiased = raw + (2.0 + 4.0 * raw) / n as f64;
     let is_walk = unbiased >= 1.0 - WALK_MARGIN / (n as f64).sqrt();
@@ -151,7 +154,8 @@ fn long_run_variance(errors: &[f64]) -> f64 {
         (lag..errors.len()).map(|idx| (errors[idx] - mean) * (errors[idx - lag] - mean)).sum::<f64>() / n
     };
     let plain = product(0);
-    let n_lags = (4.0 * (n / 100.0).powf(2.0 / 9.0)) as usize;
+    // Far more lags than is usual: what wandering is left shows in many small correlations.
+    let n_lags = errors.len() / 4;
     let weighted: f64 =
         (1..=n_lags.min(errors.len() - 1)).map(|lag| (1.0 - lag as f64 / (n_lags as f64 + 1.0)) * product(lag)).sum();
     plain + 2.0 * weighted.max(0.0)
