@@ -198,7 +198,7 @@ mod tests {
             assert!(sticky <= 50, "autoregressions of {n}: {sticky} of 300");
         }
         let seasonal = called(24 * 9 + 7, 24, |noise, n| {
-            (0..n).map(|t| 5.0 * ((t % 24) as f64 / 24.0 * 6.28).sin() + noise.normal()).collect()
+            (0..n).map(|t| 5.0 * ((t % 24) as f64 / 24.0 * std::f64::consts::TAU).sin() + noise.normal()).collect()
         });
         assert!(seasonal <= 30, "seasonal noise: {seasonal} of 300");
     }

@@ -155,7 +155,8 @@ fn seasons_for(history: &History, request: &Request) -> Vec<Season> {
         SeasonChoice::Auto => find_seasons(history),
         // `auto` may add a longer cycle made of whole given ones: the week over the day.
         SeasonChoice::Steps(given) if request.model == AUTO => {
-            let is_longer = |found: &Season| found.steps() > given.steps() && found.steps() % given.steps() == 0;
+            let is_longer =
+                |found: &Season| found.steps() > given.steps() && found.steps().is_multiple_of(given.steps());
             std::iter::once(given).chain(find_seasons(history).into_iter().filter(is_longer).take(1)).collect()
         }
         SeasonChoice::Steps(given) => vec![given],

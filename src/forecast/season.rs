@@ -92,7 +92,7 @@ pub fn find_seasons(history: &History) -> Vec<Season> {
     if found.is_empty() {
         found.extend(search(&values).map(|found| Found { steps: snapped(found.steps, &tail), ..found }));
     }
-    ranked(found)
+    ranked(&found)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,10 +103,10 @@ struct Found {
 }
 
 /// The strongest two; a cycle that is only the overtone of a longer one, explaining less than that, is dropped.
-fn ranked(found: Vec<Found>) -> Vec<Season> {
+fn ranked(found: &[Found]) -> Vec<Season> {
     let is_overtone = |one: &Found| {
         found.iter().any(|other| {
-            other.steps > one.steps && other.steps % one.steps == 0 && {
+            other.steps > one.steps && other.steps.is_multiple_of(one.steps) && {
                 // A longer cycle's gain was measured on what this one had left.
                 other.gain * (1.0 - one.gain) >= 0.5 * one.gain
             }
@@ -193,7 +193,7 @@ fn subtract_profile(values: &mut [f64], steps: usize) {
 
 /// The share of the variance that the cycle explains beyond what chance would; `None` when it fails the test.
 fn test(rest: &[f64], steps: usize, shorter: &[Found]) -> Option<f64> {
-    let nested = shorter.iter().filter(|found| steps % found.steps == 0).map(|found| found.steps).max();
+    let nested = shorter.iter().filter(|found| steps.is_multiple_of(found.steps)).map(|found| found.steps).max();
     let gain = fold_test(rest, steps, nested.map_or(0, |inner| inner - 1));
     let is_confirmed = |gain: &f64| *gain > 0.4 || comes_back(rest, steps);
     if let Some(gain) = gain.filter(is_confirmed) {
@@ -373,7 +373,11 @@ mod tests {
         let days = (0..120).map(|t| 20.0 + weekday[t % 7] + 0.7 * noise.normal()).collect();
         assert_eq!(found(86_400, days), [7]);
         let hours = (0..24 * 7 * 5)
-            .map(|t| 20.0 + 3.0 * ((t % 24) as f64 / 24.0 * 6.28).sin() + weekday[t / 24 % 7] + 0.7 * noise.normal())
+            .map(|t| {
+                20.0 + 3.0 * ((t % 24) as f64 / 24.0 * std::f64::consts::TAU).sin()
+                    + weekday[t / 24 % 7]
+                    + 0.7 * noise.normal()
+            })
             .collect();
         let mut both = found(3600, hours);
         both.sort_unstable();

@@ -47,7 +47,11 @@ fn steps(n: usize) -> Horizon {
 
 fn seasonal(n: usize) -> Vec<f64> {
     let mut noise = Noise::seeded(11);
-    (0..n).map(|t| 100.0 + 0.05 * t as f64 + 12.0 * ((t % 12) as f64 / 12.0 * 6.28).sin() + noise.normal()).collect()
+    (0..n)
+        .map(|t| {
+            100.0 + 0.05 * t as f64 + 12.0 * ((t % 12) as f64 / 12.0 * std::f64::consts::TAU).sin() + noise.normal()
+        })
+        .collect()
 }
 
 fn fit(entry: &Entry, values: Vec<f64>) -> Result<Box<dyn Fitted>, FitError> {
@@ -146,14 +150,15 @@ fn what_a_method_takes_in_place_agrees_with_a_fit_to_all() {
     use super::ses::Ses;
     use super::smoothing::Weights;
     let season = Season::new(12);
-    let fixed = Some(Weights { alpha: 0.4, beta: 0.05, gamma: 0.2, phi: 0.95 });
-    let level_only = Some(Weights { alpha: 0.4, beta: 0.0, gamma: 0.0, phi: 0.0 });
+    let weights = Weights { alpha: 0.4, beta: 0.05, gamma: 0.2, phi: 0.95 };
+    let (fixed, straight) = (Some(weights), Some(Weights { phi: 1.0, ..weights }));
+    let level_only = Some(Weights { beta: 0.0, gamma: 0.0, phi: 0.0, ..weights });
     let methods: [(&str, Box<dyn Forecaster>); 8] = [
         ("naive", Box::new(Naive)),
         ("seasonal-naive", Box::new(SeasonalNaive { season })),
         ("moving-average", Box::new(MovingAverage { season, window: Some(9) })),
         ("ses", Box::new(Ses { fixed: level_only })),
-        ("holt", Box::new(Holt { fixed: Some(Weights { phi: 1.0, ..fixed.unwrap() }) })),
+        ("holt", Box::new(Holt { fixed: straight })),
         ("damped", Box::new(Damped { fixed })),
         ("holt-winters-additive", Box::new(HoltWintersAdditive { season, fixed })),
         ("holt-winters-multiplicative", Box::new(HoltWintersMultiplicative { season, fixed })),
@@ -262,7 +267,9 @@ fn a_95_percent_band_holds_95_percent_of_what_comes() {
             0 => (0..n).map(|_| 10.0 + noise.normal()).collect(),
             1 => noise.walk(n, 1.0),
             2 => noise.walk(n, 0.8),
-            _ => (0..n).map(|t| 9.0 * ((t % 24) as f64 / 24.0 * 6.28).sin() + noise.normal()).collect::<Vec<f64>>(),
+            _ => (0..n)
+                .map(|t| 9.0 * ((t % 24) as f64 / 24.0 * std::f64::consts::TAU).sin() + noise.normal())
+                .collect::<Vec<f64>>(),
         };
         let (past, future) = values.split_at(n - horizon);
         let request = Request { horizon: steps(horizon), ..Request::default() };
