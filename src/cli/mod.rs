@@ -7,10 +7,13 @@
 mod analyze;
 mod arguments;
 mod backtest;
+mod check_config;
+mod demo;
 mod detect;
 mod forecast;
 mod models;
 mod progress;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -26,11 +29,14 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
+    Serve(serve::Arguments),
     Forecast(forecast::Arguments),
     Detect(detect::Arguments),
     Analyze(analyze::Arguments),
     Backtest(backtest::Arguments),
     Models(models::Arguments),
+    CheckConfig(check_config::Arguments),
 }
 
 /// Why a command did not do its work.
@@ -51,13 +57,16 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Runs the command that the arguments ask for.
 pub fn run() -> ExitCode {
     let program = Program::parse();
-    start_log(false);
+    start_log(matches!(program.command, Command::Serve(_)));
     let outcome = match program.command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Forecast(arguments) => forecast::run(&arguments),
         Command::Detect(arguments) => detect::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
