@@ -39,8 +39,9 @@ pub(super) fn run(shared: &Shared, scoring: Scoring) {
             Work::Batches(batches) => {
                 let began = Instant::now();
                 let gathered = by_series(batches.iter().flat_map(|batch| batch.iter()));
-                let gathered = gathered.into_iter().map(|(key, samples)| Series { key, samples }).collect();
-                thread.feed(gathered, false);
+                let gathered: Vec<Series> =
+                    gathered.into_iter().map(|(key, samples)| Series { key, samples }).collect();
+                thread.feed(&gathered, false);
                 thread.rest(began, shared.settings.cpu_share);
             }
             Work::CatchUp(missed) => thread.catch_up(missed),
@@ -65,7 +66,7 @@ struct Thread<'a> {
 }
 
 impl Thread<'_> {
-    fn feed(&mut self, gathered: Vec<Series>, is_again: bool) {
+    fn feed(&mut self, gathered: &[Series], is_again: bool) {
         let now = self.shared.now();
         let (mut n_scored, mut n_late, mut n_opened) = (0, 0, 0);
         // In parts, so that questions for anomalies do not wait for a whole chunk.
@@ -82,9 +83,9 @@ impl Thread<'_> {
         for newcomer in self.scoring.take_newcomers() {
             let mut keepers = self.shared.keepers.lock();
             if newcomer.has_rule {
-                keepers.0.push(newcomer.key.clone())
+                keepers.0.push(newcomer.key.clone());
             } else {
-                keepers.1.push(newcomer.key.clone())
+                keepers.1.push(newcomer.key.clone());
             }
             drop(keepers);
             if newcomer.has_limit {
@@ -122,7 +123,7 @@ impl Thread<'_> {
         }
         while let Some(part) = parts.pop() {
             let began = Instant::now();
-            self.feed(part, true);
+            self.feed(&part, true);
             if self.shared.queue.is_stopping() {
                 break;
             }
@@ -159,7 +160,7 @@ impl Thread<'_> {
             let began = Instant::now();
             let Some(part) = self.read(start, until) else { break };
             let n: usize = part.iter().map(|series| series.samples.len()).sum();
-            self.feed(part, true);
+            self.feed(&part, true);
             start = until;
             span = next_span(span, n, READ);
             self.look_around(false);

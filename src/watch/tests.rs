@@ -52,10 +52,10 @@ fn key(host: &str) -> Key {
 }
 
 /// A quiet minute-by-minute series with a deterministic jitter, and 100 instead in each of `odd`.
-fn samples(n: i64, odd: &[std::ops::Range<i64>]) -> Vec<Sample> {
+fn samples(n: i64, odd: &[(i64, i64)]) -> Vec<Sample> {
     let value = |i: i64| {
         let jitter = ((i * 7919 + i * i * 31) % 1000) as f64 / 1000.0;
-        if odd.iter().any(|odd| odd.contains(&i)) { 100.0 + jitter } else { 10.0 + jitter }
+        if odd.iter().any(|(from, to)| (*from..*to).contains(&i)) { 100.0 + jitter } else { 10.0 + jitter }
     };
     (0..n).map(|i| Sample { at: START + i * MINUTE, value: value(i) }).collect()
 }
@@ -86,7 +86,7 @@ fn samples_in_bulk_are_scored_like_history() {
     let bench = Bench::new(dir.path());
     let watch = bench.watch(settings());
     wait_for("backfill", || watch.figures().is_backfilled);
-    let samples = samples(3000, &[1000..1010, 2500..2503]);
+    let samples = samples(3000, &[(1000, 1010), (2500, 2503)]);
     for part in samples.chunks(700) {
         watch.observe(&bench.record(&key("a"), part));
     }
@@ -106,7 +106,7 @@ fn samples_in_bulk_are_scored_like_history() {
 fn a_restart_neither_loses_nor_doubles() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::new(dir.path());
-    let samples = samples(3000, &[500..520, 1990..2010]);
+    let samples = samples(3000, &[(500, 520), (1990, 2010)]);
     let watch = bench.watch(settings());
     // Stops in the middle of the second anomaly.
     watch.observe(&bench.record(&key("a"), &samples[..2000]));
@@ -140,7 +140,7 @@ fn a_restart_neither_loses_nor_doubles() {
 fn a_crash_between_writes_is_made_up_for() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::new(dir.path());
-    let samples = samples(2000, &[500..520, 1500..1520]);
+    let samples = samples(2000, &[(500, 520), (1500, 1520)]);
     bench.record(&key("a"), &samples);
     let watch = bench.watch(settings());
     wait_for("backfill", || watch.figures().is_backfilled);
@@ -160,7 +160,7 @@ fn an_overflow_is_caught_up_with_from_the_store() {
     let bench = Bench::new(dir.path());
     let watch = bench.watch(WatchSettings { queue_samples: 100, ..settings() });
     wait_for("backfill", || watch.figures().is_backfilled);
-    let samples = samples(3000, &[1000..1010, 2500..2503]);
+    let samples = samples(3000, &[(1000, 1010), (2500, 2503)]);
     // Held so that the scoring thread cannot keep pace.
     let held = watch.hold_anomalies();
     for part in samples.chunks(60) {
@@ -181,7 +181,7 @@ fn anomalies_that_come_together_are_an_incident() {
     let watch = bench.watch(settings());
     for metric in ["load", "latency", "errors"] {
         let key = Key::from_pairs(metric, &[("host", "a"), ("job", "shop")]).unwrap();
-        watch.observe(&bench.record(&key, &samples(2000, &[1500..1510])));
+        watch.observe(&bench.record(&key, &samples(2000, &[(1500, 1510)])));
     }
     wait_for("an incident", || !watch.incidents(TimeRange::ALL).is_empty());
     wait_for("its members", || watch.incidents(TimeRange::ALL)[0].members.len() == 3);
@@ -307,7 +307,7 @@ fn scoring_costs_time_and_memory() {
         let text = std::fs::read_to_string("/proc/self/statm").unwrap();
         text.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
     };
-    let samples = samples(2_000, &[500..510]);
+    let samples = samples(2_000, &[(500, 510)]);
     let before = resident();
     let mut scoring = scoring::Scoring::new(Presets::shipped(), settings(), Default::default());
     let mut anomalies = anomalies::Anomalies::default();
@@ -319,4 +319,103 @@ fn scoring_costs_time_and_memory() {
     let n = keys.len() as f64;
     let each = began.elapsed().as_secs_f64() / n / samples.len() as f64;
     println!("{:.2} us a sample, {:.1} KiB a series", each * 1e6, (resident() - before) / n / 1024.0);
+}
+
+/// The generated sample history, as the demo replays it.
+fn sample_history() -> Vec<(Key, Vec<Sample>)> {
+    use arrow::array::AsArray;
+    use arrow::compute::cast;
+    use arrow::datatypes::{DataType, Float64Type, Int64Type};
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/generated.parquet");
+    let mut samples = Vec::new();
+    for rows in results::read_parquet(&path).unwrap() {
+        let int = |name: &str| cast(rows.column_by_name(name).unwrap(), &DataType::Int64).unwrap();
+        let (at, value) = (int("timestamp"), rows.column_by_name("value").unwrap());
+        let texts: Vec<_> = rows
+            .schema()
+            .fields()
+            .iter()
+            .zip(rows.columns())
+            .filter(|(field, _)| !["timestamp", "value", "metric"].contains(&field.name().as_str()))
+            .map(|(field, column)| (field.name().clone(), cast(column, &DataType::Utf8).unwrap()))
+            .collect();
+        let metric = cast(rows.column_by_name("metric").unwrap(), &DataType::Utf8).unwrap();
+        let mut known = hashbrown::HashMap::new();
+        for idx in 0..rows.num_rows() {
+            let labels: Vec<(&str, &str)> = texts
+                .iter()
+                .filter(|(_, column)| !arrow::array::Array::is_null(column.as_ref(), idx))
+                .map(|(name, column)| (name.as_str(), column.as_string::<i32>().value(idx)))
+                .collect();
+            let metric = metric.as_string::<i32>().value(idx);
+            let key = known
+                .entry((metric, labels))
+                .or_insert_with_key(|(metric, labels)| Key::from_pairs(metric, labels).unwrap())
+                .clone();
+            let at = at.as_primitive::<Int64Type>().value(idx);
+            samples.push((key, Sample { at, value: value.as_primitive::<Float64Type>().value(idx) }));
+        }
+    }
+    scoring::by_series(samples.iter().map(|(key, sample)| (key, *sample)))
+}
+
+#[test]
+fn the_sample_history_is_told_within_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let watch = bench.watch(settings());
+    wait_for("backfill", || watch.figures().is_backfilled);
+    let began = Instant::now();
+    let series = sample_history();
+    let n: usize = series.iter().map(|(_, samples)| samples.len()).sum();
+    for (key, samples) in &series {
+        watch.observe(&bench.record(key, samples));
+    }
+    watch.stop();
+    println!("{} series, {n} samples: {:?}, {:?}", series.len(), began.elapsed(), watch.figures());
+    // The incident of the second Friday: the pool, the queue, and the services behind them.
+    let friday = 1_794_579_600_000;
+    let around = TimeRange::new(friday - 10 * MINUTE, friday + 50 * MINUTE).unwrap();
+    let told = watch.anomalies(&Selector::all(), around, 0.0);
+    for member in &told {
+        println!("{:?} {} {}", member.anomaly.start, member.key, member.anomaly.explanation);
+    }
+    let began_then = |metric: &str| {
+        told.iter().any(|member| member.key.metric() == metric && (member.anomaly.start - friday).abs() < 20 * MINUTE)
+    };
+    assert!(began_then("db_connections_active") && began_then("queue_depth") && began_then("http_error_ratio"));
+    for incident in watch.incidents(TimeRange::ALL) {
+        println!("{} {} members: {}", incident.start, incident.members.len(), incident.summary);
+    }
+    assert!(watch.incidents(around).iter().any(|incident| incident.members.len() >= 2));
+    let began = Instant::now();
+    let fleet = watch.capacity(None, None, 180 * DAY).unwrap();
+    println!("fleet of {} in {:?}", fleet.len(), began.elapsed());
+    for (key, answer) in &fleet {
+        println!("{key} [{}] {}", answer.method, answer.recommendation);
+    }
+    let answer = |metric: &str, host: &str| {
+        let is_it = |key: &Key| key.metric() == metric && key.labels().get("host") == Some(host);
+        &fleet.iter().find(|(key, _)| is_it(key)).unwrap().1
+    };
+    // As data/truth.json says.
+    let saw = answer("node_filesystem_avail_bytes", "web-1");
+    assert_eq!(saw.exhaustion, Exhaustion::NotGrowing, "{saw:?}");
+    let filling = answer("node_filesystem_avail_bytes", "db-1");
+    let Exhaustion::Expected { p10: Some(p10), p50: Some(p50), p90: Some(p90) } = filling.exhaustion else {
+        panic!("{filling:?}")
+    };
+    let (truth, now) = (1_795_749_300_000i64, 1_794_787_200_000i64);
+    assert!((p50 - truth).abs() < (truth - now) / 20, "{} h of {}", (p50 - now) / HOUR, (truth - now) / HOUR);
+    assert!((p10 - HOUR..=p90 + HOUR).contains(&truth), "{filling:?}");
+    for (metric, label, limit, truth) in [
+        ("process_resident_memory_bytes", ("service", "orders"), 4_294_967_296.0, 1_795_096_399_808i64),
+        ("disk_used_bytes", ("host", "db-2"), 214_748_364_800.0, 1_796_745_600_000),
+    ] {
+        let mut selector = Selector::metric(metric);
+        selector.matchers.push(crate::series::Matcher::new(label.0, crate::series::MatchOp::Equal, label.1).unwrap());
+        let answers = watch.capacity(Some(&selector), Some(Limit { value: limit, side: Side::Up }), 180 * DAY).unwrap();
+        println!("{metric}: truth {} h: {:?}", (truth - now) / HOUR, answers[0].1);
+    }
 }

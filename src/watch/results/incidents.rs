@@ -12,6 +12,9 @@ use super::columns::{labels, labels_field, read, read_ints, read_times, time_fie
 use crate::incident::{Cause, Incident};
 use crate::series::Millis;
 
+/// An incident, whether it was retracted, and one of its causes with its rank.
+type Row<'a> = (&'a Incident, bool, usize, &'a Cause);
+
 /// Incidents of one day, as they are at `now`, and whether they were retracted.
 pub(in crate::watch) fn incident_rows(changes: &[(Incident, bool)], now: Millis) -> io::Result<RecordBatch> {
     let schema = Schema::new(vec![
@@ -34,7 +37,7 @@ pub(in crate::watch) fn incident_rows(changes: &[(Incident, bool)], now: Millis)
         Field::new("reason", DataType::Utf8, false),
     ]);
     // One row per cause; the incident's own columns repeat.
-    let rows: Vec<(&Incident, bool, usize, &Cause)> = changes
+    let rows: Vec<Row<'_>> = changes
         .iter()
         .flat_map(|(incident, gone)| {
             incident.causes.iter().enumerate().map(move |(rank, cause)| (incident, *gone, rank, cause))
@@ -46,9 +49,8 @@ pub(in crate::watch) fn incident_rows(changes: &[(Incident, bool)], now: Millis)
     };
     let shared = |incident: &Incident| incident.shared_labels.clone();
     let shared: Vec<Vec<(String, String)>> = rows.iter().map(|(incident, ..)| shared(incident)).collect();
-    let ints = |number: &dyn Fn(&(&Incident, bool, usize, &Cause)) -> i64| {
-        Arc::new(rows.iter().map(|row| Some(number(row))).collect::<Int64Array>())
-    };
+    let ints =
+        |number: &dyn Fn(&Row<'_>) -> i64| Arc::new(rows.iter().map(|row| Some(number(row))).collect::<Int64Array>());
     RecordBatch::try_new(
         Arc::new(schema),
         vec![

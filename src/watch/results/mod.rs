@@ -111,7 +111,7 @@ impl Results {
                 match read_parquet(&file) {
                     Ok(read) => batches.extend(read),
                     Err(error) => {
-                        tracing::warn!(file = %file.display(), %error, "a results file cannot be read; it is left out")
+                        tracing::warn!(file = %file.display(), %error, "a results file cannot be read; it is left out");
                     }
                 }
             }

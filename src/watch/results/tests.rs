@@ -46,7 +46,7 @@ fn anomalies_read_back_as_they_were_written_last() {
     results.write(Kind::Anomalies, START, &rows_of(std::slice::from_ref(&a), START)).unwrap();
     results.write(Kind::Anomalies, START + DAY, &rows_of(std::slice::from_ref(&b), START)).unwrap();
     assert_eq!(read_anomalies(&results), [a.clone(), b.clone()]);
-    let mut grown = a.clone();
+    let mut grown = a;
     (grown.anomaly.score, grown.anomaly.is_open) = (4.0, false);
     results.write(Kind::Anomalies, START, &rows_of(std::slice::from_ref(&grown), START + 1)).unwrap();
     assert_eq!(read_anomalies(&results), [grown, b]);
