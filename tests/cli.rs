@@ -221,8 +221,7 @@ fn backtest_tells_accuracy_by_lead_and_how_often_a_detector_fires() {
     let dir = TempDir::new().unwrap();
     let input = two_series(&dir);
     let out = dir.path().join("backtest.csv");
-    let told =
-        stdout(&done(&["backtest", text(&input), "--model", "auto,naive", "--horizon", "6", "-o", text(&out)]));
+    let told = stdout(&done(&["backtest", text(&input), "--model", "auto,naive", "--horizon", "6", "-o", text(&out)]));
     assert!(told.contains("mase") && told.contains("By lead time") && told.contains("naive"), "{told}");
     let csv = std::fs::read_to_string(&out).unwrap();
     assert_eq!(csv.lines().next(), Some("series,model,lead,mae,bias,smape,coverage,n"));

@@ -86,7 +86,9 @@ fn serve_refuses_what_cannot_work_or_is_open_to_all_by_accident() {
 fn demo_tells_of_everything_and_needs_its_history() {
     let started = Instant::now();
     let told = stdout(&done(&["demo", "--once"]));
-    for word in ["samples acknowledged", "forecast of", "anomaly in", "true:", "incident at", "capacity of", "curl 'http"] {
+    for word in
+        ["samples acknowledged", "forecast of", "anomaly in", "true:", "incident at", "capacity of", "curl 'http"]
+    {
         assert!(told.contains(word), "the demo does not tell of `{word}`:\n{told}");
     }
     // Builds without optimization on busy machines are slow; a release build's minute is measured in docs/results.md.
