@@ -1,5 +1,8 @@
 //! The program as a user meets it: the real binary, its files, its messages and its exit codes.
 
+// A test that cannot go on says so where it stopped.
+#![allow(clippy::unwrap_used)]
+
 #[path = "cli/serving.rs"]
 mod serving;
 #[path = "cli/support.rs"]

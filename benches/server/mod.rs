@@ -1,5 +1,8 @@
 //! The real binary, started for a measurement and stopped after it.
 
+// Each benchmark uses the part of this that answers its question.
+#![allow(dead_code)]
+
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

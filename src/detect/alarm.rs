@@ -288,7 +288,7 @@ impl Alarm {
     fn extend(&mut self, sample: Sample, score: Score, side: Option<Side>, detail: Option<&dyn Fn() -> String>) {
         let beyond = is_beyond(sample.value, &score);
         let leaned = !beyond && self.lean.abs() > LEANING;
-        let span = self.span.get_or_insert_with(|| Span {
+        let span = self.span.get_or_insert(Span {
             start: sample.at,
             end: sample.at,
             peak: sample,

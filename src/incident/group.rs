@@ -140,11 +140,14 @@ fn clusters(members: &[&Member], points: &[Point], reach: Millis) -> Vec<Vec<usi
     found.into_values().collect()
 }
 
+/// A member's labels without its metric.
+type Place<'a> = Vec<(&'a str, &'a str)>;
+
 /// For each member the position of its stand-in among the leaders, and the leaders: the first of each place in each
 /// tenth of the reach.
 fn stand_ins(members: &[&Member], reach: Millis) -> (Vec<usize>, Vec<usize>) {
     let slot = (reach / 10).max(1);
-    let mut leader_of: HashMap<(Vec<(&str, &str)>, Millis), usize> = HashMap::new();
+    let mut leader_of: HashMap<(Place<'_>, Millis), usize> = HashMap::new();
     let mut leaders = Vec::new();
     let standing_for = members.iter().enumerate().map(|(idx, member)| {
         let place = member.key.labels().without_metric().collect();

@@ -154,10 +154,10 @@ impl History {
         for pair in present.windows(2) {
             let (from, to) = (pair[0], pair[1]);
             let (a, b) = (filled[from], filled[to]);
-            for idx in from + 1..to {
-                let share = (idx - from) as f64 / (to - from) as f64;
+            for (idx, cell) in filled[from..to].iter_mut().enumerate().skip(1) {
+                let share = idx as f64 / (to - from) as f64;
                 // Weighted ends rather than a + share * (b - a), whose difference can overflow.
-                filled[idx] = a * (1.0 - share) + b * share;
+                *cell = a * (1.0 - share) + b * share;
             }
         }
         filled
