@@ -1,5 +1,7 @@
 //! Puts the parts together: crossed, too short, a saw-tooth, growing, crossing now and then, or none of these.
 
+use statrs::distribution::{ContinuousCDF, Normal};
+
 use crate::series::{DAY, History, Millis, Side, format_duration, quantile_sorted};
 
 use super::answer::{Assessment, CapacitySettings, Exhaustion, Headroom, Limit};
@@ -178,12 +180,26 @@ fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -
         found.method = "recurrent";
         return found;
     }
+    found.exhaustion = Exhaustion::NotGrowing;
+    if let (Some((deviation, memory)), false) = (trend.reversion, trend.is_falling()) {
+        found.probability = Some(exceedance(limit - trend.level - parts.top, deviation, per_block(horizon) / memory));
+        return found;
+    }
     let distance = limit - trend.level - parts.top;
     let drift = if trend.is_falling() { trend.slope } else { 0.0 };
     let by = per_block(horizon);
     found.probability = Some(crossing_probability_unsure(distance, drift, trend.slope_error, trend.wander, by));
-    found.exhaustion = Exhaustion::NotGrowing;
     found
+}
+
+/// The probability that one of `n` independent draws around a level exceeds it by `distance`.
+fn exceedance(distance: f64, deviation: f64, n: f64) -> f64 {
+    // Beyond four deviations a normal tail is a guess, and the series does not trend.
+    if deviation <= 0.0 || distance > 4.0 * deviation {
+        return 0.0;
+    }
+    let stays = Normal::standard().cdf(distance / deviation);
+    1.0 - stays.powf(n.max(1.0))
 }
 
 /// The first value at or beyond the limit after cell `below`.

@@ -136,6 +136,22 @@ fn white_noise_does_not_grow() {
 }
 
 #[test]
+fn a_level_that_comes_back_will_not_reach_a_far_limit() {
+    let mut rng = rng(11);
+    let mut off = 0.0;
+    let values: Vec<f64> = (0..1000)
+        .map(|_| {
+            off = 0.95 * off + normal(&mut rng);
+            50.0 + off
+        })
+        .collect();
+    let far = assess_checked(&history(HOUR, values.clone()), up(90.0), &CapacitySettings::default());
+    assert_eq!((&far.exhaustion, far.probability), (&Exhaustion::NotGrowing, Some(0.0)), "{far:?}");
+    let near = assess_checked(&history(HOUR, values), up(61.0), &CapacitySettings::default());
+    assert!(near.probability.unwrap() > 0.5, "{near:?}");
+}
+
+#[test]
 fn a_random_walk_mostly_does_not_grow() {
     let mut grown = 0;
     for seed in 0..60 {

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 
-use crate::series::{DAY, MINUTE, Millis, Side, format_duration};
+use crate::series::{DAY, Millis, Side, format_duration};
 
 use super::answer::{CapacitySettings, Exhaustion, Limit};
 use super::assess::{Course, round_span};
@@ -36,6 +36,7 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
     let keep = format_duration(about.settings.keep);
     let keep = if about.settings.keep % DAY == 0 { format!("{} days", about.settings.keep / DAY) } else { keep };
     let quiet = |text: String| Advice { text, amount: None };
+    let moving = if about.limit.side == Side::Down { "shrinking" } else { "growing" };
     let verb = if about.limit.side == Side::Down { "free or add" } else { "add" };
     let whole = about.settings.whole.unwrap_or(about.limit.value).abs();
     let of_limit = |amount: f64| {
@@ -75,17 +76,21 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
             about
                 .trend
                 .filter(|course| course.slope > 0.0)
-                .map_or_else(String::new, |course| format!(", growing by {}", pace(&course))),
+                .map_or_else(String::new, |course| format!(", {moving} by {}", pace(&course))),
         )),
         Exhaustion::Expected { p10: Some(p10), p50, p90 } => {
             let limit = about.sign * about.limit.value;
             let dates = match (p50, p90) {
-                (Some(p50), Some(p90)) => format!(
-                    "expected to be reached around {}, between {} and {} with 80 % probability",
-                    date_text(*p50, about.now),
-                    date_text(*p10, about.now),
-                    date_text(*p90, about.now)
-                ),
+                (Some(p50), Some(p90)) => {
+                    // Dates that fall on one day need the hour to be told apart.
+                    let text = |at: Millis| if p90 - p10 < 3 * DAY { time_text(at) } else { date_text(at, about.now) };
+                    format!(
+                        "expected to be reached around {}, between {} and {} with 80 % probability",
+                        text(*p50),
+                        text(*p10),
+                        text(*p90)
+                    )
+                }
                 (Some(p50), None) => {
                     format!(
                         "expected to be reached around {}, at the earliest about {}",
@@ -113,7 +118,7 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                 return Advice { text, amount: Some(amount) };
             };
             let text = format!(
-                "{verb} {} by {} to keep {keep} of headroom: growing by {}, the limit of {} is {dates}{}",
+                "{verb} {} by {} to keep {keep} of headroom: {moving} by {}, the limit of {} is {dates}{}",
                 of_limit(growth),
                 date_text(*p10, about.now),
                 pace(&course),
@@ -161,14 +166,15 @@ fn pace_of(slope: f64) -> (f64, &'static str) {
     (slope * DAY as f64, "day")
 }
 
+fn time_text(at: Millis) -> String {
+    DateTime::from_timestamp_millis(at)
+        .map_or_else(|| format!("{at} ms"), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 /// A date, with the time of day when it is within three days of `now`.
 fn date_text(at: Millis, now: Millis) -> String {
-    let Some(time) = DateTime::from_timestamp_millis(at) else { return format!("{at} ms") };
-    if (at - now).abs() < 3 * DAY && (at - now).abs() > MINUTE {
-        time.format("%Y-%m-%d %H:%M UTC").to_string()
-    } else {
-        time.format("%Y-%m-%d").to_string()
-    }
+    let text = time_text(at);
+    if (at - now).abs() < 3 * DAY { text } else { text.split(' ').next().unwrap_or_default().to_owned() }
 }
 
 fn share_text(share: f64) -> String {

@@ -416,6 +416,8 @@ fn the_sample_history_is_told_within_seconds() {
         let mut selector = Selector::metric(metric);
         selector.matchers.push(crate::series::Matcher::new(label.0, crate::series::MatchOp::Equal, label.1).unwrap());
         let answers = watch.capacity(Some(&selector), Some(Limit { value: limit, side: Side::Up }), 180 * DAY).unwrap();
-        println!("{metric}: truth {} h: {:?}", (truth - now) / HOUR, answers[0].1);
+        let Exhaustion::Expected { p50: Some(p50), .. } = answers[0].1.exhaustion else { panic!("{answers:?}") };
+        let off = (p50 - truth).abs() as f64 / (truth - now) as f64;
+        assert!(off < 0.15, "{metric}: {off} of {} h: {}", (truth - now) / HOUR, answers[0].1.recommendation);
     }
 }
