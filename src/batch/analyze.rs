@@ -21,6 +21,9 @@ use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
 use super::table::{Column, Table};
 
+/// Cells that a capacity answer looks at; few series have a limit, so this need not depend on how many there are.
+const CAPACITY_CELLS: usize = 4_000;
+
 /// What to analyze, and how.
 #[derive(Clone, Debug)]
 pub struct AnalyzeAsk {
@@ -88,7 +91,7 @@ pub fn analyze(
                 (Ok(history), Some(limit)) => {
                     let mut settings = ask.capacity.clone();
                     settings.unit = settings.unit.or_else(|| metric.unit.clone());
-                    Some(assess(&coarsen(history, ask.forecast.most_cells), limit, &settings))
+                    Some(assess(&coarsen(history, CAPACITY_CELLS), limit, &settings))
                 }
                 _ => None,
             };

@@ -149,10 +149,16 @@ impl Teller {
     /// Asks until there is an answer; says so when there is none in time.
     fn wait_for(&self, what: &str, ask: impl Fn() -> anyhow::Result<Option<String>>) -> anyhow::Result<Option<String>> {
         loop {
-            if let Some(found) = ask()? {
-                return Ok(Some(found));
-            }
+            // A series of this machine that has just begun may make an answer fail for a moment; ask again.
+            let last_error = match ask() {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
             if self.started.elapsed() > PATIENCE {
+                if let Some(error) = last_error {
+                    return Err(error);
+                }
                 self.say(&format!("no {what} yet; ask again later with the URLs below"));
                 return Ok(None);
             }
@@ -174,7 +180,10 @@ impl Teller {
                 break;
             }
             let series = key.to_string();
-            let answer = self.client.get("/api/v1/forecast", &[("match", &series), ("horizon", HORIZON)])?;
+            // One series without a forecast is no reason to stop; none at all is, below.
+            let Ok(answer) = self.client.get("/api/v1/forecast", &[("match", &series), ("horizon", HORIZON)]) else {
+                continue;
+            };
             let Some(forecast) = answer.pointer("/forecasts/0").filter(|it| it.get("points").is_some()) else {
                 continue;
             };
@@ -220,13 +229,19 @@ impl Teller {
         )))
     }
 
-    /// The incident with the most members.
+    /// The incident that the most series are part of.
     fn incident(&self, now: Millis, span: Millis) -> anyhow::Result<Option<String>> {
         let start = format!("{}", (now - span - HOUR) / 1000);
         let answer = self.client.get("/api/v1/incidents", &[("start", &start)])?;
         let incidents = answer.get("incidents").and_then(Value::as_array).cloned().unwrap_or_default();
-        let n_members = |incident: &Value| incident.get("members").and_then(Value::as_array).map_or(0, Vec::len);
-        let Some(incident) = incidents.iter().max_by_key(|incident| n_members(incident)) else { return Ok(None) };
+        // Series rather than members: one series that is odd five times explains nothing.
+        let n_series = |incident: &Value| {
+            let members = incident.get("members").and_then(Value::as_array);
+            let names: std::collections::BTreeSet<&str> =
+                members.into_iter().flatten().map(|member| text(member, "series")).collect();
+            names.len()
+        };
+        let Some(incident) = incidents.iter().max_by_key(|incident| n_series(incident)) else { return Ok(None) };
         let causes = incident.get("causes").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut told = format!("incident at {}: {}", text(incident, "start"), text(incident, "summary"));
         for (nth, cause) in causes.iter().take(3).enumerate() {
