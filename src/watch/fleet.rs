@@ -97,7 +97,12 @@ impl Fleet {
             let answer = match kept {
                 Some(answer) => answer,
                 None if is_fleet && began.elapsed() > PATIENCE => continue,
-                None => self.assess_one(&key, known, horizon, now)?,
+                None => match self.assess_one(&key, known, horizon, now) {
+                    Ok(answer) => answer,
+                    // A series that is too new to say anything of must not silence the rest of the fleet.
+                    Err(_) if is_fleet => continue,
+                    Err(error) => return Err(error),
+                },
             };
             answers.push((key, answer));
         }
