@@ -255,16 +255,18 @@ impl Teller {
         let answer = self.client.get("/api/v1/capacity", &[])?;
         let fleet = answer.get("series").and_then(Value::as_array).cloned().unwrap_or_default();
         let status = |it: &Value| it.pointer("/exhaustion/status").and_then(Value::as_str).unwrap_or("").to_owned();
-        let Some(soonest) = fleet.iter().find(|it| status(it) == "expected").or(fleet.first()) else { return Ok(None) };
+        let now = Utc::now();
+        let is_ahead = |it: &&Value| {
+            let at = it.pointer("/exhaustion/p50").and_then(Value::as_str);
+            at.and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).is_some_and(|at| at > now)
+        };
+        // While the replay is still being scored, answers are about its beginning: those wait.
+        let Some(soonest) = fleet.iter().find(is_ahead) else { return Ok(None) };
         let date = |name: &str| {
             let at = soonest.pointer(&format!("/exhaustion/{name}")).and_then(Value::as_str);
             at.map_or("beyond the horizon".to_owned(), |at| at.chars().take(10).collect())
         };
-        let when = if status(soonest) == "expected" {
-            format!("expected {} (10 %: {}, 90 %: {})", date("p50"), date("p10"), date("p90"))
-        } else {
-            status(soonest)
-        };
+        let when = format!("{} {} (10 %: {}, 90 %: {})", status(soonest), date("p50"), date("p10"), date("p90"));
         Ok(Some(format!(
             "capacity of {}: {when}\n         {}\n         ({} series with a limit, soonest first, under /api/v1/capacity)",
             text(soonest, "series"),

@@ -154,7 +154,9 @@ impl Fleet {
     fn kept_answer(&self, key: &Key, known: KnownLimit, horizon: Millis, now: Millis) -> Option<Assessment> {
         let kept = self.kept.lock();
         let kept = kept.get(key)?;
-        let is_fresh = now - kept.at < kept.fresh_for;
+        // A date that has passed was said of a history that has grown since, or of one that ended.
+        let has_passed = matches!(kept.assessment.exhaustion, Exhaustion::Expected { p50: Some(at), .. } if at < now);
+        let is_fresh = now - kept.at < kept.fresh_for && !has_passed;
         (kept.known == known && kept.horizon == horizon && is_fresh).then(|| kept.assessment.clone())
     }
 
