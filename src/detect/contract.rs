@@ -2,11 +2,13 @@
 //!
 //! In: any sample at all.
 //! Out: nothing, or a score that is finite and not negative, and at least 1.01 outside the metric's valid range. A
-//! method behind the guard sees finite values within ±[`LARGEST`] at strictly rising timestamps.
+//! method behind the guard sees finite values within ±[`LARGEST`] at strictly rising timestamps. [`Made`] is the
+//! detector of every method that is made of the settings alone.
 
 use std::fmt::Debug;
 
-use super::detector::{Score, Scorer};
+use super::detector::{Detector, Score, Scorer, StartError};
+use super::registry::Settings;
 use crate::series::{History, MetricSettings, Millis, Sample};
 
 /// Values are cut to this size before a method sees them, so that squares and their sums stay finite.
@@ -22,6 +24,25 @@ const FLAT_SHARE: f64 = 1e-3;
 pub(super) trait Method: Send + Debug {
     /// Scores the value against what was learned before, then learns it; `None` while there is too little to go by.
     fn judge(&mut self, at: Millis, value: f64) -> Option<Score>;
+}
+
+/// The detector of a method that is made of the settings alone.
+pub(super) struct Made<M> {
+    settings: Settings,
+    make: fn(&Settings) -> M,
+}
+
+impl<M: Method + 'static> Made<M> {
+    /// A detector with these settings, whose scorers begin as `make` makes them.
+    pub(super) fn detector(settings: &Settings, make: fn(&Settings) -> M) -> Box<dyn Detector> {
+        Box::new(Made { settings: settings.clone(), make })
+    }
+}
+
+impl<M: Method + 'static> Detector for Made<M> {
+    fn start(&self, warmup: &History) -> Result<Box<dyn Scorer>, StartError> {
+        Ok(Guarded::start((self.make)(&self.settings), &self.settings.metric, warmup))
+    }
 }
 
 /// A method behind the guard; the scorer that every registered detector starts.

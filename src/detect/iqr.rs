@@ -6,11 +6,11 @@
 //! Source: Tukey (1977): 1.5 ranges are the inner fences, which 70 in 10,000 samples of Gaussian noise cross, 3 the
 //! outer, "far out", which 0.02 do; an alarm needs the outer.
 
-use super::contract::{Guarded, Method, in_band, widening};
-use super::detector::{Detector, Score, Scorer, StartError};
+use super::contract::{Made, Method, in_band, widening};
+use super::detector::{Detector, Score};
 use super::registry::Settings;
 use super::sorted::SortedWindow;
-use crate::series::{History, MetricSettings, Millis};
+use crate::series::Millis;
 
 /// Samples in the window.
 const WINDOW: usize = 201;
@@ -23,17 +23,7 @@ const FENCE_SIGMAS: f64 = 4.72;
 
 /// Builds the method.
 pub(super) fn build(settings: &Settings) -> Box<dyn Detector> {
-    Box::new(Iqr { metric: settings.metric.clone() })
-}
-
-struct Iqr {
-    metric: MetricSettings,
-}
-
-impl Detector for Iqr {
-    fn start(&self, warmup: &History) -> Result<Box<dyn Scorer>, StartError> {
-        Ok(Guarded::start(Fences { window: SortedWindow::new(WINDOW) }, &self.metric, warmup))
-    }
+    Made::detector(settings, |_| Fences { window: SortedWindow::new(WINDOW) })
 }
 
 #[derive(Debug)]

@@ -8,11 +8,11 @@
 
 use std::collections::VecDeque;
 
-use super::contract::{Guarded, Method, in_band, widening};
-use super::detector::{Detector, Score, Scorer, StartError};
+use super::contract::{Made, Method, in_band, widening};
+use super::detector::{Detector, Score};
 use super::registry::Settings;
 use super::tail::tail_quantile;
-use crate::series::{History, MetricSettings, Millis, quantile_sorted};
+use crate::series::{Millis, quantile_sorted};
 
 /// Samples that the thresholds are learned from.
 const WINDOW: usize = 1024;
@@ -27,17 +27,7 @@ const ACCEPT_AFTER: usize = 32;
 
 /// Builds the method.
 pub(super) fn build(settings: &Settings) -> Box<dyn Detector> {
-    Box::new(LearnedThreshold { metric: settings.metric.clone() })
-}
-
-struct LearnedThreshold {
-    metric: MetricSettings,
-}
-
-impl Detector for LearnedThreshold {
-    fn start(&self, warmup: &History) -> Result<Box<dyn Scorer>, StartError> {
-        Ok(Guarded::start(Thresholds::default(), &self.metric, warmup))
-    }
+    Made::detector(settings, |_| Thresholds::default())
 }
 
 #[derive(Debug, Default)]

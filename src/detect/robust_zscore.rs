@@ -5,11 +5,11 @@
 //! Source: Iglewicz and Hoaglin (1993): 1.4826 MAD estimates the deviation, and the mean absolute deviation stands in
 //! when the MAD is zero.
 
-use super::contract::{Guarded, Method, in_band, widening};
-use super::detector::{Detector, Score, Scorer, StartError};
+use super::contract::{Made, Method, in_band, widening};
+use super::detector::{Detector, Score};
 use super::registry::Settings;
 use super::sorted::SortedWindow;
-use crate::series::{History, MetricSettings, Millis};
+use crate::series::Millis;
 
 /// Samples in the window.
 const WINDOW: usize = 201;
@@ -20,17 +20,7 @@ const EDGE: f64 = 4.5;
 
 /// Builds the method.
 pub(super) fn build(settings: &Settings) -> Box<dyn Detector> {
-    Box::new(RobustZScore { metric: settings.metric.clone() })
-}
-
-struct RobustZScore {
-    metric: MetricSettings,
-}
-
-impl Detector for RobustZScore {
-    fn start(&self, warmup: &History) -> Result<Box<dyn Scorer>, StartError> {
-        Ok(Guarded::start(Rolling { window: SortedWindow::new(WINDOW) }, &self.metric, warmup))
-    }
+    Made::detector(settings, |_| Rolling { window: SortedWindow::new(WINDOW) })
 }
 
 #[derive(Debug)]

@@ -41,17 +41,57 @@ pub enum DetectError {
     },
 }
 
-/// What became of one sample.
+/// What became of one sample, or of one row of a matrix.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// Its score, when there is one.
-    pub score: Option<Score>,
-    /// What was scored: the value, or a counter's per-second rate; NaN while there is no rate.
+pub struct Outcome<S = Score> {
+    /// Its score, when there is one; a row's says who is to blame.
+    pub score: Option<S>,
+    /// What was scored: the value, a counter's per-second rate, the value of the column most to blame; NaN while there
+    /// is nothing to score.
     pub value: f64,
-    /// Whether the sample belongs to an open anomaly.
+    /// Whether it belongs to an open anomaly.
     pub is_in_anomaly: bool,
-    /// What happened to the series' anomaly, if anything.
+    /// What happened to the anomaly, if anything.
     pub transition: Option<Transition>,
+}
+
+/// What became of one row.
+pub type RowOutcome = Outcome<RowScore>;
+
+impl<S> Outcome<S> {
+    /// Of what cannot be scored.
+    fn unscored(value: f64) -> Outcome<S> {
+        Outcome { score: None, value, is_in_anomaly: false, transition: None }
+    }
+}
+
+/// What was found in a series, or in a matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detection<S = Score> {
+    /// One per sample or row, in input order.
+    pub scores: Vec<Option<S>>,
+    /// Whether the sample or row, when it came, belonged to an open anomaly; in input order.
+    pub in_anomaly: Vec<bool>,
+    /// The anomalies, by start; the last may still be open.
+    pub anomalies: Vec<Anomaly>,
+}
+
+/// What was found in a matrix.
+pub type MatrixDetection = Detection<RowScore>;
+
+impl<S> Detection<S> {
+    /// Gathers what became of each; what is still open is not among it.
+    fn of(outcomes: impl Iterator<Item = Outcome<S>>) -> Detection<S> {
+        let mut detection = Detection { scores: Vec::new(), in_anomaly: Vec::new(), anomalies: Vec::new() };
+        for outcome in outcomes {
+            detection.scores.push(outcome.score);
+            detection.in_anomaly.push(outcome.is_in_anomaly);
+            if let Some(Transition::Closed(anomaly)) = outcome.transition {
+                detection.anomalies.push(anomaly);
+            }
+        }
+        detection
+    }
 }
 
 /// One series' scorer and alarm.
@@ -88,12 +128,14 @@ impl Watcher {
             None => Some(sample),
         };
         let Some(scored) = scored else {
-            return Outcome { score: None, value: f64::NAN, is_in_anomaly: false, transition: None };
+            return Outcome::unscored(f64::NAN);
         };
-        let score = self.scorer.score(scored);
-        let transition = self.alarm.step(scored, score);
-        let is_in_anomaly = score.is_some() && self.alarm.is_in_anomaly();
-        Outcome { score, value: scored.value, is_in_anomaly, transition }
+        let Some(score) = self.scorer.score(scored) else {
+            return Outcome::unscored(scored.value);
+        };
+        let transition = self.alarm.step(scored, Some(score));
+        let is_in_anomaly = self.alarm.is_in_anomaly();
+        Outcome { score: Some(score), value: scored.value, is_in_anomaly, transition }
     }
 
     /// The anomaly that is open now.
@@ -105,17 +147,6 @@ impl Watcher {
     pub fn alarm(&self) -> &Alarm {
         &self.alarm
     }
-}
-
-/// What was found in one series.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Detection {
-    /// One per sample, in input order.
-    pub scores: Vec<Option<Score>>,
-    /// Whether the sample, when it came, belonged to an open anomaly; in input order.
-    pub in_anomaly: Vec<bool>,
-    /// The anomalies, by start; the last may still be open.
-    pub anomalies: Vec<Anomaly>,
 }
 
 /// Scores samples as they are, in the order given; a counter must be turned into rates first.
@@ -131,28 +162,9 @@ pub fn detect(
     alarm: &AlarmSettings,
 ) -> Result<Detection, DetectError> {
     let mut watcher = Watcher::new(detector, settings, alarm.clone(), MetricKind::Gauge)?;
-    let mut detection = Detection::default();
-    for &sample in samples {
-        let outcome = watcher.step(sample);
-        detection.scores.push(outcome.score);
-        detection.in_anomaly.push(outcome.is_in_anomaly);
-        if let Some(Transition::Closed(anomaly)) = outcome.transition {
-            detection.anomalies.push(anomaly);
-        }
-    }
+    let mut detection = Detection::of(samples.iter().map(|&sample| watcher.step(sample)));
     detection.anomalies.extend(watcher.alarm.finish());
     Ok(detection)
-}
-
-/// What became of one row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RowOutcome {
-    /// Its score and who is to blame, when there is one.
-    pub score: Option<RowScore>,
-    /// Whether the row belongs to an open anomaly.
-    pub is_in_anomaly: bool,
-    /// What happened to the entity's anomaly, if anything. Its value is that of the column most to blame.
-    pub transition: Option<Transition>,
 }
 
 /// One entity's scorer and alarm, over several columns.
@@ -184,14 +196,14 @@ impl MatrixWatcher {
     pub fn step(&mut self, at: Millis, row: &[f64]) -> RowOutcome {
         let score = if row.len() == self.columns.len() { self.scorer.score(at, row) } else { None };
         let Some(judged) = score else {
-            return RowOutcome { score: None, is_in_anomaly: false, transition: None };
+            return Outcome::unscored(f64::NAN);
         };
         let worst = (0..row.len()).max_by(|&a, &b| judged.blame[a].total_cmp(&judged.blame[b]));
         let value = worst.map_or(f64::NAN, |column| row[column]);
         let plain = Score { value: judged.value, expected: None, lower: None, upper: None };
         let detail = || blamed(&self.columns, row, &judged.blame);
         let transition = self.alarm.step_told(Sample { at, value }, Some(plain), Some(&detail));
-        RowOutcome { score: Some(judged), is_in_anomaly: self.alarm.is_in_anomaly(), transition }
+        Outcome { score: Some(judged), value, is_in_anomaly: self.alarm.is_in_anomaly(), transition }
     }
 
     /// The anomaly that is open now.
@@ -214,17 +226,6 @@ fn blamed(columns: &[String], row: &[f64], blame: &[f64]) -> String {
     if parts.is_empty() { "all columns a little".to_owned() } else { parts.join(", ") }
 }
 
-/// What was found in a matrix.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MatrixDetection {
-    /// One per row, in input order.
-    pub scores: Vec<Option<RowScore>>,
-    /// Whether the row, when it came, belonged to an open anomaly.
-    pub in_anomaly: Vec<bool>,
-    /// The anomalies, by start; the last may still be open.
-    pub anomalies: Vec<Anomaly>,
-}
-
 /// Scores the rows of a matrix in the order given; `columns` names its columns.
 ///
 /// From nothing, the first rows are the detector's warm-up and get no score.
@@ -244,15 +245,8 @@ pub fn detect_rows(
         return Err(DetectError::Shape { rows: rows.nrows(), columns: rows.ncols(), times, names });
     }
     let mut watcher = MatrixWatcher::new(detector, columns, settings, alarm.clone())?;
-    let mut detection = MatrixDetection::default();
-    for (&at, row) in times.iter().zip(rows.outer_iter()) {
-        let outcome = watcher.step(at, &row.to_vec());
-        detection.scores.push(outcome.score);
-        detection.in_anomaly.push(outcome.is_in_anomaly);
-        if let Some(Transition::Closed(anomaly)) = outcome.transition {
-            detection.anomalies.push(anomaly);
-        }
-    }
+    let rows = times.iter().zip(rows.outer_iter());
+    let mut detection = Detection::of(rows.map(|(&at, row)| watcher.step(at, &row.to_vec())));
     detection.anomalies.extend(watcher.alarm.finish());
     Ok(detection)
 }

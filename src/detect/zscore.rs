@@ -8,10 +8,10 @@
 
 use std::collections::VecDeque;
 
-use super::contract::{Guarded, Method, flat, in_band, widening};
-use super::detector::{Detector, Score, Scorer, StartError};
+use super::contract::{Made, Method, flat, in_band, widening};
+use super::detector::{Detector, Score};
 use super::registry::Settings;
-use crate::series::{History, MetricSettings, Millis};
+use crate::series::Millis;
 
 /// Samples in the window.
 const WINDOW: usize = 256;
@@ -22,17 +22,7 @@ const EDGE: f64 = 4.0;
 
 /// Builds the method.
 pub(super) fn build(settings: &Settings) -> Box<dyn Detector> {
-    Box::new(ZScore { metric: settings.metric.clone() })
-}
-
-struct ZScore {
-    metric: MetricSettings,
-}
-
-impl Detector for ZScore {
-    fn start(&self, warmup: &History) -> Result<Box<dyn Scorer>, StartError> {
-        Ok(Guarded::start(Rolling { window: MomentsWindow::new(WINDOW) }, &self.metric, warmup))
-    }
+    Made::detector(settings, |_| Rolling { window: MomentsWindow::new(WINDOW) })
 }
 
 #[derive(Debug)]

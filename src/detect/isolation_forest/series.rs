@@ -14,13 +14,13 @@ use linfa::traits::Fit;
 use linfa::{DatasetBase, ParamGuard};
 use ndarray::Array2;
 
-use super::super::contract::{Guarded, Method, flat};
-use super::super::detector::{Detector, Score, Scorer, StartError};
+use super::super::contract::{Made, Method, flat};
+use super::super::detector::{Detector, Score};
 use super::super::profile::{Cycle, Profile, Spacing};
 use super::super::registry::Settings;
 use super::super::sorted::SortedWindow;
 use super::IsolationForest;
-use crate::series::{History, Millis, quantile_sorted};
+use crate::series::{Millis, quantile_sorted};
 
 /// How many numbers make a point.
 const N_COLUMNS: usize = 3;
@@ -40,31 +40,20 @@ const ACCEPT_AFTER: usize = 32;
 
 /// Builds the method.
 pub(in crate::detect) fn build(settings: &Settings) -> Box<dyn Detector> {
-    Box::new(SeriesForest { settings: settings.clone() })
-}
-
-struct SeriesForest {
-    settings: Settings,
-}
-
-impl Detector for SeriesForest {
-    fn start(&self, warmup: &History) -> Result<Box<dyn Scorer>, StartError> {
-        let method = Walking {
-            settings: self.settings.clone(),
-            spacing: Some(Spacing::default()),
-            profile: None,
-            median: SortedWindow::new(MEDIAN_WINDOW),
-            moves: VecDeque::new(),
-            before: None,
-            has_moved: false,
-            points: VecDeque::new(),
-            n_until_growth: MIN_POINTS,
-            next_wait: MIN_POINTS,
-            grown: None,
-            n_far_out: 0,
-        };
-        Ok(Guarded::start(method, &self.settings.metric, warmup))
-    }
+    Made::detector(settings, |settings| Walking {
+        settings: settings.clone(),
+        spacing: Some(Spacing::default()),
+        profile: None,
+        median: SortedWindow::new(MEDIAN_WINDOW),
+        moves: VecDeque::new(),
+        before: None,
+        has_moved: false,
+        points: VecDeque::new(),
+        n_until_growth: MIN_POINTS,
+        next_wait: MIN_POINTS,
+        grown: None,
+        n_far_out: 0,
+    })
 }
 
 type Point = [f64; N_COLUMNS];
