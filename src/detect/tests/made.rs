@@ -6,10 +6,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::series::{MINUTE, Millis, Sample};
 
 /// Standard Gaussian noise, the same for the same seed.
-pub(super) struct Noise(Xoshiro256PlusPlus);
+pub(in crate::detect) struct Noise(Xoshiro256PlusPlus);
 
 impl Noise {
-    pub(super) fn new(seed: u64) -> Noise {
+    pub(in crate::detect) fn new(seed: u64) -> Noise {
         Noise(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 }
@@ -25,18 +25,18 @@ impl Iterator for Noise {
 }
 
 /// Samples a minute apart.
-pub(super) fn minutes(values: &[f64]) -> Vec<Sample> {
+pub(in crate::detect) fn minutes(values: &[f64]) -> Vec<Sample> {
     every(MINUTE, values)
 }
 
 /// Samples `step` apart.
-pub(super) fn every(step: Millis, values: &[f64]) -> Vec<Sample> {
+pub(in crate::detect) fn every(step: Millis, values: &[f64]) -> Vec<Sample> {
     let at = |idx: usize| super::START + idx as Millis * step;
     values.iter().enumerate().map(|(idx, &value)| Sample { at: at(idx), value }).collect()
 }
 
 /// A series where each value keeps `keep` of the one before.
-pub(super) fn autoregressive(seed: u64, keep: f64, n: usize) -> Vec<f64> {
+pub(in crate::detect) fn autoregressive(seed: u64, keep: f64, n: usize) -> Vec<f64> {
     let mut value = 0.0;
     let step = |z: f64| {
         value = keep * value + (1.0 - keep * keep).sqrt() * z;
@@ -46,7 +46,7 @@ pub(super) fn autoregressive(seed: u64, keep: f64, n: usize) -> Vec<f64> {
 }
 
 /// Noise with a tail: Student's t with three degrees of freedom.
-pub(super) fn heavy(seed: u64, n: usize) -> Vec<f64> {
+pub(in crate::detect) fn heavy(seed: u64, n: usize) -> Vec<f64> {
     let mut noise = Noise::new(seed);
     let mut next = move || noise.next().unwrap();
     (0..n)
@@ -58,7 +58,7 @@ pub(super) fn heavy(seed: u64, n: usize) -> Vec<f64> {
 }
 
 /// Two weeks and more of a day's rhythm at five minutes, with a quiet weekend.
-pub(super) fn daily(seed: u64, n: usize) -> Vec<f64> {
+pub(in crate::detect) fn daily(seed: u64, n: usize) -> Vec<f64> {
     let at = |idx: usize| idx as f64 / 288.0;
     let shape = |idx: usize| {
         let day = at(idx);

@@ -8,19 +8,19 @@
 //! row are well below (hysteresis); then holds its tongue for a while unless something worse comes. What the metric
 //! says does not matter (the wrong side, too small a deviation) never counts.
 
-use std::collections::VecDeque;
+mod settings;
+mod span;
 
-use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 use super::anomaly::{Anomaly, Kind};
 use super::detector::Score;
-use super::explain::{self, Told};
-use crate::series::{HOUR, MetricSettings, Millis, SECOND, Sample, Side};
+use crate::series::{MetricSettings, Millis, SECOND, Sample, Side};
+pub use settings::AlarmSettings;
+use span::{Span, is_outside, side_of};
 
 /// A longest pause, in usual distances, that an open anomaly bridges.
 const LONGEST_PAUSE: f64 = 10.0;
-/// So many samples beyond the band on one side are a new level, not a spike.
-const SHIFT_SAMPLES: usize = 8;
 /// Below this spacing one sample is not enough to open an anomaly.
 const FAST_SPACING: Millis = 30 * SECOND;
 /// How much an open anomaly's peak must grow to be told again.
@@ -29,50 +29,6 @@ const WORTH_TELLING: f64 = 1.25;
 const LEAN_WEIGHT: f64 = 0.1;
 /// Lean beyond which values inside the band are on the move rather than in odd order.
 const LEANING: f64 = 0.75;
-
-/// When scores become an anomaly, and when it is over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AlarmSettings {
-    /// A score above this counts towards opening; default 1, the edge of the band.
-    pub open_at: f64,
-    /// A score from here on opens at once, whatever `open_after` and `min_duration` say; default 2.
-    pub severe_at: f64,
-    /// Scores below this count towards closing; default 0.6.
-    pub close_below: f64,
-    /// Opens when `k` of the last `n` scores count, as `[k, n]`; default 1 of 1 for samples at least 30 s apart, else
-    /// 2 of 3.
-    pub open_after: Option<(usize, usize)>,
-    /// Opens no sooner than this after the first score that counts, in milliseconds; default 0.
-    pub min_duration: Millis,
-    /// Closes after so many scores in a row below `close_below`; default 5.
-    pub close_after: usize,
-    /// Stays silent after closing for this share of the samples seen; default 0.01.
-    pub mute_share: f64,
-    /// The longest such silence in samples; default 60.
-    pub mute_samples: usize,
-    /// The longest such silence in milliseconds; default 6 hours.
-    pub mute_span: Millis,
-    /// A score of so many times the last peak breaks the silence, as does a deviation to the other side; default 1.3.
-    pub unmute_at: f64,
-}
-
-impl Default for AlarmSettings {
-    fn default() -> Self {
-        AlarmSettings {
-            open_at: 1.0,
-            severe_at: 2.0,
-            close_below: 0.6,
-            open_after: None,
-            min_duration: 0,
-            close_after: 5,
-            mute_share: 0.01,
-            mute_samples: 60,
-            mute_span: 6 * HOUR,
-            unmute_at: 1.3,
-        }
-    }
-}
 
 /// What happened to a series' anomaly.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,21 +82,6 @@ struct Mute {
     side: Option<Side>,
 }
 
-/// A run of scores that count, told at the highest.
-#[derive(Clone, Debug)]
-struct Span {
-    start: Millis,
-    end: Millis,
-    peak: Sample,
-    score: Score,
-    side: Option<Side>,
-    /// The longest run of samples beyond the band on one side, and the current one.
-    longest_beyond: usize,
-    beyond: (usize, Option<Side>),
-    leaned: bool,
-    detail: Option<String>,
-}
-
 impl Alarm {
     /// A quiet alarm for the scores of `detector`.
     pub fn new(detector: &str, settings: AlarmSettings, metric: &MetricSettings) -> Alarm {
@@ -190,7 +131,8 @@ impl Alarm {
             return self.close(sample.at);
         }
         if counts {
-            self.extend(sample, score, side, detail);
+            let leans = self.lean.abs() > LEANING;
+            self.span.get_or_insert_with(|| Span::new(sample, score, side)).extend(sample, score, side, leans, detail);
         }
         if self.is_open {
             if weight >= self.settings.close_below {
@@ -267,7 +209,7 @@ impl Alarm {
 
     /// Whether the metric's settings let this deviation count. Impossible values always do.
     fn matters(&self, value: f64, score: &Score, side: Option<Side>) -> bool {
-        if self.is_outside(value) {
+        if is_outside(&self.metric, value) {
             return true;
         }
         let right_side = match (self.metric.matters, side) {
@@ -281,42 +223,9 @@ impl Alarm {
         right_side && off >= self.metric.least_absolute && off >= self.metric.least_relative * expected.abs()
     }
 
-    fn is_outside(&self, value: f64) -> bool {
-        self.metric.valid_min.is_some_and(|min| value < min) || self.metric.valid_max.is_some_and(|max| value > max)
-    }
-
-    fn extend(&mut self, sample: Sample, score: Score, side: Option<Side>, detail: Option<&dyn Fn() -> String>) {
-        let beyond = is_beyond(sample.value, &score);
-        let leaned = !beyond && self.lean.abs() > LEANING;
-        let span = self.span.get_or_insert(Span {
-            start: sample.at,
-            end: sample.at,
-            peak: sample,
-            score,
-            side,
-            longest_beyond: 0,
-            beyond: (0, None),
-            leaned: false,
-            detail: None,
-        });
-        span.end = sample.at;
-        span.leaned |= leaned;
-        if beyond {
-            let run = if span.beyond.1 == side { span.beyond.0 + 1 } else { 1 };
-            span.beyond = (run, side);
-            span.longest_beyond = span.longest_beyond.max(run);
-        }
-        if score.value > span.score.value || span.detail.is_none() {
-            span.detail = detail.map(|text| text());
-        }
-        if score.value > span.score.value {
-            (span.peak, span.score, span.side) = (sample, score, side);
-        }
-    }
-
     fn tell_growth(&mut self) -> Option<Transition> {
         let span = self.span.as_ref()?;
-        let kind = self.kind_of(span);
+        let kind = span.kind(&self.detector, &self.metric);
         if span.score.value < self.told.0 * WORTH_TELLING && kind == self.told.1 {
             return None;
         }
@@ -355,68 +264,7 @@ impl Alarm {
 
     fn anomaly(&self, is_open: bool) -> Option<Anomaly> {
         let span = self.span.as_ref()?;
-        let kind = self.kind_of(span);
-        let told = Told {
-            kind,
-            value: span.peak.value,
-            score: &span.score,
-            lasting: span.end.saturating_sub(span.start),
-            unit: self.metric.unit.as_deref(),
-            detail: span.detail.as_deref(),
-        };
-        Some(Anomaly {
-            start: span.start,
-            end: span.end,
-            is_open,
-            peak_at: span.peak.at,
-            score: span.score.value,
-            value: span.peak.value,
-            expected: span.score.expected,
-            lower: span.score.lower,
-            upper: span.score.upper,
-            kind,
-            detector: self.detector.clone(),
-            explanation: explain::sentence(&told),
-        })
-    }
-
-    fn kind_of(&self, span: &Span) -> Kind {
-        if span.detail.is_some() {
-            return Kind::Multivariate;
-        }
-        if self.detector == super::static_threshold::NAME || self.is_outside(span.peak.value) {
-            return Kind::Threshold;
-        }
-        if span.longest_beyond >= SHIFT_SAMPLES {
-            return Kind::Trend;
-        }
-        if is_beyond(span.peak.value, &span.score) {
-            return if span.side == Some(Side::Down) { Kind::Drop } else { Kind::Spike };
-        }
-        if span.leaned { Kind::Trend } else { Kind::Pattern }
-    }
-}
-
-/// To which side of what was expected, or of the band, the value lies.
-fn side_of(value: f64, score: &Score) -> Option<Side> {
-    if score.upper.is_some_and(|upper| value > upper) {
-        return Some(Side::Up);
-    }
-    if score.lower.is_some_and(|lower| value < lower) {
-        return Some(Side::Down);
-    }
-    match score.expected {
-        Some(expected) if value > expected => Some(Side::Up),
-        Some(expected) if value < expected => Some(Side::Down),
-        _ => None,
-    }
-}
-
-/// Whether the value lies outside the band; a score above 1 without a band counts as outside.
-fn is_beyond(value: f64, score: &Score) -> bool {
-    match (score.lower, score.upper) {
-        (None, None) => true,
-        (lower, upper) => lower.is_some_and(|edge| value < edge) || upper.is_some_and(|edge| value > edge),
+        Some(span.anomaly(is_open, &self.detector, &self.metric))
     }
 }
 
