@@ -64,8 +64,7 @@ fn quality_false_alarms_are_few() {
             if entry.name == "auto" {
                 let most = match world {
                     "walk" => 4.0,
-                    "heavy" => 12.0,
-                    "daily" => 6.0,
+                    "heavy" => 8.0,
                     _ => 3.0,
                 };
                 assert!(rate <= most, "auto on {world}: {rate}");
@@ -79,8 +78,10 @@ fn quality_faults_are_found() {
     for entry in learning() {
         for (world, made) in WORLDS {
             let noise = if world == "daily" { 3.0 } else { 1.0 };
-            let spike = recall(entry.name, made, 0, |values, at| values[at] += 8.0 * noise);
-            let drop = recall(entry.name, made, 0, |values, at| values[at] -= 8.0 * noise);
+            // Of the heavy tail's own samples one in 250 lies beyond 8, and one in 30,000 beyond 32.
+            let outlier = if world == "heavy" { 50.0 } else { 8.0 * noise };
+            let spike = recall(entry.name, made, 0, |values, at| values[at] += outlier);
+            let drop = recall(entry.name, made, 0, |values, at| values[at] -= outlier);
             let shift = recall(entry.name, made, 30, |values, at| {
                 values[at..].iter_mut().for_each(|value| *value += 5.0 * noise);
             });
@@ -95,8 +96,12 @@ fn quality_faults_are_found() {
                 "{:18} {world:7} spike {spike:.1} drop {drop:.1} shift {shift:.1} leak {leak:.1} unrest {unrest:.1}",
                 entry.name
             );
-            if entry.name == "auto" && ["white", "daily", "trend"].contains(&world) {
-                assert!(spike >= 0.9 && drop >= 0.9 && shift >= 0.9 && leak >= 0.8, "auto on {world}");
+            if entry.name == "auto" {
+                let least = if world == "walk" { 0.8 } else { 0.9 };
+                assert!(spike >= least && drop >= least, "auto on {world}: spike {spike}, drop {drop}");
+                // A walk goes by itself where a leak or a shift would take it.
+                let lasting = world == "walk" || (shift >= 0.9 && leak >= 0.8);
+                assert!(lasting, "auto on {world}: shift {shift}, leak {leak}");
             }
         }
     }
