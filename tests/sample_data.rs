@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
+use barograph::batch::{DetectAsk, detect_all, read as read_rows};
+use barograph::detect::{AlarmSettings, Settings};
+use barograph::incident::{GroupSettings, Incident, Member, group};
+use barograph::presets::Presets;
 use barograph::query::parse_selector;
 use barograph::series::{Key, Selector};
 use polars::prelude::{DataFrame, DataType, ParquetReader, SerReader, TimeUnit};
@@ -115,6 +119,50 @@ fn the_truth_is_about_series_that_are_there() {
                 incident["members"].as_array().unwrap().iter().all(|member| matching(&member["selector"]).len() == 1)
             );
         }
+    }
+}
+
+/// The incidents that the default detector's anomalies in the generated file make.
+fn incidents_found() -> Vec<Incident> {
+    let path = data().join("generated.parquet").to_str().unwrap().to_owned();
+    let rows = read_rows(&[path]).unwrap();
+    let (settings, alarm) = (Settings::default(), AlarmSettings::default());
+    let ask = DetectAsk { detector: "auto".to_owned(), settings, alarm };
+    let found = detect_all(&rows, None, &ask, &Presets::shipped(), || {}).unwrap();
+    let members: Vec<Member> = rows
+        .sources
+        .iter()
+        .zip(found)
+        .flat_map(|(source, scores)| scores.anomalies.into_iter().map(|anomaly| (source.key.clone(), anomaly)))
+        .map(|(key, anomaly)| Member { key, anomaly })
+        .collect();
+    group(&members, &GroupSettings::default())
+}
+
+#[test]
+fn the_true_incident_is_found_whole_with_its_cause_among_the_first() {
+    let found = incidents_found();
+    for truth in truth("generated")["incidents"].as_array().unwrap() {
+        let selector = |text: &Value| parse_selector(text.as_str().unwrap()).unwrap();
+        let (start, end) = (truth["start"].as_i64().unwrap(), truth["end"].as_i64().unwrap());
+        let members: Vec<Selector> =
+            truth["members"].as_array().unwrap().iter().map(|member| selector(&member["selector"])).collect();
+        let told = |incident: &&Incident| {
+            let here = incident.start < end && incident.end >= start;
+            let n_members = members
+                .iter()
+                .filter(|member| incident.causes.iter().any(|cause| member.matches(cause.key.labels())))
+                .count();
+            here && n_members == members.len()
+        };
+        let summaries: Vec<String> =
+            found.iter().map(|incident| format!("{}: {}", incident.start - start, incident.summary)).collect();
+        let incident = found.iter().find(told).unwrap_or_else(|| panic!("not in one: {summaries:#?}"));
+        let cause = selector(&truth["cause"]);
+        let rank = incident.causes.iter().position(|it| cause.matches(it.key.labels()));
+        let strangers = incident.causes.len() - members.len();
+        println!("rank {rank:?}, {strangers} strangers; {}", incident.summary);
+        assert!(rank < Some(3) && strangers <= 2, "rank {rank:?}, {strangers} strangers: {:#?}", incident.causes);
     }
 }
 

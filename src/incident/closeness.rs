@@ -1,100 +1,60 @@
-//! How far two anomalies are from each other: part onset, part labels.
+//! How far two anomalies are from each other: part onset, part labels, less where they are used to each other.
 //!
-//! In: anomalies' onsets and label sets. Out: a distance from 0, the same moment at the same place, to 1.
+//! In: two points and what is known of the past. Out: a distance from 0, the same moment at the same place, to 1.
 //!
-//! The distance is `0.4 * gap + 0.6 * (1 - overlap)`: the gap is that of the onsets as a share of the reach, the
-//! overlap is the Jaccard index of the label sets, in which the metric's name weighs half, for two metrics of one host
-//! say more than one metric of two hosts. Onsets further apart than the reach are at 1, and so are anomalies without
-//! any common label, whatever the time. With the [`TOLERANCE`] of grouping that means:
+//! The distance is `(0.4 * gap + 0.6 * doubt) * (1 - bond / 2)`, and 1 where the onsets lie further apart than the
+//! reach. The gap is that of the onsets as a share of the reach; where no label vouches for the pair it is at least the
+//! chance that something unrelated began within that time, so that in a fleet where much alarms time alone joins
+//! nothing. The doubt is that of the labels ([`evidence`](super::evidence)), the bond that of
+//! [`habits`](super::habits). With the [`TOLERANCE`] of grouping that means, without a past:
 //!
-//! | common | onsets at most apart, of a reach of 10 minutes |
+//! | labels | onsets at most apart, of a reach of 10 minutes |
 //! |---|---|
-//! | all labels, another time of the same series | 10 minutes |
-//! | host and job, another metric | 6 minutes |
-//! | host alone, another metric | 3.5 minutes |
-//! | metric and job, another host | 2.4 minutes |
-//! | metric alone, or job alone | never by themselves |
+//! | the same host and job, another metric | 8 minutes |
+//! | the same host, nothing else | 7.2 minutes |
+//! | the same service, nothing else | 6 minutes |
+//! | another service, the same metric | 4.6 minutes |
+//! | no name in common | 3.5 minutes |
+//! | another service, another metric | 2 minutes |
+//! | another host, the same metric and job | 1 minute |
+//! | another host, and the metric or the job another | never by themselves |
 
-use hashbrown::HashMap;
 use linfa::Float;
 use linfa_nn::distance::Distance;
 use ndarray::{ArrayView, Dimension};
 
-use crate::series::{Key, METRIC_NAME, Millis};
+use super::evidence::{Point, weigh};
+use super::habits::Habits;
+use crate::series::Millis;
 
 /// Anomalies up to this distance belong together.
 pub(super) const TOLERANCE: f64 = 0.44;
 const TIME_WEIGHT: f64 = 0.4;
 const LABEL_WEIGHT: f64 = 0.6;
-/// What the metric's name weighs, where another label weighs 1.
-const METRIC_WEIGHT: f64 = 0.5;
-
-/// An anomaly as the distance sees it.
-#[derive(Clone, Debug)]
-pub(super) struct Point {
-    pub(super) onset: Millis,
-    metric: u32,
-    /// The other labels, ascending.
-    labels: Vec<u32>,
-}
-
-/// Numbers label pairs, so that comparing two sets compares numbers.
-#[derive(Debug, Default)]
-pub(super) struct Numbering(HashMap<(String, String), u32>);
-
-impl Numbering {
-    /// The point of an anomaly of `key` that began at `onset`.
-    pub(super) fn point(&mut self, key: &Key, onset: Millis) -> Point {
-        let mut number = |name: &str, value: &str| {
-            let next = self.0.len() as u32;
-            *self.0.entry((name.to_owned(), value.to_owned())).or_insert(next)
-        };
-        let metric = number(METRIC_NAME, key.metric());
-        let mut labels: Vec<u32> = key.labels().without_metric().map(|(name, value)| number(name, value)).collect();
-        labels.sort_unstable();
-        Point { onset, metric, labels }
-    }
-}
-
-/// The weighted Jaccard index of two label sets.
-pub(super) fn overlap(a: &Point, b: &Point) -> f64 {
-    let (mut i, mut j, mut n_common) = (0, 0, 0);
-    while i < a.labels.len() && j < b.labels.len() {
-        match a.labels[i].cmp(&b.labels[j]) {
-            std::cmp::Ordering::Equal => {
-                n_common += 1;
-                i += 1;
-                j += 1;
-            }
-            std::cmp::Ordering::Less => i += 1,
-            std::cmp::Ordering::Greater => j += 1,
-        }
-    }
-    let n_all = a.labels.len() + b.labels.len() - n_common;
-    let (metric_common, metric_all) =
-        if a.metric == b.metric { (METRIC_WEIGHT, METRIC_WEIGHT) } else { (0.0, 2.0 * METRIC_WEIGHT) };
-    (n_common as f64 + metric_common) / (n_all as f64 + metric_all)
-}
+/// What a full bond takes off the distance.
+const BOND_WEIGHT: f64 = 0.5;
 
 /// The distance between two anomalies, 0 to 1.
-pub(super) fn distance(a: &Point, b: &Point, reach: Millis) -> f64 {
-    let gap = a.onset.abs_diff(b.onset);
-    if gap > reach.unsigned_abs() {
+pub(super) fn distance(a: &Point, b: &Point, reach: Millis, habits: &Habits) -> f64 {
+    let gap = a.onset.saturating_sub(b.onset).saturating_abs();
+    if gap > reach {
         return 1.0;
     }
-    let common = overlap(a, b);
-    if common == 0.0 {
-        return 1.0;
+    let evidence = weigh(a, b);
+    let mut share = if reach == 0 { 0.0 } else { gap as f64 / reach as f64 };
+    if !evidence.is_vouched {
+        share = share.max(habits.crowd(a.onset.min(b.onset), gap, reach));
     }
-    let share = if reach == 0 { 0.0 } else { gap as f64 / reach as f64 };
-    TIME_WEIGHT * share + LABEL_WEIGHT * (1.0 - common)
+    let bond = habits.bond(a.series, b.series);
+    (TIME_WEIGHT * share + LABEL_WEIGHT * evidence.doubt) * (1.0 - BOND_WEIGHT * bond)
 }
 
 /// [`distance`] as linfa wants it: between rows that hold one number, an index into the points.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Closeness<'a> {
-    pub(super) points: &'a [Point],
+    pub(super) points: &'a [&'a Point],
     pub(super) reach: Millis,
+    pub(super) habits: &'a Habits,
 }
 
 impl<F: Float> Distance<F> for Closeness<'_> {
@@ -104,7 +64,7 @@ impl<F: Float> Distance<F> for Closeness<'_> {
             idx.and_then(|idx| self.points.get(idx))
         };
         match (point(a), point(b)) {
-            (Some(a), Some(b)) => F::cast(distance(a, b, self.reach)),
+            (Some(a), Some(b)) => F::cast(distance(a, b, self.reach, self.habits)),
             _ => F::cast(1.0),
         }
     }
