@@ -1,6 +1,6 @@
 //! What the labels of two anomalies say: for one fault, against it, or nothing.
 //!
-//! In: label sets. Out: a doubt from 0, surely the same place, over [`NEUTRAL`], nothing to compare, to 1.
+//! In: label sets. Out: a doubt from 0, surely the same place, over 0.5, nothing to compare, to 1.
 //!
 //! Only a label's name that both have can speak. What its values say depends on what it names, told by its words:
 //!
