@@ -107,4 +107,38 @@ mod tests {
         ];
         assert_eq!(got, expected);
     }
+
+    #[test]
+    fn a_store_answers_at_an_instant_and_on_steps() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), crate::storage::StoreSettings::default()).unwrap();
+        let [a, b] = ["a", "b"].map(|host| Key::from_pairs("up", &[("host", host)]).unwrap());
+        let stale = f64::from_bits(STALE_MARKER_BITS);
+        let start = 1_700_000_000_000;
+        let written = [(&b, 0, 5.0), (&a, 0, 1.0), (&a, 60_000, 2.0), (&b, 60_000, stale), (&a, 120_000, 3.0)];
+        let batch = written.map(|(key, at, value)| (key.clone(), Sample { at: start + at, value }));
+        store.append(&crate::series::Batch::from_samples(batch)).unwrap();
+        let up = Selector::metric("up");
+
+        let told = |at: Millis| -> Vec<(String, Millis, f64)> {
+            let found = instant(&store, &up, start + at, LOOKBACK).unwrap();
+            found.into_iter().map(|(key, sample)| (key.to_string(), sample.at - start, sample.value)).collect()
+        };
+        let (name_a, name_b) = (a.to_string(), b.to_string());
+        assert_eq!(told(59_999), [(name_a.clone(), 0, 1.0), (name_b, 0, 5.0)]);
+        assert_eq!(told(60_000), [(name_a.clone(), 60_000, 2.0)], "b is stale");
+        assert_eq!(told(120_000 + LOOKBACK - 1), [(name_a, 120_000, 3.0)]);
+        assert_eq!(told(120_000 + LOOKBACK), [], "all are too old");
+
+        let steps = range(&store, &up, start, start + 90_000, 45_000, LOOKBACK).unwrap();
+        let told: Vec<Vec<(Millis, f64)>> =
+            steps.iter().map(|series| series.samples.iter().map(|s| (s.at - start, s.value)).collect()).collect();
+        assert_eq!(told, [vec![(0, 1.0), (45_000, 1.0), (90_000, 2.0)], vec![(0, 5.0), (45_000, 5.0)]]);
+
+        assert!(matches!(range(&store, &up, start, start, 0, LOOKBACK), Err(QueryError::Step(0))));
+        assert!(matches!(range(&store, &up, start, start - 1, 1, LOOKBACK), Err(QueryError::Range(_))));
+        let many = range(&store, &up, start, start + MAX_STEPS, 1, LOOKBACK);
+        assert!(matches!(many, Err(QueryError::TooManySteps { n_steps: 11_001, .. })), "{many:?}");
+        store.close().unwrap();
+    }
 }

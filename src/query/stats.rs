@@ -95,4 +95,37 @@ mod tests {
         let as_gauge = summarize_window(&samples, MetricKind::Gauge);
         assert_eq!((as_gauge.max, as_gauge.rate), (Some(104.0), Some(-20.0)));
     }
+
+    #[test]
+    fn each_window_ends_now_and_counts_its_own_samples() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), crate::storage::StoreSettings::default()).unwrap();
+        let [gauge, counter] = ["queue_length", "requests_total"].map(|name| Key::from_pairs(name, &[]).unwrap());
+        let now = 1_700_000_000_000;
+        let minutes = (0..120).rev();
+        let batch = minutes.flat_map(|ago: i64| {
+            let at = now - ago * 60_000;
+            let value = (120 - ago) as f64;
+            [(gauge.clone(), Sample { at, value }), (counter.clone(), Sample { at, value: value * 60.0 })]
+        });
+        store.append(&crate::series::Batch::from_samples(batch)).unwrap();
+        let kind = |key: &Key| MetricKind::of_name(key.metric());
+        let all = stats(&store, &Selector::all(), &[1_800_000, 3_600_000, 86_400_000], now, &kind).unwrap();
+        assert_eq!(
+            all.iter().map(|series| series.key.metric()).collect::<Vec<_>>(),
+            ["queue_length", "requests_total"]
+        );
+        let counts: Vec<usize> = all[0].windows.iter().map(|window| window.summary.count).collect();
+        assert_eq!(counts, [31, 61, 120]);
+        let last = &all[0].windows[2].summary;
+        assert_eq!((last.mean, last.min, last.max, last.p50), (Some(60.5), Some(1.0), Some(120.0), Some(60.5)));
+        let rate = &all[1].windows[1].summary;
+        assert_eq!(
+            (all[1].kind, rate.count, rate.mean, rate.max, rate.rate),
+            (MetricKind::Counter, 61, Some(1.0), Some(1.0), Some(1.0))
+        );
+        assert!(matches!(stats(&store, &Selector::all(), &[0], now, &kind), Err(QueryError::Window(0))));
+        assert!(stats(&store, &Selector::all(), &[1_000], now + 3_600_000, &kind).unwrap().is_empty());
+        store.close().unwrap();
+    }
 }
