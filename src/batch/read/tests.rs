@@ -1,4 +1,6 @@
+use super::frame::CSV_ROWS_TO_GUESS;
 use super::*;
+use crate::batch::rows::Axis;
 
 const DAY_1: Millis = 1_704_067_200_000;
 
@@ -120,6 +122,15 @@ fn wrong_tables_say_what_was_found_and_what_is_needed() {
     assert!(matches!(read(&[write(&dir, "a.parquet", "PAR1 and no more")]), Err(ReadError::Unreadable { .. })));
 }
 
+#[test]
+fn a_file_in_another_encoding_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latin1.csv");
+    std::fs::write(&path, b"series,timestamp,value\na,2024-01-01,1\nk\xfcche,2024-01-01,2\n").unwrap();
+    let error = read(&[path.to_str().unwrap().to_owned()]).unwrap_err().to_string();
+    assert!(error.contains("latin1.csv") && error.contains("line 3 is not UTF-8"), "{error}");
+}
+
 /// Our blocks as the store writes them, with labels as a map, and as other tools might, without ids.
 #[test]
 fn label_maps_are_read() {
@@ -150,7 +161,7 @@ fn label_maps_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("block.parquet");
         let mut writer =
-            parquet::arrow::ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+            parquet::arrow::ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         let rows = read(&[path.to_str().unwrap().to_owned()]).unwrap();
