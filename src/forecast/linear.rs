@@ -3,10 +3,9 @@
 //! In: at least three values; gaps are left out. Out: the line, continued. With a season the line is fitted to whole
 //! cycles, so that a piece of one does not tilt it, and the median of each place of the cycle is added.
 
-use super::line::{FittedLine, profile_on};
+use super::line::Scaled;
 use super::model::{FitError, Fitted, Forecaster};
 use super::profile::centred;
-use super::scale::Scale;
 use super::smoothing::line_through;
 use crate::series::{History, Season};
 
@@ -18,16 +17,11 @@ pub(super) struct Linear {
 
 impl Forecaster for Linear {
     fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
-        let cells = history.values();
-        let n_values = cells.len() - history.n_gaps();
-        if n_values < 3 {
-            return Err(FitError::TooShort { needed: 3, got: n_values });
-        }
-        let scale = Scale::centred(cells);
-        let scaled: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
-        let season = self.season.map(Season::steps).filter(|season| cells.len() >= 2 * season);
-        let from = season.map_or(0, |season| cells.len() % season);
+        let scaled = Scaled::of(history, self.season)?;
+        // Whole cycles only.
+        let from = scaled.season.map_or(0, |season| scaled.values.len() % season);
         let seen: Vec<(f64, f64)> = scaled
+            .values
             .iter()
             .enumerate()
             .skip(from)
@@ -35,8 +29,8 @@ impl Forecaster for Linear {
             .map(|(idx, &value)| (idx as f64, value))
             .collect();
         let (intercept, slope) = line_through(&seen);
-        let profile = centred(profile_on(&scaled, season, intercept, slope));
-        Ok(Box::new(FittedLine { scale, intercept, slope, profile, n_cells: cells.len() }))
+        let profile = centred(scaled.profile_on(intercept, slope));
+        Ok(scaled.fitted(intercept, slope, profile))
     }
 }
 

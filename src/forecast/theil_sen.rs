@@ -8,9 +8,8 @@
 //! All pairs of a long history would be too many, so it is first thinned to at most [`MOST_BLOCKS`] medians of
 //! consecutive values (of cycles, with a season), which keeps the cost at O(n) and the resistance to spikes.
 
-use super::line::{FittedLine, profile_on};
+use super::line::Scaled;
 use super::model::{FitError, Fitted, Forecaster};
-use super::scale::Scale;
 use crate::series::{History, Season, median};
 
 const MOST_BLOCKS: usize = 300;
@@ -26,26 +25,20 @@ pub(super) struct TheilSen {
 
 impl Forecaster for TheilSen {
     fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
-        let cells = history.values();
-        let n_values = cells.len() - history.n_gaps();
-        if n_values < 3 {
-            return Err(FitError::TooShort { needed: 3, got: n_values });
-        }
-        let scale = Scale::centred(cells);
-        let scaled: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
-        let season = self.season.map(Season::steps).filter(|season| cells.len() >= 2 * season);
-        let slope = match season {
-            Some(season) if cells.len() / season < ENOUGH_CYCLES => slope_between_cycles(&scaled, season),
-            _ => {
-                let (xs, ys) = blocks(&scaled, season.unwrap_or(1));
+        let scaled = Scaled::of(history, self.season)?;
+        let values = &scaled.values;
+        let slope = match scaled.season {
+            Some(season) if values.len() / season < ENOUGH_CYCLES => slope_between_cycles(values, season),
+            season => {
+                let (xs, ys) = blocks(values, season.unwrap_or(1));
                 theil_sen_slope(&xs, &ys)
             }
         };
         let rests: Vec<f64> =
-            scaled.iter().enumerate().map(|(idx, v)| v - slope * idx as f64).filter(|v| !v.is_nan()).collect();
+            values.iter().enumerate().map(|(idx, v)| v - slope * idx as f64).filter(|v| !v.is_nan()).collect();
         let intercept = median(&rests).unwrap_or(0.0);
-        let profile = profile_on(&scaled, season, intercept, slope);
-        Ok(Box::new(FittedLine { scale, intercept, slope, profile, n_cells: cells.len() }))
+        let profile = scaled.profile_on(intercept, slope);
+        Ok(scaled.fitted(intercept, slope, profile))
     }
 }
 
