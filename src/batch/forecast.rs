@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::forecast::{Coverage, Forecast, ForecastError, Horizon, Request, SeasonChoice, prepare};
 use crate::presets::Presets;
-use crate::series::{DurationError, HistoryError, Millis, Sample, Step, format_duration, parse_duration};
+use crate::series::{
+    DurationError, History, HistoryError, MetricSettings, Millis, Sample, Step, format_duration, parse_duration,
+};
 
 use super::coarsen::{coarsen, history_of};
 use super::parallel::spread;
@@ -126,28 +128,27 @@ fn forecast_one(
     presets: &Presets,
 ) -> Result<Forecast, ForecastFailure> {
     let metric = source.settings(presets);
-    let history = history_of(source, samples, source.kind_by(&metric))?.tail(ask.most_cells);
-    let horizon = ask.ahead.in_steps(source.axis, history.step())?;
-    let request = Request {
-        model: ask.model.clone(),
-        season: ask.season,
-        horizon,
-        valid_min: metric.valid_min,
-        valid_max: metric.valid_max,
-    };
-    Ok(prepare(&history, &request)?.forecast(horizon, ask.coverage))
+    let history = history_of(source, samples, source.kind_by(&metric))?;
+    forecast_history(source, &history.tail(ask.most_cells), ask, &metric)
 }
 
 /// For the many series of an analysis: like [`forecast_all`] for one, on a history of at most `most_cells` cells made
 /// by averaging, so that a long one costs no more than a short one.
 pub(super) fn forecast_coarse(
     source: &Source,
-    history: &crate::series::History,
+    history: &History,
     ask: &ForecastAsk,
     presets: &Presets,
 ) -> Result<Forecast, ForecastFailure> {
-    let metric = source.settings(presets);
-    let history = coarsen(history, ask.most_cells);
+    forecast_history(source, &coarsen(history, ask.most_cells), ask, &source.settings(presets))
+}
+
+fn forecast_history(
+    source: &Source,
+    history: &History,
+    ask: &ForecastAsk,
+    metric: &MetricSettings,
+) -> Result<Forecast, ForecastFailure> {
     let horizon = ask.ahead.in_steps(source.axis, history.step())?;
     let request = Request {
         model: ask.model.clone(),
@@ -156,7 +157,7 @@ pub(super) fn forecast_coarse(
         valid_min: metric.valid_min,
         valid_max: metric.valid_max,
     };
-    Ok(prepare(&history, &request)?.forecast(horizon, ask.coverage))
+    Ok(prepare(history, &request)?.forecast(horizon, ask.coverage))
 }
 
 /// The forecasts as rows of series, step, timestamp, value, lo, hi, model; series without one are left out.
