@@ -134,78 +134,75 @@ impl fmt::Debug for Figures {
 }
 
 impl Collector for Figures {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut gauge = |name: &str, help: &str, value: f64| -> Result<(), fmt::Error> {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-        };
-        let store = self.store.figures();
-        gauge("barograph_store_series", "Active series", store.n_series as f64)?;
-        gauge("barograph_store_memtable_samples", "Samples in memory", store.n_memtable_samples as f64)?;
-        gauge("barograph_store_blocks", "Live blocks", store.n_blocks as f64)?;
-        gauge("barograph_store_block_bytes", "Bytes of live blocks", store.block_bytes as f64)?;
-        gauge("barograph_store_block_samples", "Samples in live blocks", store.n_block_samples as f64)?;
-        gauge("barograph_store_wal_bytes", "Bytes of the log", store.wal_bytes as f64)?;
-        gauge("barograph_store_wal_segments", "Segments of the log", store.n_segments as f64)?;
-        gauge("barograph_store_quarantined", "Damaged files set aside at the start", store.n_quarantined as f64)?;
-        gauge(
-            "barograph_store_replayed_samples",
-            "Samples replayed from the log at the start",
-            store.n_replayed as f64,
-        )?;
-        let watch = self.watch.figures();
-        gauge(
-            "barograph_watch_backfilled",
-            "1 when stored history has been scored after the start",
-            f64::from(u8::from(watch.is_backfilled)),
-        )?;
-        gauge("barograph_watch_series", "Series that are watched", watch.n_watched as f64)?;
-        gauge("barograph_watch_unwatched_series", "Series beyond the most that are watched", watch.n_unwatched as f64)?;
-        gauge("barograph_watch_queued_samples", "Samples that wait to be scored", watch.n_queued as f64)?;
-        gauge("barograph_watch_open_anomalies", "Anomalies that are open now", watch.n_open as f64)?;
-        gauge("barograph_watch_incidents", "Incidents in memory", watch.n_incidents as f64)?;
-        let process = Process::read();
-        gauge("process_resident_memory_bytes", "Memory this process holds", process.resident as f64)?;
-        gauge("process_virtual_memory_bytes", "Address space this process has", process.virtual_memory as f64)?;
-        gauge(
-            "process_start_time_seconds",
-            "When this process started, in seconds since the epoch",
-            process.start as f64,
-        )?;
-        let mut counter = |name: &str, help: &str, value: u64| -> Result<(), fmt::Error> {
-            let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
-        };
-        counter("barograph_store_appended_samples", "Samples acknowledged", store.n_appended)?;
-        counter("barograph_store_rejected_samples", "Samples the store rejected", store.n_rejected)?;
-        counter("barograph_store_commits", "Group commits", store.n_commits)?;
-        counter("barograph_store_fsyncs", "Times the log was synced", store.n_fsyncs)?;
-        counter("barograph_store_append_errors", "Group commits that failed", store.n_append_errors)?;
-        counter("barograph_store_flushes", "Memtables flushed to blocks", store.n_flushes)?;
-        counter(
-            "barograph_store_flush_errors",
-            "Flushes, merges and retention runs that failed",
-            store.n_flush_errors,
-        )?;
-        counter("barograph_store_compactions", "Merges of blocks", store.n_compactions)?;
-        counter("barograph_watch_scored_samples", "Samples scored", watch.n_scored)?;
-        counter("barograph_watch_overflowed_samples", "Samples that found the queue full", watch.n_overflowed)?;
-        counter("barograph_watch_unscored_samples", "Samples that stayed unscored", watch.n_unscored)?;
-        counter("barograph_watch_anomalies", "Anomalies opened", watch.n_opened)?;
-        counter("barograph_watch_fits", "Models fitted", watch.n_fits)?;
-        counter("barograph_watch_warm_forecasts", "Forecasts answered from a fitted model", watch.n_warm_forecasts)?;
-        counter("barograph_watch_cold_forecasts", "Forecasts for which a model was fitted", watch.n_cold_forecasts)?;
-        counter("barograph_watch_kept_forecasts", "Forecasts kept on disk", watch.n_kept_forecasts)?;
-        counter("barograph_watch_result_rows", "Rows written to results", watch.n_result_rows)?;
-        counter("barograph_watch_failed_writes", "Writes of results that failed", watch.n_failed_writes)?;
-        let mut seconds = |name: &str, help: &str, value: f64| -> Result<(), fmt::Error> {
-            let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
-        };
-        seconds("barograph_watch_scoring_seconds", "Processor time spent on scoring", watch.scoring_seconds)?;
-        seconds("barograph_watch_refresh_seconds", "Processor time spent on refreshing", watch.refresh_seconds)?;
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (store, watch, process) = (self.store.figures(), self.watch.figures(), Process::read());
+        let gauges = [
+            ("barograph_store_series", "Active series", store.n_series as f64),
+            ("barograph_store_memtable_samples", "Samples in memory", store.n_memtable_samples as f64),
+            ("barograph_store_blocks", "Live blocks", store.n_blocks as f64),
+            ("barograph_store_block_bytes", "Bytes of live blocks", store.block_bytes as f64),
+            ("barograph_store_block_samples", "Samples in live blocks", store.n_block_samples as f64),
+            ("barograph_store_wal_bytes", "Bytes of the log", store.wal_bytes as f64),
+            ("barograph_store_wal_segments", "Segments of the log", store.n_segments as f64),
+            ("barograph_store_quarantined", "Damaged files set aside at the start", store.n_quarantined as f64),
+            ("barograph_store_replayed_samples", "Samples replayed from the log at the start", store.n_replayed as f64),
+            (
+                "barograph_watch_backfilled",
+                "1 when stored history has been scored after the start",
+                f64::from(u8::from(watch.is_backfilled)),
+            ),
+            ("barograph_watch_series", "Series that are watched", watch.n_watched as f64),
+            ("barograph_watch_unwatched_series", "Series beyond the most that are watched", watch.n_unwatched as f64),
+            ("barograph_watch_queued_samples", "Samples that wait to be scored", watch.n_queued as f64),
+            ("barograph_watch_open_anomalies", "Anomalies that are open now", watch.n_open as f64),
+            ("barograph_watch_incidents", "Incidents in memory", watch.n_incidents as f64),
+            ("process_resident_memory_bytes", "Memory this process holds", process.resident as f64),
+            ("process_virtual_memory_bytes", "Address space this process has", process.virtual_memory as f64),
+            (
+                "process_start_time_seconds",
+                "When this process started, in seconds since the epoch",
+                process.start as f64,
+            ),
+        ];
+        let counters = [
+            ("barograph_store_appended_samples", "Samples acknowledged", store.n_appended),
+            ("barograph_store_rejected_samples", "Samples the store rejected", store.n_rejected),
+            ("barograph_store_commits", "Group commits", store.n_commits),
+            ("barograph_store_fsyncs", "Times the log was synced", store.n_fsyncs),
+            ("barograph_store_append_errors", "Group commits that failed", store.n_append_errors),
+            ("barograph_store_flushes", "Memtables flushed to blocks", store.n_flushes),
+            ("barograph_store_flush_errors", "Flushes, merges and retention runs that failed", store.n_flush_errors),
+            ("barograph_store_compactions", "Merges of blocks", store.n_compactions),
+            ("barograph_watch_scored_samples", "Samples scored", watch.n_scored),
+            ("barograph_watch_overflowed_samples", "Samples that found the queue full", watch.n_overflowed),
+            ("barograph_watch_unscored_samples", "Samples that stayed unscored", watch.n_unscored),
+            ("barograph_watch_anomalies", "Anomalies opened", watch.n_opened),
+            ("barograph_watch_fits", "Models fitted", watch.n_fits),
+            ("barograph_watch_warm_forecasts", "Forecasts answered from a fitted model", watch.n_warm_forecasts),
+            ("barograph_watch_cold_forecasts", "Forecasts for which a model was fitted", watch.n_cold_forecasts),
+            ("barograph_watch_kept_forecasts", "Forecasts kept on disk", watch.n_kept_forecasts),
+            ("barograph_watch_result_rows", "Rows written to results", watch.n_result_rows),
+            ("barograph_watch_failed_writes", "Writes of results that failed", watch.n_failed_writes),
+        ];
+        let seconds = [
+            ("barograph_watch_scoring_seconds", "Processor time spent on scoring", watch.scoring_seconds),
+            ("barograph_watch_refresh_seconds", "Processor time spent on refreshing", watch.refresh_seconds),
+        ];
+        for (name, help, value) in gauges {
+            write(&mut encoder, name, help, &ConstGauge::<f64>::new(value))?;
+        }
+        for (name, help, value) in counters {
+            write(&mut encoder, name, help, &ConstCounter::<u64>::new(value))?;
+        }
+        for (name, help, value) in seconds {
+            write(&mut encoder, name, help, &ConstCounter::<f64>::new(value))?;
+        }
         Ok(())
     }
+}
+
+fn write(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
 
 #[derive(Default)]
