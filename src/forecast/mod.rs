@@ -35,6 +35,7 @@ mod scale;
 mod season;
 mod seasonal_naive;
 mod ses;
+mod slope;
 mod smoothing;
 mod theil_sen;
 
