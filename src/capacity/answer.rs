@@ -16,7 +16,7 @@ pub struct Limit {
 pub struct CapacitySettings {
     /// How far to look ahead, ms; default 180 days.
     pub horizon: Millis,
-    /// For how long the recommended amount should last, ms; default 30 days.
+    /// For how long the recommended amount should last, ms; default 30 days. A short history recommends for less.
     pub keep: Millis,
     /// The season in steps when it is known; unset, it is found.
     pub season: Option<Season>,
@@ -76,7 +76,7 @@ pub struct Headroom {
     /// How far ahead, ms; 0 is now.
     pub after: Millis,
     /// In the metric's unit: now, at the last value; later, at the expected peak of a cycle. Negative beyond the limit;
-    /// `None` when unknown.
+    /// `None` when unknown, also because the history is too short to speak for that day.
     pub value: Option<f64>,
     /// As a share of the limit or of the declared whole; `None` when unknown or that is 0.
     pub share: Option<f64>,
@@ -91,8 +91,10 @@ pub struct Assessment {
     pub limit: Limit,
     /// When the limit is crossed.
     pub exhaustion: Exhaustion,
-    /// How likely the limit is crossed within the horizon, 0..1; `None` when unknown.
+    /// How likely the limit is crossed within `horizon`, 0..1; `None` when unknown.
     pub probability: Option<f64>,
+    /// How far ahead this answer speaks, ms: as far as was asked, or less when the history is too short for that.
+    pub horizon: Millis,
     /// Now and after 7, 30 and 90 days.
     pub headroom: Vec<Headroom>,
     /// What to do, in words.

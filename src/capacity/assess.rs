@@ -14,8 +14,12 @@ use super::wording;
 
 /// When the headroom is told.
 const LOOKS: [Millis; 4] = [0, 7 * DAY, 30 * DAY, 90 * DAY];
-/// A history is not asked about more than this many times its own length.
+/// A history is not asked about more than this many times its own length,
 const REACH: Millis = 20;
+/// or about no more than this many times when it is too short to tell growth from the day's own rise.
+const YOUNG_REACH: Millis = 3;
+/// Such is a history that has not seen two days.
+const YOUNG: Millis = 2 * DAY;
 /// Excursions beyond the limit before they count as a habit.
 const MIN_EXCURSIONS: usize = 3;
 
@@ -25,11 +29,13 @@ const MIN_EXCURSIONS: usize = 3;
 pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> Assessment {
     let sign = if limit.side == Side::Down { -1.0 } else { 1.0 };
     let found = find(history, sign, limit.value, settings);
-    let spread = found.spread;
+    let horizon = settings.horizon.min(found.reach);
     let headroom = LOOKS.iter().map(|&after| {
         let value = match (&found.trend, after) {
             (_, 0) => found.last.map(|last| sign * limit.value - last),
+            // What lies beyond the history's reach is not known, and a line drawn that far would be made up.
             (None, _) => None,
+            (Some(_), after) if after > found.reach => None,
             (Some(trend), _) => Some(sign * limit.value - trend.level_in(after) - trend.top),
         };
         let whole = settings.whole.unwrap_or(limit.value).abs();
@@ -46,14 +52,15 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
         last: found.last,
         trend: found.trend,
         sign,
-        horizon: settings.horizon.min(found.reach),
-        span: spread,
+        span: found.spread,
+        reach: found.reach,
     });
     Assessment {
         level: found.last.map_or(f64::NAN, |last| sign * last),
         limit,
         exhaustion: found.exhaustion,
         probability: found.probability,
+        horizon,
         headroom,
         recommendation: advice.text,
         amount: advice.amount,
@@ -83,7 +90,7 @@ impl Course {
 
 struct Found {
     now: Millis,
-    /// How long the history is.
+    /// From the first value to the last.
     spread: Millis,
     /// How far it may be asked about.
     reach: Millis,
@@ -110,7 +117,7 @@ fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -
     let mut found = Found {
         now: history.at(last_idx),
         spread,
-        reach: spread.saturating_mul(REACH),
+        reach: reach_of(spread),
         last,
         exhaustion: Exhaustion::Unknown { reason: String::new() },
         probability: None,
@@ -138,7 +145,8 @@ fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -
         return found;
     }
     let Some(parts) = parts else {
-        let reason = format!("{n_present} values are too few to tell growth from chance; {MIN_BLOCKS} are needed");
+        let values = if n_present == 1 { "value is" } else { "values are" };
+        let reason = format!("{n_present} {values} too few to tell growth from chance; {MIN_BLOCKS} are needed");
         found.exhaustion = Exhaustion::Unknown { reason };
         return found;
     };
@@ -190,6 +198,11 @@ fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -
     let by = per_block(horizon);
     found.probability = Some(crossing_probability_unsure(distance, drift, trend.slope_error, trend.wander, by));
     found
+}
+
+/// How far ahead a history of `span` speaks.
+fn reach_of(span: Millis) -> Millis {
+    span.saturating_mul(if span < YOUNG { YOUNG_REACH } else { REACH })
 }
 
 /// The probability that one of `n` independent draws around a level exceeds it by `distance`.

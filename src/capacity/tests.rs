@@ -276,6 +276,48 @@ fn too_little_is_unknown_with_a_reason() {
 }
 
 #[test]
+fn a_short_history_advises_for_as_long_as_it_can_speak() {
+    let mib = 1024f64 * 1024.0;
+    // Twenty minutes of a small volume that loses 10 MiB a minute and has 100 left.
+    let values: Vec<f64> = (0..240).map(|i| 300.0 * mib - 10.0 * mib * f64::from(i) / 12.0).collect();
+    let settings =
+        CapacitySettings { unit: Some("bytes".to_owned()), whole: Some(384.0 * mib), ..CapacitySettings::default() };
+    let history = history(5_000, values);
+    let got = assess_checked(&history, Limit { value: 0.0, side: Side::Down }, &settings);
+    let [_, p50, _] = dates(&got);
+    let wait = (p50 - history.at(239) as f64) / 60_000.0;
+    assert!((wait - 10.1).abs() < 0.5, "{wait}");
+    assert!(got.horizon < HOUR && got.horizon > 55 * 60_000, "{got:?}");
+    // An hour of it, not 30 days.
+    assert!((got.amount.unwrap() / (597.5 * mib) - 1.0).abs() < 0.05, "{got:?}");
+    assert!(got.headroom[0].value.is_some() && got.headroom[1..].iter().all(|later| later.value.is_none()), "{got:?}");
+    for part in
+        ["to keep 60m of headroom", "shrinking by 10 MiB a minute", "the history of 20m speaks for the next 60m"]
+    {
+        assert!(got.recommendation.contains(part), "{part}: {}", got.recommendation);
+    }
+}
+
+#[test]
+fn a_morning_is_no_growth_for_months() {
+    // Six hours of a daily wave on its way up: by then the limit would be reached, had it not a top.
+    let values: Vec<f64> =
+        (0..72).map(|i| 50.0 + 20.0 * (f64::from(i) / 288.0 * std::f64::consts::TAU).sin()).collect();
+    let got = assess_checked(&history(HOUR / 12, values), up(300.0), &CapacitySettings::default());
+    let Exhaustion::Unknown { reason } = &got.exhaustion else { panic!("{got:?}") };
+    assert!(reason.contains("6h") && reason.contains("18h"), "{reason}");
+    assert!(got.recommendation.starts_with("no advice: ") && got.amount.is_none(), "{got:?}");
+}
+
+#[test]
+fn two_weeks_speak_for_half_a_year() {
+    let values: Vec<f64> = (0..24 * 14).map(|i| 100.0 + f64::from(i)).collect();
+    let got = assess_checked(&history(HOUR, values), up(600.0), &CapacitySettings::default());
+    assert!(got.horizon == 180 * DAY && got.headroom.iter().all(|later| later.value.is_some()), "{got:?}");
+    assert!(got.recommendation.contains("30 days of headroom") && !got.recommendation.contains("speaks"), "{got:?}");
+}
+
+#[test]
 fn odd_values_do_not_panic() {
     let odd: [Vec<f64>; 6] = [
         vec![5.0; 300],

@@ -2,15 +2,13 @@
 
 use chrono::DateTime;
 
-use crate::series::{DAY, Millis, Side, format_duration};
+use crate::series::{DAY, HOUR, MINUTE, Millis, Side, format_duration};
 
 use super::answer::{CapacitySettings, Exhaustion, Limit};
 use super::assess::{Course, round_span};
 
 /// Below this share of the limit, headroom is worth a remark though nothing grows.
 const TIGHT: f64 = 0.1;
-/// A shorter history cannot tell a day's rise from growth.
-const TWO_DAYS: Millis = 2 * DAY;
 
 /// Everything the recommendation is made of; values grow towards the limit.
 pub(super) struct Situation<'a> {
@@ -22,8 +20,31 @@ pub(super) struct Situation<'a> {
     pub last: Option<f64>,
     pub trend: Option<Course>,
     pub sign: f64,
-    pub horizon: Millis,
+    /// How long the history is.
     pub span: Millis,
+    /// How far ahead it speaks.
+    pub reach: Millis,
+}
+
+impl Situation<'_> {
+    /// How far ahead the answer speaks.
+    fn horizon(&self) -> Millis {
+        self.settings.horizon.min(self.reach)
+    }
+
+    /// For how long a recommended amount lasts: no longer than the history speaks for.
+    fn keep(&self) -> Millis {
+        self.settings.keep.min(self.reach)
+    }
+
+    /// Why the answer speaks of less than was asked; empty when it does not.
+    fn caveat(&self, asked: Millis) -> String {
+        if self.reach >= asked {
+            return String::new();
+        }
+        let [span, reach] = [self.span, self.reach].map(|span| format_duration(round_span(span)));
+        format!(" (the history of {span} speaks for the next {reach} only)")
+    }
 }
 
 pub(super) struct Advice {
@@ -33,24 +54,28 @@ pub(super) struct Advice {
 
 pub(super) fn advise(about: &Situation<'_>) -> Advice {
     let unit = about.settings.unit.as_deref();
-    let keep = format_duration(about.settings.keep);
-    let keep = if about.settings.keep % DAY == 0 { format!("{} days", about.settings.keep / DAY) } else { keep };
+    let keep = match about.keep() {
+        days if days % DAY == 0 => format!("{} days", days / DAY),
+        span => format_duration(round_span(span)),
+    };
+    let horizon = format_duration(round_span(about.horizon()));
     let quiet = |text: String| Advice { text, amount: None };
     let moving = if about.limit.side == Side::Down { "shrinking" } else { "growing" };
     let verb = if about.limit.side == Side::Down { "free or add" } else { "add" };
     let whole = about.settings.whole.unwrap_or(about.limit.value).abs();
+    // A share of a remainder that must be left says nothing; of the whole that is filled it does.
+    let has_shares = whole > 0.0 && (about.settings.whole.is_some() || about.limit.side != Side::Down);
     let of_limit = |amount: f64| {
-        let base = if whole == 0.0 { 0.0 } else { (amount / whole).abs() };
-        if base > 0.0 {
-            format!("{} ({})", amount_text(amount, unit), share_text(base))
+        if has_shares && amount != 0.0 {
+            format!("{} ({})", amount_text(amount, unit), share_text((amount / whole).abs()))
         } else {
             amount_text(amount, unit)
         }
     };
     // What a period of `keep` takes, at a growth that is exceeded with one chance in ten.
-    let growth = about.trend.map_or(0.0, |course| course.slope_high.max(0.0) * about.settings.keep as f64);
+    let growth = about.trend.map_or(0.0, |course| course.slope_high.max(0.0) * about.keep() as f64);
     let pace = |course: &Course| {
-        let (slope, per) = pace_of(course.slope);
+        let (slope, per) = pace_of(course.slope, about.span);
         format!("{} a {per}", amount_text(slope, unit))
     };
     match about.exhaustion {
@@ -63,20 +88,21 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
             let since = since.map_or_else(String::new, |since| format!(" since {}", date_text(since, about.now)));
             let beyond = if about.limit.side == Side::Down { "below" } else { "at or beyond" };
             let text = format!(
-                "{verb} {} now: the series has been {beyond} its limit of {}{since}; that much keeps {keep} of headroom",
+                "{verb} {} now: the series has been {beyond} its limit of {}{since}; that much keeps {keep} of headroom{}",
                 of_limit(amount),
                 amount_text(about.limit.value, unit),
+                about.caveat(about.settings.keep),
             );
             Advice { text, amount: Some(amount) }
         }
         Exhaustion::Expected { p10: None, .. } => quiet(format!(
-            "nothing to do: the limit of {} is unlikely to be reached within {}{}",
+            "nothing to do: the limit of {} is unlikely to be reached within {horizon}{}{}",
             amount_text(about.limit.value, unit),
-            format_duration(round_span(about.horizon)),
             about
                 .trend
                 .filter(|course| course.slope > 0.0)
                 .map_or_else(String::new, |course| format!(", {moving} by {}", pace(&course))),
+            about.caveat(about.settings.horizon),
         )),
         Exhaustion::Expected { p10: Some(p10), p50, p90 } => {
             let limit = about.sign * about.limit.value;
@@ -99,9 +125,8 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                     )
                 }
                 (None, _) => format!(
-                    "reached by {} with 10 % probability, and within {} with {}",
+                    "reached by {} with 10 % probability, and within {horizon} with {}",
                     date_text(*p10, about.now),
-                    format_duration(round_span(about.horizon)),
                     share_text(about.probability.unwrap_or(0.1))
                 ),
             };
@@ -123,7 +148,7 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                 date_text(*p10, about.now),
                 pace(&course),
                 amount_text(about.limit.value, unit),
-                young(about.span)
+                about.caveat(about.settings.keep)
             );
             Advice { text, amount: Some(growth) }
         }
@@ -140,9 +165,8 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
             });
             let text = match odds {
                 Some(odds) => format!(
-                    "watch it: the series does not grow, but wanders; the limit of {} is reached within {} with {} probability{left}",
+                    "watch it: the series does not grow, but wanders; the limit of {} is reached within {horizon} with {} probability{left}",
                     amount_text(about.limit.value, unit),
-                    format_duration(round_span(about.horizon)),
                     share_text(odds)
                 ),
                 None if tight => format!("little headroom, though the series does not grow{left}"),
@@ -151,19 +175,17 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                     amount_text(about.limit.value, unit)
                 ),
             };
-            quiet(text)
+            quiet(text + &about.caveat(about.settings.horizon))
         }
         Exhaustion::Unknown { reason } => quiet(format!("no advice: {reason}")),
     }
 }
 
-fn young(span: Millis) -> &'static str {
-    if span < TWO_DAYS { " (the history is shorter than two days: a daily rise would look the same)" } else { "" }
-}
-
-/// A slope per ms as an amount per hour or per day, whichever reads better.
-fn pace_of(slope: f64) -> (f64, &'static str) {
-    (slope * DAY as f64, "day")
+/// A slope per ms as an amount per day, or per hour or minute when the history is shorter than a few of the longer.
+fn pace_of(slope: f64, span: Millis) -> (f64, &'static str) {
+    let units = [(DAY, "day"), (HOUR, "hour")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| span >= 2 * unit).unwrap_or((MINUTE, "minute"));
+    (slope * unit as f64, name)
 }
 
 fn time_text(at: Millis) -> String {

@@ -10,7 +10,7 @@ use super::routes::{Param, optional};
 use super::state::App;
 use crate::capacity::{Assessment, Exhaustion, Limit};
 use crate::query;
-use crate::series::{DAY, Key, Side, TimeRange, format_duration};
+use crate::series::{DAY, Key, Millis, Side, TimeRange, format_duration};
 
 pub(super) const PARAMS: &[Param] = &[
     optional("match", "selector of the series", "every series whose preset knows its limit"),
@@ -41,8 +41,11 @@ pub(super) struct AssessmentDoc {
     /// `up` when the series must stay below the limit, `down` when above.
     side: &'static str,
     exhaustion: ExhaustionDoc,
-    /// How likely the limit is crossed within the horizon, 0 to 1.
+    /// How likely the limit is crossed within `horizon`, 0 to 1.
     probability: Option<f64>,
+    /// How far ahead this answer speaks: as asked, or less when the history is too short for that.
+    #[schema(example = "180d")]
+    horizon: String,
     /// Now and after 7, 30 and 90 days.
     headroom: Vec<HeadroomDoc>,
     /// What to do, in words.
@@ -80,7 +83,7 @@ pub(super) struct HeadroomDoc {
     /// How far ahead; `0s` is now.
     #[schema(example = "30d")]
     after: String,
-    /// In the metric's unit; negative beyond the limit.
+    /// In the metric's unit; negative beyond the limit, null where the history is too short to tell.
     value: Option<f64>,
     /// As a share of the limit.
     share: Option<f64>,
@@ -126,10 +129,11 @@ impl AssessmentDoc {
             },
             exhaustion: ExhaustionDoc::of(&assessment.exhaustion),
             probability: assessment.probability,
+            horizon: days(assessment.horizon),
             headroom: assessment
                 .headroom
                 .iter()
-                .map(|left| HeadroomDoc { after: format_duration(left.after), value: left.value, share: left.share })
+                .map(|left| HeadroomDoc { after: days(left.after), value: left.value, share: left.share })
                 .collect(),
             recommendation: assessment.recommendation.clone(),
             amount: assessment.amount,
@@ -137,6 +141,11 @@ impl AssessmentDoc {
             method: assessment.method,
         }
     }
+}
+
+/// `0s`, `7d`, `30d`: whole days stay days.
+fn days(span: Millis) -> String {
+    if span > 0 && span % DAY == 0 { format!("{}d", span / DAY) } else { format_duration(span) }
 }
 
 impl ExhaustionDoc {
