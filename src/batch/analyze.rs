@@ -88,10 +88,11 @@ pub fn analyze(
             let history = history_of(source, &samples, source.kind_by(&metric));
             drop(samples);
             let assessment = match (&history, limit) {
-                (Ok(history), Some(limit)) => {
+                (Ok(history), Some(known)) => {
                     let mut settings = ask.capacity.clone();
+                    settings.whole = settings.whole.or(known.whole);
                     settings.unit = settings.unit.or_else(|| metric.unit.clone());
-                    Some(assess(&coarsen(history, CAPACITY_CELLS), limit, &settings))
+                    Some(assess(&coarsen(history, CAPACITY_CELLS), known.limit, &settings))
                 }
                 _ => None,
             };
