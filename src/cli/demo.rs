@@ -30,6 +30,8 @@ const HOST_EVERY: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(55);
 /// How far the forecast that is shown looks ahead.
 const HORIZON: &str = "1d";
+/// How far the capacity answer that is shown looks ahead.
+const CAPACITY_HORIZON: &str = "180d";
 
 /// See it all work: recording, forecast, anomalies, an incident and capacity advice within a minute
 ///
@@ -121,7 +123,7 @@ impl Teller {
         if let Some(text) = self.wait_for("incident", || self.incident(now, record.span()))? {
             self.say(&text);
         }
-        if let Some(text) = self.wait_for("capacity answer", || self.capacity())? {
+        if let Some(text) = self.wait_for("capacity answer", || self.capacity(&record))? {
             self.say(&text);
         }
         self.tell_host()?;
@@ -250,27 +252,34 @@ impl Teller {
         Ok(Some(told))
     }
 
-    /// The series that runs out soonest.
-    fn capacity(&self) -> anyhow::Result<Option<String>> {
-        let answer = self.client.get("/api/v1/capacity", &[])?;
+    /// The series that runs out soonest among those whose history is long enough for the whole question, rather one of
+    /// which the makers of the data say when it really does.
+    fn capacity(&self, record: &Record) -> anyhow::Result<Option<String>> {
+        let answer = self.client.get("/api/v1/capacity", &[("horizon", CAPACITY_HORIZON)])?;
         let fleet = answer.get("series").and_then(Value::as_array).cloned().unwrap_or_default();
-        let status = |it: &Value| it.pointer("/exhaustion/status").and_then(Value::as_str).unwrap_or("").to_owned();
-        let now = Utc::now();
-        let is_ahead = |it: &&Value| {
-            let at = it.pointer("/exhaustion/p50").and_then(Value::as_str);
-            at.and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok()).is_some_and(|at| at > now)
-        };
+        let now = Utc::now().timestamp_millis();
         // While the replay is still being scored, answers are about its beginning: those wait.
-        let Some(soonest) = fleet.iter().find(is_ahead) else { return Ok(None) };
+        let is_ahead = |it: &&Value| instant(it.pointer("/exhaustion/p50")).is_some_and(|at| at > now);
+        let is_whole = |it: &&Value| text(it, "horizon") == CAPACITY_HORIZON;
+        let truth_of = |it: &Value| record.crossings.iter().find(|crossing| crossing.selector == text(it, "series"));
+        let answers: Vec<&Value> = fleet.iter().filter(is_ahead).filter(is_whole).collect();
+        let known = answers.iter().find(|it| truth_of(it).is_some());
+        let Some(&shown) = known.or(answers.first()) else { return Ok(None) };
+        let truth = truth_of(shown).map_or_else(String::new, |crossing| {
+            format!("\n         true: {} ({})", date_of(crossing.at), crossing.note)
+        });
         let date = |name: &str| {
-            let at = soonest.pointer(&format!("/exhaustion/{name}")).and_then(Value::as_str);
-            at.map_or("beyond the horizon".to_owned(), |at| at.chars().take(10).collect())
+            let at = instant(shown.pointer(&format!("/exhaustion/{name}")));
+            at.map_or_else(|| "beyond the horizon".to_owned(), date_of)
         };
-        let when = format!("{} {} (10 %: {}, 90 %: {})", status(soonest), date("p50"), date("p10"), date("p90"));
         Ok(Some(format!(
-            "capacity of {}: {when}\n         {}\n         ({} series with a limit, soonest first, under /api/v1/capacity)",
-            text(soonest, "series"),
-            text(soonest, "recommendation"),
+            "capacity of {}: expected {} (10 %: {}, 90 %: {})\n         {}{truth}\n         \
+             ({} series with a limit, soonest first, under /api/v1/capacity)",
+            text(shown, "series"),
+            date("p50"),
+            date("p10"),
+            date("p90"),
+            text(shown, "recommendation"),
             fleet.len(),
         )))
     }
@@ -296,10 +305,18 @@ fn score(anomaly: &Value) -> f64 {
     anomaly.get("score").and_then(Value::as_f64).unwrap_or(0.0)
 }
 
+/// The instant that `value` writes in RFC 3339.
+fn instant(value: Option<&Value>) -> Option<Millis> {
+    chrono::DateTime::parse_from_rfc3339(value?.as_str()?).ok().map(|at| at.timestamp_millis())
+}
+
+fn date_of(at: Millis) -> String {
+    chrono::DateTime::from_timestamp_millis(at).map_or_else(|| "?".to_owned(), |at| at.format("%Y-%m-%d").to_string())
+}
+
 /// Whether the anomaly is of the event's series and overlaps it in time.
 fn is_of(anomaly: &Value, event: &Event) -> bool {
-    let at =
-        |name: &str| chrono::DateTime::parse_from_rfc3339(text(anomaly, name)).map(|at| at.timestamp_millis()).ok();
+    let at = |name: &str| instant(anomaly.get(name));
     let (Some(start), Some(end)) = (at("start"), at("end")) else { return false };
     text(anomaly, "series") == event.selector && start <= event.end && end >= event.start
 }

@@ -17,6 +17,8 @@ pub(super) struct Record {
     pub(super) keys: Vec<Key>,
     /// What really happened.
     pub(super) events: Vec<Event>,
+    /// Which limits are really crossed, and when.
+    pub(super) crossings: Vec<Crossing>,
 }
 
 /// Something that the makers of the data put in.
@@ -28,6 +30,14 @@ pub(super) struct Event {
     pub(super) note: String,
 }
 
+/// A limit that is crossed after the end of the history.
+#[derive(Clone, Debug)]
+pub(super) struct Crossing {
+    pub(super) selector: String,
+    pub(super) at: Millis,
+    pub(super) note: String,
+}
+
 impl Record {
     /// Reads the Parquet and CSV files of `folder`, each moved so that its newest sample stands at `now`.
     pub(super) fn read(folder: &Path, now: Millis) -> anyhow::Result<Record> {
@@ -35,7 +45,7 @@ impl Record {
             Ok(text) => serde_json::from_str(&text).context("data/truth.json is not valid JSON")?,
             Err(_) => Value::Null,
         };
-        let mut record = Record { samples: Vec::new(), keys: Vec::new(), events: Vec::new() };
+        let mut record = Record { samples: Vec::new(), keys: Vec::new(), events: Vec::new(), crossings: Vec::new() };
         for file in batch::expand(&[folder.to_string_lossy().into_owned()])? {
             let rows = batch::read(&[file.path.to_string_lossy().into_owned()])?;
             let Some(last) = rows.at.iter().max() else { continue };
@@ -48,7 +58,8 @@ impl Record {
                     .filter(|(_, value)| value.is_finite())
                     .map(|((at, idx), value)| (at + shift, first_key + idx, *value)),
             );
-            record.events.extend(events_of(&truth, file.stem(), shift));
+            record.events.extend(read_all(&truth, file.stem(), "events", |event| event_of(event, shift)));
+            record.crossings.extend(read_all(&truth, file.stem(), "capacity", |limit| crossing_of(limit, shift)));
         }
         // Oldest first, as it happened; stable, so that a file's order decides between equal timestamps.
         record.samples.sort_by_key(|(at, ..)| *at);
@@ -87,17 +98,27 @@ impl Record {
     }
 }
 
-fn events_of(truth: &Value, stem: &str, shift: Millis) -> Vec<Event> {
-    let events = truth.get(stem).and_then(|file| file.get("events")).and_then(Value::as_array);
-    let read = |event: &Value| {
-        Some(Event {
-            selector: event.get("selector")?.as_str()?.to_owned(),
-            start: event.get("start")?.as_i64()? + shift,
-            end: event.get("end")?.as_i64()? + shift,
-            note: event.get("note").and_then(Value::as_str).unwrap_or("something odd").to_owned(),
-        })
-    };
-    events.into_iter().flatten().filter_map(read).collect()
+/// What `truth` lists as `what` of a file; entries that are not as expected are passed over.
+fn read_all<T>(truth: &Value, stem: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+    let listed = truth.get(stem).and_then(|file| file.get(what)).and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(read).collect()
+}
+
+fn event_of(event: &Value, shift: Millis) -> Option<Event> {
+    Some(Event {
+        selector: event.get("selector")?.as_str()?.to_owned(),
+        start: event.get("start")?.as_i64()? + shift,
+        end: event.get("end")?.as_i64()? + shift,
+        note: event.get("note").and_then(Value::as_str).unwrap_or("something odd").to_owned(),
+    })
+}
+
+fn crossing_of(limit: &Value, shift: Millis) -> Option<Crossing> {
+    Some(Crossing {
+        selector: limit.get("selector")?.as_str()?.to_owned(),
+        at: limit.get("crosses")?.as_i64()? + shift,
+        note: limit.get("note").and_then(Value::as_str).unwrap_or("as the data were made").to_owned(),
+    })
 }
 
 /// The folder of the sample history: as given, or beside the program's source, or where the program is run.
