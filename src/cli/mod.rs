@@ -71,7 +71,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(error)) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::from(1)
         }
         Err(Failure::Usage(reason)) => {
@@ -79,6 +79,18 @@ pub fn run() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// An error and its causes on one line, leaving out a cause that the one before it has told already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// The log goes to standard error; RUST_LOG says how much. A server tells what it does, other commands only warn.
@@ -93,6 +105,14 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn an_error_is_told_once() {
+        let source = std::io::Error::other("no room");
+        let error = anyhow::Error::new(source).context("cannot write: no room; free some").context("saving");
+        assert_eq!(told(&error), "saving: cannot write: no room; free some");
+        assert_eq!(told(&anyhow::anyhow!("a").context("b")), "b: a");
+    }
 
     #[test]
     fn arguments_hold_together_and_every_help_has_an_example() {

@@ -137,7 +137,7 @@ pub(super) fn store(app: &App, decoded: &Decoded) -> Result<Ingested, Error> {
 /// The answer when samples were rejected and the status must say so.
 pub(super) fn refusal(ingested: &Ingested) -> Error {
     let first = ingested.reasons.first().map_or(String::new(), |one| match one.line {
-        Some(line) => format!("; first, at {line}: {}", one.reason),
+        Some(line) => format!("; first, line {line}: {}", one.reason),
         None => format!("; first: {}", one.reason),
     });
     let text = format!("{} samples accepted, {} rejected{first}", ingested.accepted, ingested.rejected);
