@@ -1,16 +1,18 @@
 //! DuckDB, polars and pyarrow read the blocks folder as it is, and see every sample that `select` sees, bit for bit.
 //!
-//! The Python with these packages is `$BAROGRAPH_PYTHON`, or `~/.cache/barograph/venv/bin/python` which the project's
-//! test command makes. Without one the test says so and passes, except in CI.
+//! Needs the Python packages that `scripts/test.sh` installs; skips with a reason where they are missing.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod python;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use barograph::series::{Batch, DAY, Key, STALE_MARKER_BITS, Sample, Selector, TimeRange};
 use barograph::storage::{Store, StoreSettings};
+use python::python;
 
 /// Prints every row as a line of JSON: metric, labels, milliseconds, the value's bits, series id, date of the folder.
 const READ: &str = r#"
@@ -55,15 +57,6 @@ struct Row {
     bits: String,
     series_id: i64,
     date: String,
-}
-
-fn python() -> Option<PathBuf> {
-    let path = match std::env::var_os("BAROGRAPH_PYTHON") {
-        Some(path) => PathBuf::from(path),
-        None => PathBuf::from(std::env::var_os("HOME")?).join(".cache/barograph/venv/bin/python"),
-    };
-    let imported = Command::new(&path).args(["-c", "import duckdb, polars, pyarrow.dataset"]).output();
-    imported.is_ok_and(|output| output.status.success()).then_some(path)
 }
 
 fn write_samples(dir: &Path) -> Store {
@@ -137,12 +130,8 @@ fn read_with(python: &Path, reader: &str, blocks: &Path) -> Vec<Row> {
 
 #[test]
 fn duckdb_polars_and_pyarrow_read_the_blocks_folder() {
-    let Some(python) = python() else {
-        let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(!is_ci, "no Python with duckdb, polars and pyarrow: set BAROGRAPH_PYTHON");
-        println!("skipped: no Python with duckdb, polars and pyarrow; set BAROGRAPH_PYTHON");
-        return;
-    };
+    let modules = "duckdb, polars, pyarrow.dataset";
+    let Some(python) = python(modules, "duckdb_polars_and_pyarrow_read_the_blocks_folder") else { return };
     let dir = tempfile::tempdir().unwrap();
     let store = write_samples(dir.path());
     let expected = selected(&store);

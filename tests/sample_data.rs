@@ -4,8 +4,9 @@
 // A test that cannot go on says so where it stopped.
 #![allow(clippy::unwrap_used)]
 
+mod python;
+
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use barograph::presets::Presets;
 use barograph::query::parse_selector;
 use barograph::series::{Key, Selector};
 use polars::prelude::{DataFrame, DataType, ParquetReader, SerReader, TimeUnit};
+use python::python;
 use serde_json::Value;
 
 const FILES: [&str; 2] = ["generated", "recorded"];
@@ -168,16 +170,7 @@ fn the_true_incident_is_found_whole_with_its_cause_among_the_first() {
 
 #[test]
 fn the_script_makes_the_generated_file_again() {
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|it| !it.is_empty()).map(PathBuf::from);
-    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).unwrap();
-    let python = cache.join("barograph/venv/bin/python");
-    if !python.exists() {
-        let reason = "there is no Python with numpy and pyarrow; `bash scripts/test.sh` installs one";
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{reason}");
-        // Past the capture of the test runner, so that the reason is seen.
-        writeln!(std::io::stderr(), "skipped the_script_makes_the_generated_file_again: {reason}").unwrap();
-        return;
-    }
+    let Some(python) = python("numpy, pyarrow", "the_script_makes_the_generated_file_again") else { return };
     let folder = tempfile::tempdir().unwrap();
     let script = data().with_file_name("scripts").join("generate_data.py");
     let output = Command::new(python).arg("-B").arg(script).arg("--out").arg(folder.path()).output().unwrap();

@@ -70,6 +70,11 @@ pub fn start_in(dir: TempDir, change: impl FnOnce(&mut Config)) -> Result<Runnin
 }
 
 impl Running {
+    /// Where its data are.
+    pub fn data(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Starts a second server beside this one.
     pub fn start_another(&self, change: impl FnOnce(&mut Config)) -> Result<(), ServeError> {
         let mut config = config(self.dir.path());

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,11 +11,26 @@ use serde_json::Value;
 use crate::client::{WriteRequest, now, sample, series, snappy, start, start_with};
 
 #[test]
-fn a_second_server_on_the_same_directory_is_refused() {
+fn a_second_process_on_the_same_directory_is_refused() {
     let server = start();
+    let second = Command::new(env!("CARGO_BIN_EXE_barograph"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(server.data())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{told}");
+    assert!(second.stdout.is_empty(), "it must not say that it listens");
+    // Which directory, who has it, and what to do.
+    for part in [server.data().to_str().unwrap(), "in use by another process", "--data"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(told.contains(&std::process::id().to_string()), "{told}");
+    // The first one did not notice.
+    assert_eq!(server.ingest(&sample("kept", "a", now(), 1.0)).data()["accepted"], 1);
+    // And neither may one process open it twice.
     let error = server.start_another(|_| {}).expect_err("the directory is locked");
     assert!(error.to_string().contains("in use by another process"), "{error}");
-    assert_eq!(server.get("/health").status, 200);
 }
 
 #[test]

@@ -7,5 +7,7 @@ mod bad_input;
 mod client;
 mod guard;
 mod lifecycle;
+#[path = "../python/mod.rs"]
+mod python;
 mod routes;
 mod shapes;

@@ -1,6 +1,10 @@
 //! The API is what its description says, and errors look alike everywhere.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use crate::client::{agent, start};
+use crate::python::python;
 
 #[test]
 fn the_description_and_the_router_agree() {
@@ -31,6 +35,34 @@ fn the_description_and_the_router_agree() {
             }
         }
     }
+}
+
+#[test]
+fn a_validator_finds_nothing_wrong_with_the_description() {
+    let Some(python) = python("openapi_spec_validator", "a_validator_finds_nothing_wrong_with_the_description") else {
+        return;
+    };
+    const VALIDATE: &str = "import json, sys, openapi_spec_validator as v\n\
+                            errors = list(v.OpenAPIV31SpecValidator(json.load(sys.stdin)).iter_errors())\n\
+                            sys.exit('\\n'.join(f'{list(e.absolute_path)}: {e.message}' for e in errors) or 0)";
+    let document = start().get("/openapi.json").text;
+    let judged = |document: &str| {
+        let mut validator = Command::new(&python)
+            .args(["-c", VALIDATE])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        validator.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+        let output = validator.wait_with_output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (is_valid, told) = judged(&document);
+    assert!(is_valid, "{told}");
+    // It does look: the same document with a parameter nowhere is refused.
+    let (is_valid, told) = judged(&document.replacen("\"in\": \"query\"", "\"in\": \"nowhere\"", 1));
+    assert!(!is_valid && told.contains("nowhere"), "{told}");
 }
 
 #[test]
