@@ -291,8 +291,7 @@ fn a_short_history_advises_for_as_long_as_it_can_speak() {
     // An hour of it, not 30 days.
     assert!((got.amount.unwrap() / (597.5 * mib) - 1.0).abs() < 0.05, "{got:?}");
     assert!(got.headroom[0].value.is_some() && got.headroom[1..].iter().all(|later| later.value.is_none()), "{got:?}");
-    for part in
-        ["to keep 1h of headroom", "shrinking by 10 MiB a minute", "the history of 20m speaks for the next 1h"]
+    for part in ["to keep 1h of headroom", "shrinking by 10 MiB a minute", "the history of 20m speaks for the next 1h"]
     {
         assert!(got.recommendation.contains(part), "{part}: {}", got.recommendation);
     }
