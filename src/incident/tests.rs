@@ -40,7 +40,7 @@ fn the_distance_is_the_stated_one() {
     let node = |host| [("host", host), ("job", "node")];
     let (reach, habits) = (10 * MINUTE, Habits::default());
     let first = point("cpu", &node("a"), 0);
-    let far = |other: &super::evidence::Point| distance(&first, other, reach, &habits);
+    let far = |other: &evidence::Point| distance(&first, other, reach, &habits);
     // The same host and job, half the reach later.
     let memory = point("memory", &node("a"), 5 * MINUTE);
     assert!((far(&memory) - (0.4 * 0.5 + 0.6 * 0.5 / 2.5)).abs() < 1e-12);
