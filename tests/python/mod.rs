@@ -19,7 +19,7 @@ pub fn python(modules: &str, test: &str) -> Option<PathBuf> {
             "there is no Python with {modules}; `bash scripts/test.sh` installs one, BAROGRAPH_PYTHON names another"
         );
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{reason}");
-        writeln!(std::io::stderr(), "skipped {test}: {reason}").unwrap();
+        std::io::stderr().write_all(format!("skipped {test}: {reason}\n").as_bytes()).unwrap();
     }
     found
 }
