@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::Xxh3Default;
@@ -17,6 +18,8 @@ pub type SeriesId = i64;
 struct Inner {
     id: SeriesId,
     labels: Labels,
+    // See `Key::set_number`: the owner in the high half, its number in the low one; 0 is no owner.
+    numbered: AtomicU64,
 }
 
 /// A series' labels, cheap to clone and to compare.
@@ -29,7 +32,7 @@ impl Key {
     /// The key of these labels.
     pub fn new(labels: Labels) -> Key {
         let id = id_of(&labels);
-        Key(Arc::new(Inner { id, labels }))
+        Key(Arc::new(Inner { id, labels, numbered: AtomicU64::new(0) }))
     }
 
     /// A key from label pairs with the default limits; for tests, presets and command lines.
@@ -54,6 +57,19 @@ impl Key {
     /// The id that stands for these labels in blocks and in the WAL.
     pub fn id(&self) -> SeriesId {
         self.0.id
+    }
+
+    /// The number that `owner` left here last; `None` when another did since, or nobody.
+    ///
+    /// A hint and not part of the key: clones share it, equal keys that were made apart do not.
+    pub fn number(&self, owner: u32) -> Option<u32> {
+        let numbered = self.0.numbered.load(Ordering::Relaxed);
+        ((numbered >> 32) as u32 == owner && owner != 0).then_some(numbered as u32)
+    }
+
+    /// Leaves a number, so that `owner`, which is not 0, need not look this key up again.
+    pub fn set_number(&self, owner: u32, number: u32) {
+        self.0.numbered.store(u64::from(owner) << 32 | u64::from(number), Ordering::Relaxed);
     }
 }
 
@@ -108,30 +124,19 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Keeps one copy of each label text and of each key.
-///
-/// A fleet repeats the same few thousand names and values over a hundred thousand series.
+/// Keeps one key for each label set, so that equal labels are in memory once.
 #[derive(Debug, Default)]
-pub struct Interner {
-    texts: HashSet<Arc<str>>,
-    keys: HashSet<Key>,
-}
+pub struct Interner(HashSet<Key>);
 
 impl Interner {
     /// The shared key for these labels.
-    pub fn intern(&mut self, labels: &Labels) -> Key {
-        let pairs = labels.pairs().iter().map(|(name, value)| (self.text(name), self.text(value))).collect();
-        let key = Key::new(Labels::from_interned(pairs));
-        self.keys.get_or_insert_with(&key, Key::clone).clone()
+    pub fn intern(&mut self, labels: Labels) -> Key {
+        self.0.get_or_insert(Key::new(labels)).clone()
     }
 
     /// How many distinct keys were interned.
     pub fn n_keys(&self) -> usize {
-        self.keys.len()
-    }
-
-    fn text(&mut self, text: &Arc<str>) -> Arc<str> {
-        self.texts.get_or_insert_with(text, Arc::clone).clone()
+        self.0.len()
     }
 }
 
@@ -150,10 +155,20 @@ mod tests {
     #[test]
     fn equal_labels_intern_to_one_key() {
         let mut interner = Interner::default();
-        let a = interner.intern(Key::from_pairs("up", &[("job", "a")]).unwrap().labels());
-        let b = interner.intern(Key::from_pairs("up", &[("job", "a")]).unwrap().labels());
+        let labels = || Key::from_pairs("up", &[("job", "a")]).unwrap().labels().clone();
+        let (a, b) = (interner.intern(labels()), interner.intern(labels()));
         assert!(Arc::ptr_eq(&a.0, &b.0));
         assert_eq!(interner.n_keys(), 1);
+    }
+
+    #[test]
+    fn a_number_is_its_owners() {
+        let key = Key::from_pairs("up", &[]).unwrap();
+        assert_eq!((key.number(0), key.number(1)), (None, None));
+        key.clone().set_number(1, 7);
+        assert_eq!((key.number(1), key.number(2)), (Some(7), None));
+        key.set_number(2, 0);
+        assert_eq!((key.number(1), key.number(2)), (None, Some(0)));
     }
 
     #[test]

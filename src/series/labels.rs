@@ -4,8 +4,9 @@
 //! may also hold colons, values are any UTF-8, an empty value is the same as no label. Names outside those
 //! alphabets arrive from OpenTelemetry and Prometheus 3, so any UTF-8 name without control characters is kept.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
 
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
@@ -50,6 +51,9 @@ pub enum LabelError {
         /// How many may come.
         limit: usize,
     },
+    /// Texts of 4 GiB together, which no limit in use allows.
+    #[error("the labels are larger than 4 GiB together; shorten them")]
+    TooLarge,
     /// A name longer than allowed.
     #[error(
         "a label name has {got} bytes, more than the {limit} allowed (config: limits.max_label_name_length): `{start}...`"
@@ -77,8 +81,15 @@ pub enum LabelError {
 }
 
 /// A set of labels: sorted by name, each name once, no empty values, with a metric name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+///
+/// One text and one list of offsets, whatever the number of labels: a fleet keeps a million of these in memory.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Labels {
+    // Every name followed by its value.
+    text: Box<str>,
+    // Where each name and each value ends in `text`, two per label.
+    ends: Box<[u32]>,
+}
 
 impl Labels {
     /// Checks and sorts `pairs`, dropping labels with an empty value.
@@ -87,10 +98,10 @@ impl Labels {
     /// Whatever [`LabelError`] names: no metric, bad or duplicate names, over a limit.
     pub fn new<N, V>(pairs: impl IntoIterator<Item = (N, V)>, limits: &LabelLimits) -> Result<Labels, LabelError>
     where
-        N: Into<Arc<str>> + AsRef<str>,
-        V: Into<Arc<str>> + AsRef<str>,
+        N: AsRef<str>,
+        V: AsRef<str>,
     {
-        let mut kept: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut kept: Vec<(N, V)> = Vec::new();
         let mut got = 0;
         for (name, value) in pairs {
             got += 1;
@@ -100,18 +111,30 @@ impl Labels {
             }
             check(name.as_ref(), value.as_ref(), limits)?;
             if !value.as_ref().is_empty() {
-                kept.push((name.into(), value.into()));
+                kept.push((name, value));
             }
         }
         if got > limits.max_labels {
             return Err(LabelError::TooMany { got, limit: limits.max_labels });
         }
-        kept.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        if let Some(pair) = kept.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(LabelError::Duplicate(pair[0].0.to_string()));
+        kept.sort_unstable_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        if let Some(pair) = kept.windows(2).find(|pair| pair[0].0.as_ref() == pair[1].0.as_ref()) {
+            return Err(LabelError::Duplicate(pair[0].0.as_ref().to_owned()));
         }
-        let labels = Labels(kept.into_boxed_slice());
+        let labels = Labels::joined(&kept)?;
         if labels.get(METRIC_NAME).is_none() { Err(LabelError::NoMetric) } else { Ok(labels) }
+    }
+
+    fn joined<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> Result<Labels, LabelError> {
+        let texts = || pairs.iter().flat_map(|(name, value)| [name.as_ref(), value.as_ref()]);
+        let mut text = String::with_capacity(texts().map(str::len).sum());
+        let mut ends = Vec::with_capacity(2 * pairs.len());
+        for part in texts() {
+            text.push_str(part);
+            // Limits far below it are the rule; a reader of old files sets none.
+            ends.push(u32::try_from(text.len()).map_err(|_| LabelError::TooLarge)?);
+        }
+        Ok(Labels { text: text.into_boxed_str(), ends: ends.into_boxed_slice() })
     }
 
     /// The metric's name.
@@ -121,12 +144,21 @@ impl Labels {
 
     /// The value of label `name`, or `None` when the set has no such label.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.binary_search_by(|(n, _)| (**n).cmp(name)).ok().map(|idx| &*self.0[idx].1)
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match self.part(2 * middle).cmp(name) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Some(self.part(2 * middle + 1)),
+            }
+        }
+        None
     }
 
     /// Every label in name order, the metric name included.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        (0..self.len()).map(|idx| (self.part(2 * idx), self.part(2 * idx + 1)))
     }
 
     /// Every label but the metric name, in name order.
@@ -136,20 +168,35 @@ impl Labels {
 
     /// How many labels there are, the metric name included.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ends.len() / 2
     }
 
     /// Never true: a label set has a metric name. Here because `len` is.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ends.is_empty()
     }
 
-    pub(super) fn pairs(&self) -> &[(Arc<str>, Arc<str>)] {
-        &self.0
+    // The names at even places, the values at odd ones.
+    fn part(&self, idx: usize) -> &str {
+        &self.text[self.range(idx)]
     }
 
-    pub(super) fn from_interned(pairs: Vec<(Arc<str>, Arc<str>)>) -> Labels {
-        Labels(pairs.into_boxed_slice())
+    fn range(&self, idx: usize) -> Range<usize> {
+        let start = if idx == 0 { 0 } else { self.ends[idx - 1] };
+        start as usize..self.ends[idx] as usize
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Labels) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    /// Label by label, names before values.
+    fn cmp(&self, other: &Labels) -> Ordering {
+        self.iter().cmp(other.iter())
     }
 }
 
