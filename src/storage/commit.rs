@@ -40,13 +40,20 @@ pub(super) enum Work {
 /// Samples whose sender waits.
 pub(super) struct Pending {
     samples: RefSamples,
+    // The series that may be among the samples.
+    series: Vec<SeriesRef>,
     // Encoded by the sender, in parallel with other senders.
     records: Vec<(Vec<u8>, u32)>,
     reply: SyncSender<Result<(), Refused>>,
 }
 
 impl Pending {
-    pub(super) fn new(samples: RefSamples, reply: SyncSender<Result<(), Refused>>) -> Pending {
+    /// Samples of some of `series`.
+    pub(super) fn new(
+        samples: RefSamples,
+        series: Vec<SeriesRef>,
+        reply: SyncSender<Result<(), Refused>>,
+    ) -> Pending {
         let mut records = Vec::new();
         for start in (0..samples.refs.len()).step_by(MAX_RECORD_SAMPLES) {
             let part = start..samples.refs.len().min(start + MAX_RECORD_SAMPLES);
@@ -56,7 +63,7 @@ impl Pending {
             let crc = crc32fast::hash(&payload);
             records.push((payload, crc));
         }
-        Pending { samples, records, reply }
+        Pending { samples, series, records, reply }
     }
 
     fn n_bytes(&self) -> usize {
@@ -202,7 +209,7 @@ impl Writer {
     fn split_stale(&self, group: Vec<Pending>) -> (Vec<Pending>, Vec<Pending>) {
         let keys = self.shared.table.keys();
         let is_known = |series_ref: &SeriesRef| keys.get(*series_ref as usize).is_some_and(Option::is_some);
-        group.into_iter().partition(|pending| pending.samples.refs.iter().all(is_known))
+        group.into_iter().partition(|pending| pending.series.iter().all(is_known))
     }
 
     fn write(&mut self, group: &[Pending]) -> Result<(), AppendError> {
@@ -232,7 +239,11 @@ impl Writer {
             }
             Err(error) => {
                 let answer = AppendError::io(segment.path(), &error);
+                let was_promised = self.unsynced_since.is_some();
                 self.give_up(segment, &error);
+                if was_promised {
+                    self.rescue();
+                }
                 Err(answer)
             }
         }
@@ -243,7 +254,7 @@ impl Writer {
         let keys = self.shared.table.keys();
         self.is_defined.resize(keys.len(), false);
         let mut series = Vec::new();
-        for series_ref in group.iter().flat_map(|pending| &pending.samples.refs) {
+        for series_ref in group.iter().flat_map(|pending| &pending.series) {
             let is_defined = &mut self.is_defined[*series_ref as usize];
             if let (false, Some(key)) = (*is_defined, &keys[*series_ref as usize]) {
                 *is_defined = true;
@@ -287,26 +298,37 @@ impl Writer {
                 self.segment = Some(segment);
             }
             Err(error) => {
-                // Acknowledged samples may exist in memory only; as a block they are safe again.
                 self.shared.counters.n_append_errors.add(1);
                 self.give_up(segment, &error);
-                self.cut();
-                let _ = self.wake.try_send(());
+                self.rescue();
             }
         }
     }
 
+    /// After a failed sync, samples that were acknowledged before it may exist in memory only; as a block they are
+    /// safe again.
+    fn rescue(&mut self) {
+        self.cut();
+        let _ = self.wake.try_send(());
+    }
+
+    /// Ends the segment that is being written, if there is one.
     fn end_segment(&mut self) {
         let Some(segment) = self.segment.take() else { return };
-        self.unsynced_since = None;
+        let was_promised = self.unsynced_since.take().is_some();
         let seq = segment.seq();
         match segment.seal() {
             Ok(n_bytes) => {
                 self.shared.counters.n_fsyncs.add(1);
                 self.shared.segments.lock().insert(seq, n_bytes);
             }
-            // What was promised is in it; only the note that nothing follows is missing.
-            Err(error) => tracing::warn!(segment = seq, %error, "a segment of the log could not be ended in order"),
+            Err(error) => {
+                tracing::warn!(segment = seq, %error, "a segment of the log could not be ended in order");
+                // With a sync before every answer only the note that nothing follows is missing.
+                if was_promised {
+                    self.rescue();
+                }
+            }
         }
     }
 
@@ -316,6 +338,10 @@ impl Writer {
             return;
         }
         self.end_segment();
+        if self.shared.view.read().active.n_samples() == 0 {
+            // Ending the segment failed, and froze it already.
+            return;
+        }
         let memtable = {
             let mut view = self.shared.view.write();
             let memtable = std::mem::replace(&mut view.active, Arc::new(Memtable::new()));

@@ -27,7 +27,7 @@ pub(super) trait Files: Send + Sync + Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes one directory, durably, unless it is there.
+    /// Makes one directory, unless it is there; see [`make_dir`].
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -97,8 +97,7 @@ impl Files for Disk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         match fs::create_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => path.parent().map_or(Ok(()), durable::sync_dir),
+            made => made,
         }
     }
 
@@ -120,6 +119,13 @@ impl Files for Disk {
         entries.sort();
         Ok(entries)
     }
+}
+
+/// Makes one directory, unless it is there, so that its name survives power loss.
+pub(super) fn make_dir(files: &dyn Files, path: &Path) -> io::Result<()> {
+    files.create_dir(path)?;
+    // Also when it was there: an earlier attempt may have made it and failed here.
+    path.parent().map_or(Ok(()), |parent| files.sync_dir(parent))
 }
 
 /// Writes a whole file under a temporary name in `tmp_dir`, syncs it and moves it to `path`.

@@ -5,11 +5,9 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use super::merge::{keep_last, part_between};
-use super::table::IdBuild;
 use super::wal::record::{RefSamples, SeriesRef};
 use crate::series::{Key, Millis, Sample, Selector, TimeRange};
 
@@ -60,7 +58,38 @@ impl Column {
     }
 }
 
-type Shard = HashMap<SeriesRef, Column, IdBuild>;
+/// The series whose number leaves the same remainder.
+#[derive(Debug, Default)]
+struct Shard {
+    columns: Vec<(SeriesRef, Column)>,
+    // By number without the remainder: where in `columns` the series is, or `NOWHERE`.
+    places: Vec<u32>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+impl Shard {
+    #[inline]
+    fn column(&mut self, series_ref: SeriesRef, keys: &[Option<Key>]) -> &mut Column {
+        let number = series_ref as usize / N_SHARDS;
+        let place = self.places.get(number).copied().unwrap_or(NOWHERE);
+        let place = if place == NOWHERE { self.add(series_ref, number, keys) } else { place };
+        &mut self.columns[place as usize].1
+    }
+
+    #[cold]
+    fn add(&mut self, series_ref: SeriesRef, number: usize, keys: &[Option<Key>]) -> u32 {
+        let key = keys[series_ref as usize].clone();
+        let key = key.expect("the writer thread alone forgets series, and it has just looked");
+        let place = u32::try_from(self.columns.len()).expect("series have numbers of 32 bits");
+        self.columns.push((series_ref, Column::new(key)));
+        if self.places.len() <= number {
+            self.places.resize(number + 1, NOWHERE);
+        }
+        self.places[number] = place;
+        place
+    }
+}
 
 /// Recent samples by series.
 #[derive(Debug)]
@@ -89,12 +118,7 @@ impl Memtable {
         let mut shards = self.shards.each_ref().map(RwLock::write);
         let columns = samples.refs.iter().zip(&samples.at).zip(&samples.value);
         for ((series_ref, at), value) in columns {
-            let shard = &mut shards[*series_ref as usize % N_SHARDS];
-            let column = shard.entry(*series_ref).or_insert_with(|| {
-                let key = keys[*series_ref as usize].clone();
-                Column::new(key.expect("the writer thread alone forgets series, and it has just looked"))
-            });
-            column.push(*at, *value);
+            shards[*series_ref as usize % N_SHARDS].column(*series_ref, keys).push(*at, *value);
         }
         self.n_samples.fetch_add(samples.refs.len() as u64, Ordering::Relaxed);
     }
@@ -111,7 +135,7 @@ impl Memtable {
     /// Shows every series that the selector means and whose samples may lie in `range`.
     pub(super) fn for_each(&self, selector: &Selector, range: TimeRange, mut show: impl FnMut(&Column)) {
         for shard in &self.shards {
-            for column in shard.read().values() {
+            for (_, column) in &shard.read().columns {
                 if range.overlaps(column.min_at, column.max_at) && selector.matches(column.key.labels()) {
                     show(column);
                 }
@@ -121,7 +145,7 @@ impl Memtable {
 
     /// The numbers of the series in it.
     pub(super) fn refs(&self) -> Vec<SeriesRef> {
-        self.shards.iter().flat_map(|shard| shard.read().keys().copied().collect::<Vec<_>>()).collect()
+        self.shards.iter().flat_map(|shard| shard.read().columns.iter().map(|(number, _)| *number).collect::<Vec<_>>()).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use hashbrown::HashSet;
 
 use super::block::{Block, Footer, is_id};
 use super::error::OpenError;
-use super::files::{Entry, Files};
+use super::files::{self, Entry, Files};
 use super::layout::{END_TIME, FIRST_TIME, Layout};
 use super::manifest::{self, BlockEntry, Manifest, ManifestError};
 use super::memtable::Memtable;
@@ -38,7 +38,7 @@ pub(super) struct Opened {
 /// Makes the data directory's own directories.
 pub(super) fn make_dirs(files: &dyn Files, layout: &Layout) -> Result<(), OpenError> {
     for dir in [&layout.wal, &layout.blocks, &layout.index, &layout.tmp, &layout.quarantine] {
-        files.create_dir(dir).map_err(OpenError::io("create", dir))?;
+        files::make_dir(files, dir).map_err(OpenError::io("create", dir))?;
     }
     Ok(())
 }
@@ -216,38 +216,50 @@ impl Opening<'_> {
             tracing::warn!(dir = %path.display(), "an unknown directory lies between the blocks; it is left alone");
             return Ok(());
         }
-        if stray.id().is_some_and(|id| self.is_elsewhere(id, stray, manifest)) {
-            tracing::warn!(block = %path.display(), "removing a block that a crash left unfinished; its samples are in the log or in other blocks");
-            return self.files.remove(path).map_err(OpenError::io("remove", path));
+        let footer = stray.id().and_then(|id| Some((id, self.footer(path)?)));
+        match footer {
+            Some((id, footer)) if self.is_merged(id, &footer, stray, manifest) => {
+                tracing::warn!(block = %path.display(), "removing a block that a crash left; its samples are in other blocks");
+                return self.files.remove(path).map_err(OpenError::io("remove", path));
+            }
+            // As a flush leaves it that a crash kept from being published: its samples are in the log. A block that
+            // somebody copied here looks the same, so it is kept.
+            Some((_, footer)) if footer.sources.is_empty() && footer.wal_upto > manifest.wal_covered => {
+                tracing::warn!(block = %path.display(), "this block was never live here; it is set aside");
+                return self.move_to_quarantine(path);
+            }
+            _ => {}
         }
         tracing::error!(file = %path.display(), "this file is not one of the live blocks; it is set aside");
         self.quarantine(path)
     }
 
-    fn is_elsewhere(&self, id: &str, stray: &Found, manifest: &Manifest) -> bool {
-        let read = |path: &Path| {
-            let file = self.files.open(path).map_err(super::error::BlockError::from);
-            file.and_then(|file| Footer::read(&file)).ok()
-        };
-        let Some(footer) = read(&stray.entry.path) else { return false };
-        let live = |id: &String| manifest.blocks.iter().any(|entry| entry.id == *id);
-        let is_unpublished_flush = footer.sources.is_empty() && footer.wal_upto > manifest.wal_covered;
-        let is_unpublished_merge = !footer.sources.is_empty() && footer.sources.iter().all(live);
-        let of_this_day = manifest.blocks.iter().filter(|entry| entry.date == stray.date);
-        let mut merged = of_this_day.filter_map(|entry| read(&self.layout.block(&entry.date, &entry.id)));
-        is_unpublished_flush
-            || is_unpublished_merge
-            || merged.any(|footer| footer.sources.iter().any(|source| source == id))
+    fn footer(&self, path: &Path) -> Option<Footer> {
+        let file = self.files.open(path).map_err(super::error::BlockError::from);
+        file.and_then(|file| Footer::read(&file)).ok()
     }
 
-    /// Moves a file out of the way.
+    /// Whether the block was merged into a live one, or is a merge of blocks that still are live.
+    fn is_merged(&self, id: &str, footer: &Footer, stray: &Found, manifest: &Manifest) -> bool {
+        let live = |id: &String| manifest.blocks.iter().any(|entry| entry.id == *id);
+        let is_unpublished_merge = !footer.sources.is_empty() && footer.sources.iter().all(live);
+        let of_this_day = manifest.blocks.iter().filter(|entry| entry.date == stray.date);
+        let mut merged = of_this_day.filter_map(|entry| self.footer(&self.layout.block(&entry.date, &entry.id)));
+        is_unpublished_merge || merged.any(|footer| footer.sources.iter().any(|source| source == id))
+    }
+
+    /// Moves a file out of the way, and counts it as damage.
     fn quarantine(&mut self, path: &Path) -> Result<(), OpenError> {
+        self.n_quarantined += 1;
+        self.move_to_quarantine(path)
+    }
+
+    fn move_to_quarantine(&self, path: &Path) -> Result<(), OpenError> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // The time keeps a second file of the same name from replacing the first.
         let to = self.layout.quarantine.join(format!("{}-{name}", now()));
         self.files.rename(path, &to).map_err(OpenError::io("set aside", path))?;
         tracing::error!(from = %path.display(), to = %to.display(), "set aside");
-        self.n_quarantined += 1;
         Ok(())
     }
 
@@ -310,18 +322,23 @@ impl Opening<'_> {
             tracing::info!(%segment, n_bytes = replayed.n_torn, "the log ends in a write that a crash cut short; it was not acknowledged");
         }
         if replayed.n_orphans + n_refused > 0 {
-            tracing::error!(%segment, n_samples = replayed.n_orphans + n_refused, "samples are lost: the part of the log that says whose they are is damaged");
+            let copy = self.layout.quarantine.join(entry.name());
+            tracing::error!(%segment, n_samples = replayed.n_orphans + n_refused, copy = %copy.display(), "samples are missing: the part of the log that says whose they are is damaged; the segment is set aside whole");
+            self.copy_aside(&copy, &bytes)?;
         }
         for range in replayed.damaged {
             let copy = self.layout.quarantine.join(format!("{}-{}", entry.name(), range.start));
             tracing::error!(%segment, from = range.start, to = range.end, copy = %copy.display(), "bytes in the middle of the log have changed; they are set aside, the rest is replayed");
             self.n_quarantined += 1;
-            // Written again at every start until a flush covers the segment, always to the same name.
-            let copied = super::files::write_new(self.files, &self.layout.tmp, &copy, &bytes[range]);
-            if let Err(error) = copied {
-                tracing::error!(copy = %copy.display(), %error, "the damaged bytes could not be copied; they stay in the segment until it is flushed");
-            }
+            self.copy_aside(&copy, &bytes[range])?;
         }
         Ok(true)
+    }
+
+    /// Copies bytes of the log to the quarantine, again at every start until a flush covers the segment, always to
+    /// the same name. Without the copy that flush would destroy them, so a store that cannot make it does not open.
+    fn copy_aside(&self, copy: &Path, bytes: &[u8]) -> Result<(), OpenError> {
+        let copied = files::write_new(self.files, &self.layout.tmp, copy, bytes);
+        copied.and_then(|()| self.files.sync_dir(&self.layout.quarantine)).map_err(OpenError::io("set aside", copy))
     }
 }

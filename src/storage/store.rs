@@ -1,7 +1,6 @@
 //! The store as its users see it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::durable::create_dir_durably;
 use super::commit::{Pending, Refused, Work, Writer};
 use super::error::{AppendError, FlushError, OpenError, SelectError};
 use super::figures::Figures;
@@ -75,7 +75,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`] says what and which file: locked by another process, not writable, of a newer format.
     pub fn open(dir: &Path, settings: StoreSettings) -> Result<Store, OpenError> {
-        fs::create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+        create_dir_durably(dir).map_err(OpenError::io("create", dir))?;
         Store::open_with(Arc::new(Disk), dir, settings)
     }
 
@@ -128,19 +128,24 @@ impl Store {
     /// [`AppendError`]: nothing of the batch is acknowledged, and sending it again is safe.
     pub fn append(&self, batch: &Batch) -> Result<Appended, AppendError> {
         self.wait_for_room()?;
+        let mut resolve: fn(&SeriesTable, &Key) -> Option<SeriesRef> = SeriesTable::resolve;
         loop {
             if self.shared.is_closed.load(Ordering::Relaxed) {
                 return Err(AppendError::Closed);
             }
-            let (samples, rejected) = self.resolve(batch);
+            let refs: Vec<_> = batch.keys().iter().map(|key| resolve(&self.shared.table, key)).collect();
+            let (samples, rejected) = self.number(batch, &refs);
             let n_accepted = samples.refs.len();
             if n_accepted > 0 {
                 let (reply, answer) = sync_channel(1);
-                let pending = Pending::new(samples, reply);
+                let pending = Pending::new(samples, refs.into_iter().flatten().collect(), reply);
                 self.work.send(Work::Append(pending)).map_err(|_| AppendError::Closed)?;
                 match answer.recv() {
                     Ok(Ok(())) => {}
-                    Ok(Err(Refused::Stale)) => continue,
+                    Ok(Err(Refused::Stale)) => {
+                        resolve = SeriesTable::resolve_anew;
+                        continue;
+                    }
                     Ok(Err(Refused::Failed(error))) => return Err(error),
                     Err(_) => return Err(AppendError::Closed),
                 }
@@ -150,10 +155,8 @@ impl Store {
         }
     }
 
-    /// The numbers of the batch's series, and what cannot be stored.
-    fn resolve(&self, batch: &Batch) -> (RefSamples, Vec<(usize, String)>) {
-        let table = &self.shared.table;
-        let refs: Vec<Option<SeriesRef>> = batch.keys().iter().map(|key| table.resolve(key)).collect();
+    /// The samples under their series' numbers, which are `refs` in the order of the keys; and what cannot be stored.
+    fn number(&self, batch: &Batch, refs: &[Option<SeriesRef>]) -> (RefSamples, Vec<(usize, String)>) {
         let columns = batch.columns();
         let mut samples = RefSamples {
             refs: Vec::with_capacity(batch.len()),
@@ -170,7 +173,7 @@ impl Store {
                     samples.value.push(*value);
                 }
                 Some(_) => rejected.push((idx, out_of_calendar(*at))),
-                None => rejected.push((idx, too_many_series(table.max_active()))),
+                None => rejected.push((idx, too_many_series(self.shared.table.max_active()))),
             }
         }
         (samples, rejected)

@@ -4,7 +4,7 @@
 //! twice in the life of a process, so that a number once handed out means one series or nothing.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -45,6 +45,8 @@ pub(super) type IdBuild = BuildHasherDefault<IdHasher>;
 /// The active series and their numbers.
 #[derive(Debug)]
 pub(super) struct SeriesTable {
+    // Under which keys remember the numbers of this table.
+    owner: u32,
     shards: [RwLock<HashMap<Key, SeriesRef, IdBuild>>; N_SHARDS],
     // Indexed by number; `None` once a series has gone quiet. Locked after a shard, never before.
     keys: RwLock<Vec<Option<Key>>>,
@@ -54,7 +56,9 @@ pub(super) struct SeriesTable {
 
 impl SeriesTable {
     pub(super) fn new(max_active: usize) -> SeriesTable {
+        static N_TABLES: AtomicU32 = AtomicU32::new(0);
         SeriesTable {
+            owner: N_TABLES.fetch_add(1, Ordering::Relaxed) + 1,
             shards: std::array::from_fn(|_| RwLock::default()),
             keys: RwLock::default(),
             n_active: AtomicUsize::new(0),
@@ -63,7 +67,14 @@ impl SeriesTable {
     }
 
     /// The number of `key`, given now if it has none; `None` when there are as many series as there may be.
+    ///
+    /// The key may remember a number that has been swept since; then [`resolve_anew`](SeriesTable::resolve_anew).
     pub(super) fn resolve(&self, key: &Key) -> Option<SeriesRef> {
+        key.number(self.owner).or_else(|| self.resolve_anew(key))
+    }
+
+    /// As [`resolve`](SeriesTable::resolve), whatever the key remembers.
+    pub(super) fn resolve_anew(&self, key: &Key) -> Option<SeriesRef> {
         self.resolve_up_to(key, self.max_active)
     }
 
@@ -73,6 +84,14 @@ impl SeriesTable {
     }
 
     fn resolve_up_to(&self, key: &Key, max_active: usize) -> Option<SeriesRef> {
+        let number = self.look_up(key, max_active);
+        if let Some(number) = number {
+            key.set_number(self.owner, number);
+        }
+        number
+    }
+
+    fn look_up(&self, key: &Key, max_active: usize) -> Option<SeriesRef> {
         let shard = &self.shards[shard_of(key)];
         if let Some(known) = shard.read().get(key) {
             return Some(*known);
@@ -140,7 +159,8 @@ mod tests {
         assert_eq!(table.resolve(&c), None);
         table.sweep(|number| number == 0);
         assert_eq!((table.n_active(), table.keys()[0].clone()), (1, None));
-        assert_eq!((table.resolve(&c), table.resolve(&a)), (Some(2), None));
+        assert_eq!((table.resolve(&c), table.resolve_anew(&a)), (Some(2), None));
+        assert_eq!(table.resolve(&a), Some(0), "remembered, and refused by the writer");
         assert_eq!(table.resolve_always(&a), Some(3));
     }
 }

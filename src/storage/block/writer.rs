@@ -163,7 +163,7 @@ impl<'a> BlockWriter<'a> {
         let place = || {
             files::write_new(self.files, &self.layout.tmp, &sidecar, &index.encode())?;
             self.files.sync_dir(&self.layout.index)?;
-            self.files.create_dir(&day_dir)?;
+            files::make_dir(self.files, &day_dir)?;
             self.files.rename(&self.tmp, &path)?;
             self.files.sync_dir(&day_dir)
         };

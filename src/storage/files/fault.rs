@@ -36,6 +36,7 @@ pub(in crate::storage) struct Fault {
 #[derive(Debug)]
 enum Undo {
     Created(PathBuf),
+    MadeDir(PathBuf),
     Renamed { from: PathBuf, to: PathBuf, replaced: Option<Vec<u8>> },
     Removed(PathBuf, Vec<u8>),
 }
@@ -43,7 +44,9 @@ enum Undo {
 impl Undo {
     fn dir(&self) -> Option<&Path> {
         match self {
-            Undo::Created(path) | Undo::Renamed { to: path, .. } | Undo::Removed(path, _) => path.parent(),
+            Undo::Created(path) | Undo::MadeDir(path) | Undo::Renamed { to: path, .. } | Undo::Removed(path, _) => {
+                path.parent()
+            }
         }
     }
 }
@@ -109,6 +112,7 @@ impl FaultFiles {
         for undo in state.journal.drain(..).skip(n_kept).rev().collect::<Vec<_>>() {
             match undo {
                 Undo::Created(path) => drop(fs::remove_file(path)),
+                Undo::MadeDir(path) => drop(fs::remove_dir_all(path)),
                 Undo::Removed(path, content) => fs::write(path, content).unwrap(),
                 Undo::Renamed { from, to, replaced } => {
                     // The file may have been removed since, which was undone already.
@@ -204,8 +208,14 @@ impl Files for FaultFiles {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().check(Call::Create, path)?;
-        Disk.create_dir(path)
+        let mut state = self.0.lock();
+        state.check(Call::Create, path)?;
+        let is_new = !path.exists();
+        Disk.create_dir(path)?;
+        if is_new {
+            state.journal.push(Undo::MadeDir(path.to_owned()));
+        }
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -143,3 +143,38 @@ fn a_newer_format_is_refused_by_name() {
     let error = Store::open(dir.path(), quiet()).unwrap_err();
     assert!(matches!(error, OpenError::Version { found: 7, .. }), "{error}");
 }
+
+#[test]
+fn a_block_of_another_store_is_set_aside_and_not_deleted() {
+    let other = with_blocks();
+    let foreign = parquet_files(other.path()).remove(0);
+    let bytes = std::fs::read(&foreign).unwrap();
+    let dir = with_blocks();
+    let path = dir.path().join("blocks/date=1970-01-01").join(foreign.file_name().unwrap());
+    for wal_upto_is_known in [true, false] {
+        if wal_upto_is_known {
+            // A store as young as the one the block is from: its log may look as if it held the block's samples.
+            std::fs::remove_file(dir.path().join("manifest.json")).unwrap();
+            drop(Store::open(dir.path(), quiet()).unwrap());
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        drop(Store::open(dir.path(), quiet()).unwrap());
+        let aside = std::fs::read_dir(dir.path().join("quarantine")).unwrap();
+        let aside: Vec<_> = aside.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+        assert!(aside.contains(&bytes) && !path.exists());
+    }
+}
+
+#[test]
+fn samples_whose_series_is_unknown_are_kept_for_a_person() {
+    let (dir, segment) = with_log();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The first record, which defines the series.
+    bytes[64 + 20] ^= 0x20;
+    std::fs::write(&segment, &bytes).unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    store.append(&batch(&[(1, 9, 9.0)])).unwrap();
+    store.flush().unwrap();
+    assert!(!segment.exists());
+    assert_eq!(std::fs::read(dir.path().join("quarantine/000000000001.wal")).unwrap(), bytes);
+}

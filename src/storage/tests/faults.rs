@@ -182,3 +182,42 @@ fn power_may_go_out_between_any_two_calls() {
         }
     }
 }
+
+#[test]
+fn a_failed_write_does_not_cost_what_an_interval_has_promised() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = FaultFiles::default();
+    let settings = StoreSettings { ack: Ack::Interval(Duration::from_secs(3600)), ..quiet() };
+    let store = Store::open_with(Arc::new(files.clone()), dir.path(), settings).unwrap();
+    store.append(&batch(&[(0, 1, 1.0)])).unwrap();
+    let kept = content(&store);
+    files.fail(&[fault(Call::Write, "000000000001.wal", ErrorKind::StorageFull)]);
+    store.append(&batch(&[(0, 2, 2.0)])).unwrap_err();
+    // The segment with the promised sample can never be synced: only a block makes it safe.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while store.figures().n_flushes == 0 {
+        assert!(std::time::Instant::now() < deadline, "it is not flushed");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    files.crash_after(0);
+    drop(store);
+    files.cut_power(0.0);
+    assert_eq!(content(&Store::open(dir.path(), quiet()).unwrap()), kept);
+}
+
+#[test]
+fn a_day_folder_whose_name_was_not_synced_is_synced_before_the_log_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = FaultFiles::default();
+    let store = open_on(&files, dir.path()).unwrap();
+    store.append(&batch(&[(0, 1, 1.0)])).unwrap();
+    let kept = content(&store);
+    files.fail(&[fault(Call::SyncDir, "blocks$", ErrorKind::Other)]);
+    store.flush().unwrap_err();
+    files.fail(&[]);
+    store.flush().unwrap();
+    files.crash_after(0);
+    drop(store);
+    files.cut_power(0.0);
+    assert_eq!(content(&Store::open(dir.path(), quiet()).unwrap()), kept);
+}
