@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub mod message;
+
 /// A running `barograph serve` on a temporary directory; killed on drop.
 pub struct BenchServer {
     pub url: String,

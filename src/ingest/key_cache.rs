@@ -4,113 +4,203 @@
 //! steady state no label is parsed, checked, sorted or allocated.
 //!
 //! A hit is certain: the stored bytes are compared, not only their hash. The hash is seeded per cache, so a sender
-//! cannot aim at one bucket. Memory is bounded: each shard has two generations, a full young one becomes the old
-//! one and the old one is dropped; what is still in use moves back to the young one when it is asked for.
+//! cannot aim at one bucket. Senders repeat their series in the same order, so each entry remembers which one came
+//! after it last time: a right guess saves hashing, and finding where the labels end. A request reads under one lock
+//! from its first series to its last and brings what was new when it is done. Memory is bounded: a full cache keeps
+//! what was used since it was last full.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashTable;
-use parking_lot::Mutex;
+use parking_lot::{RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::series::Key;
 
-/// Shards, so that concurrent requests rarely wait for each other. A power of two.
-const N_SHARDS: usize = 16;
-/// Memory one entry takes beside its raw bytes, the key's parsed labels included: they are about three times as
-/// large as the raw bytes, so entries are weighed by four times those.
-const ENTRY_OVERHEAD: usize = 128;
+/// Memory one entry takes beside its raw bytes: its fields, the key's, and its place in the table.
+const ENTRY_OVERHEAD: usize = 256;
+/// The labels in the key take about as much as the raw bytes once more, offsets included.
+const WEIGHT_PER_RAW_BYTE: usize = 2;
 
-struct Entry {
+/// What is known of a series on the wire.
+#[derive(Debug)]
+pub(super) struct Entry {
     hash: u64,
     raw: Box<[u8]>,
     key: Key,
+    // The entry that followed this one last time.
+    next: AtomicU32,
+    // Where the key stood in the last batch it was in.
+    key_idx: AtomicU32,
+    // The generation in which it was used last.
+    used: AtomicU32,
 }
 
 impl Entry {
+    fn new(hash: u64, raw: &[u8], key: Key) -> Entry {
+        let (next, key_idx, used) = Default::default();
+        Entry { hash, raw: raw.into(), key, next, key_idx, used }
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Bytes of the labels on the wire.
+    pub(super) fn raw_len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Where the key stood in some earlier batch: a guess for this one, to be checked.
+    pub(super) fn key_idx_hint(&self) -> u32 {
+        self.key_idx.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn remember_key_idx(&self, key_idx: u32) {
+        self.key_idx.store(key_idx, Ordering::Relaxed);
+    }
+
     fn weight(&self) -> usize {
-        ENTRY_OVERHEAD + 4 * self.raw.len()
+        ENTRY_OVERHEAD + WEIGHT_PER_RAW_BYTE * self.raw.len()
     }
 }
 
-#[derive(Default)]
-struct Shard {
-    young: HashTable<Entry>,
-    old: HashTable<Entry>,
-    young_bytes: usize,
+#[derive(Debug, Default)]
+struct Known {
+    entries: Vec<Entry>,
+    by_hash: HashTable<u32>,
+    n_bytes: usize,
+    generation: u32,
 }
 
 /// See the module's documentation.
+#[derive(Debug)]
 pub(super) struct KeyCache {
     seed: u64,
-    shards: Box<[Mutex<Shard>]>,
-    // Of one generation of one shard.
+    known: RwLock<Known>,
     max_bytes: usize,
 }
 
 impl KeyCache {
     /// A cache that takes about `max_bytes` at most.
     pub(super) fn new(max_bytes: usize) -> KeyCache {
-        KeyCache {
-            seed: RandomState::new().hash_one(0),
-            shards: (0..N_SHARDS).map(|_| Mutex::default()).collect(),
-            max_bytes: max_bytes / N_SHARDS / 2,
-        }
+        KeyCache { seed: RandomState::new().hash_one(0), known: RwLock::default(), max_bytes }
     }
 
-    /// The key these label bytes stand for; `parse` is asked when they are new, and its errors are not kept.
-    pub(super) fn get_or_parse<E>(&self, raw: &[u8], parse: impl FnOnce() -> Result<Key, E>) -> Result<Key, E> {
-        let hash = xxh3_64_with_seed(raw, self.seed);
-        // Low bits: hashbrown uses the high ones for its tags and the low ones for the bucket, of which any will do.
-        let shard = &self.shards[(hash >> 32) as usize % N_SHARDS];
-        if let Some(key) = shard.lock().get(hash, raw, self.max_bytes) {
-            return Ok(key);
+    /// Looks series up until it is dropped; what it is taught meanwhile waits for [`KeyCache::learn`].
+    pub(super) fn reader(&self) -> CacheReader<'_> {
+        CacheReader { seed: self.seed, known: self.known.read(), last: None, fresh: HashTable::new() }
+    }
+
+    /// Takes in what a reader was taught.
+    pub(super) fn learn(&self, fresh: Fresh) {
+        if fresh.0.is_empty() {
+            return;
         }
-        // Not under the lock: another request may parse the same series meanwhile, and both get equal keys.
-        let key = parse()?;
-        shard.lock().insert(Entry { hash, raw: raw.into(), key: key.clone() }, self.max_bytes);
-        Ok(key)
+        let mut known = self.known.write();
+        for entry in fresh.0 {
+            known.insert(entry, self.max_bytes);
+        }
     }
 
     #[cfg(test)]
-    fn bytes(&self) -> usize {
-        let weigh = |table: &HashTable<Entry>| table.iter().map(Entry::weight).sum::<usize>();
-        let weigh_both = |shard: &Shard| weigh(&shard.young) + weigh(&shard.old);
-        self.shards.iter().map(|shard| weigh_both(&shard.lock())).sum()
+    fn n_bytes(&self) -> usize {
+        self.known.read().entries.iter().map(Entry::weight).sum()
     }
 }
 
-impl Shard {
+/// One request's view of the cache.
+pub(super) struct CacheReader<'a> {
+    seed: u64,
+    known: RwLockReadGuard<'a, Known>,
+    // The entry that was found last.
+    last: Option<u32>,
+    fresh: HashTable<Entry>,
+}
+
+/// Series that a reader was taught.
+pub(super) struct Fresh(HashTable<Entry>);
+
+impl CacheReader<'_> {
+    /// The series that followed the last one before, if the series message `message` begins with its labels.
+    ///
+    /// Whether more labels follow is for the caller to see.
     #[inline]
-    fn get(&mut self, hash: u64, raw: &[u8], max_bytes: usize) -> Option<Key> {
-        if let Some(entry) = self.young.find(hash, |entry| *entry.raw == *raw) {
-            return Some(entry.key.clone());
-        }
-        let (entry, _) = self.old.find_entry(hash, |entry| *entry.raw == *raw).ok()?.remove();
-        let key = entry.key.clone();
-        self.insert(entry, max_bytes);
-        Some(key)
+    pub(super) fn guess(&mut self, message: &[u8]) -> Option<&Entry> {
+        let entries = &self.known.entries;
+        let next = entries.get(self.last? as usize)?.next.load(Ordering::Relaxed);
+        let entry = entries.get(next as usize).filter(|entry| message.starts_with(&entry.raw))?;
+        self.last = Some(next);
+        entry.used.store(self.known.generation, Ordering::Relaxed);
+        Some(entry)
     }
 
+    /// The series with these label bytes; `parse` is asked when they are new, and its errors are not kept.
+    pub(super) fn get_or_parse<E>(
+        &mut self,
+        raw: &[u8],
+        parse: impl FnOnce() -> Result<Key, E>,
+    ) -> Result<&Entry, E> {
+        let hash = xxh3_64_with_seed(raw, self.seed);
+        let Known { entries, by_hash, generation, .. } = &*self.known;
+        if let Some(&idx) = by_hash.find(hash, |&idx| *entries[idx as usize].raw == *raw) {
+            if let Some(last) = self.last {
+                entries[last as usize].next.store(idx, Ordering::Relaxed);
+            }
+            self.last = Some(idx);
+            let entry = &entries[idx as usize];
+            entry.used.store(*generation, Ordering::Relaxed);
+            return Ok(entry);
+        }
+        use hashbrown::hash_table::Entry::{Occupied, Vacant};
+        match self.fresh.entry(hash, |entry| *entry.raw == *raw, |entry| entry.hash) {
+            Occupied(known) => Ok(known.into_mut()),
+            Vacant(place) => Ok(place.insert(Entry::new(hash, raw, parse()?)).into_mut()),
+        }
+    }
+
+    /// What was new, for [`KeyCache::learn`]; the cache is free again.
+    pub(super) fn finish(self) -> Fresh {
+        Fresh(self.fresh)
+    }
+}
+
+impl Known {
     fn insert(&mut self, entry: Entry, max_bytes: usize) {
         let weight = entry.weight();
-        if weight > max_bytes {
+        // Another request may have brought it meanwhile.
+        let is_known = |&idx: &u32| self.entries[idx as usize].raw == entry.raw;
+        if weight > max_bytes / 2 || self.by_hash.find(entry.hash, is_known).is_some() {
             return;
         }
-        if self.young_bytes + weight > max_bytes {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+        if self.n_bytes + weight > max_bytes {
+            self.shed(max_bytes / 2);
         }
-        if self.young.find(entry.hash, |other| other.raw == entry.raw).is_none() {
-            self.young_bytes += weight;
-            self.young.insert_unique(entry.hash, entry, |entry| entry.hash);
-        }
+        let Ok(idx) = u32::try_from(self.entries.len()) else { return };
+        self.n_bytes += weight;
+        entry.used.store(self.generation, Ordering::Relaxed);
+        let entries = &self.entries;
+        self.by_hash.insert_unique(entry.hash, idx, |&idx| entries[idx as usize].hash);
+        self.entries.push(entry);
     }
-}
 
-impl std::fmt::Debug for KeyCache {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyCache").finish_non_exhaustive()
+    /// Keeps what was used in this generation, up to `max_bytes`, and begins the next.
+    fn shed(&mut self, max_bytes: usize) {
+        let generation = self.generation;
+        self.n_bytes = 0;
+        self.entries.retain(|entry| {
+            let is_kept =
+                entry.used.load(Ordering::Relaxed) == generation && self.n_bytes + entry.weight() <= max_bytes;
+            self.n_bytes += if is_kept { entry.weight() } else { 0 };
+            is_kept
+        });
+        self.generation = generation.wrapping_add(1);
+        self.by_hash.clear();
+        let entries = &self.entries;
+        for (idx, entry) in (0..).zip(entries) {
+            self.by_hash.insert_unique(entry.hash, idx, |&idx: &u32| entries[idx as usize].hash);
+        }
     }
 }
 
@@ -118,24 +208,60 @@ impl std::fmt::Debug for KeyCache {
 mod tests {
     use super::*;
 
-    fn key(name: &str) -> Result<Key, ()> {
+    fn key(name: &str) -> Result<Key, &'static str> {
         Ok(Key::from_pairs(name, &[]).unwrap())
+    }
+
+    fn get(
+        cache: &KeyCache,
+        raw: &[u8],
+        parse: impl FnOnce() -> Result<Key, &'static str>,
+    ) -> Result<Key, &'static str> {
+        let mut reader = cache.reader();
+        let found = reader.get_or_parse(raw, parse).map(|entry| entry.key().clone());
+        let fresh = reader.finish();
+        cache.learn(fresh);
+        found
     }
 
     #[test]
     fn bytes_seen_before_are_not_parsed_again() {
         let cache = KeyCache::new(1 << 20);
-        let first = cache.get_or_parse(b"raw", || key("a")).unwrap();
-        let again = cache.get_or_parse(b"raw", || panic!("parsed again")) as Result<Key, ()>;
-        assert_eq!(again, Ok(first));
-        assert_eq!(cache.get_or_parse(b"raw2", || key("b")), key("b"));
+        let first = get(&cache, b"raw", || key("a")).unwrap();
+        assert_eq!(get(&cache, b"raw", || panic!("parsed again")), Ok(first));
+        assert_eq!(get(&cache, b"raw2", || key("b")), key("b"));
+        let mut reader = cache.reader();
+        reader.get_or_parse(b"new", || key("c")).unwrap();
+        reader.get_or_parse(b"new", || -> Result<Key, ()> { panic!("parsed again in one request") }).unwrap();
+    }
+
+    #[test]
+    fn the_order_of_the_last_request_is_guessed_and_checked() {
+        let cache = KeyCache::new(1 << 20);
+        let request = |reader: &mut CacheReader<'_>| {
+            for raw in [b"one", b"two"] {
+                reader.get_or_parse(raw, || key(std::str::from_utf8(raw).unwrap())).unwrap();
+            }
+        };
+        for _ in 0..2 {
+            let mut reader = cache.reader();
+            request(&mut reader);
+            let fresh = reader.finish();
+            cache.learn(fresh);
+        }
+        let mut reader = cache.reader();
+        assert!(reader.guess(b"one").is_none(), "nothing came before the first");
+        reader.get_or_parse(b"one", || key("one")).unwrap();
+        assert!(reader.guess(b"tw").is_none());
+        assert!(reader.guess(b"twig").is_none());
+        assert_eq!(reader.guess(b"two and what follows").map(|entry| entry.key().metric()), Some("two"));
     }
 
     #[test]
     fn a_failed_parse_leaves_nothing_behind() {
         let cache = KeyCache::new(1 << 20);
-        assert_eq!(cache.get_or_parse(b"raw", || Err("bad")), Err("bad"));
-        assert_eq!(cache.get_or_parse(b"raw", || key("a")), key("a"));
+        assert_eq!(get(&cache, b"raw", || Err("bad")), Err("bad"));
+        assert_eq!(get(&cache, b"raw", || key("a")), key("a"));
     }
 
     #[test]
@@ -143,14 +269,14 @@ mod tests {
         let max_bytes = 1 << 18;
         let cache = KeyCache::new(max_bytes);
         let hot = b"hot".as_slice();
-        cache.get_or_parse(hot, || key("hot")).unwrap();
-        for i in 0_u32..100_000 {
-            cache.get_or_parse(&i.to_le_bytes(), || key("x")).unwrap();
-            cache.get_or_parse(hot, || -> Result<Key, ()> { panic!("the hot series was forgotten at {i}") }).unwrap();
+        get(&cache, hot, || key("hot")).unwrap();
+        for i in 0_u32..20_000 {
+            get(&cache, &i.to_le_bytes(), || key("x")).unwrap();
+            get(&cache, hot, || panic!("the hot series was forgotten at {i}")).unwrap();
         }
-        assert!(cache.bytes() <= max_bytes, "{}", cache.bytes());
+        assert!(cache.n_bytes() <= max_bytes, "{}", cache.n_bytes());
         let huge = vec![0; max_bytes];
-        cache.get_or_parse(&huge, || key("huge")).unwrap();
-        assert!(cache.bytes() <= max_bytes, "{}", cache.bytes());
+        get(&cache, &huge, || key("huge")).unwrap();
+        assert!(cache.n_bytes() <= max_bytes, "{}", cache.n_bytes());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: the compressed body. Out: a batch in which each series stands once. The size after decompression is checked
 //! before it is allocated. The message is walked where it lies; a series is recognised by its raw label bytes
-//! ([`KeyCache`]), so its labels are parsed only when it is new. A series with bad labels is rejected alone; a
+//! ([`KeyCache`]), most often because it follows the same series as last time, and parsed only when it is new. A series with bad labels is rejected alone; a
 //! message that is damaged fails whole, and nothing of it stays behind: no buffer outlives a call, and the cache
 //! only ever holds label sets that were checked.
 //!
@@ -15,7 +15,7 @@ use std::ops::Range;
 use hashbrown::HashTable;
 
 use super::decoded::{Decoded, IngestError, check_size};
-use super::key_cache::KeyCache;
+use super::key_cache::{CacheReader, Entry, KeyCache};
 use super::limits::Limits;
 use super::protobuf::{Fields, Malformed, Wire};
 use super::timestamp::check_timestamp;
@@ -58,13 +58,16 @@ impl RemoteWriteDecoder {
     fn decode_message(&self, message: &[u8]) -> Result<Decoded, IngestError> {
         let mut request = Request::new(self, message);
         request.walk().map_err(|Malformed { reason, offset }| IngestError::BadProtobuf { reason, offset })?;
-        if request.n_series == 0 && request.is_version_2 {
+        let Request { known, n_series, is_version_2, decoded, .. } = request;
+        let fresh = known.finish();
+        self.keys.learn(fresh);
+        if n_series == 0 && is_version_2 {
             return Err(IngestError::Unsupported(
                 "this is a Prometheus remote write 2.0 message; set protobuf_message: prometheus.WriteRequest (1.0)"
                     .to_owned(),
             ));
         }
-        Ok(request.decoded)
+        Ok(decoded)
     }
 }
 
@@ -83,8 +86,9 @@ fn decompress(body: &[u8], max_decoded: usize) -> Result<Vec<u8>, IngestError> {
 
 /// The state of one call; gone when it ends, whichever way.
 struct Request<'a> {
-    decoder: &'a RemoteWriteDecoder,
+    limits: &'a Limits,
     message: &'a [u8],
+    known: CacheReader<'a>,
     decoded: Decoded,
     // Indices into the batch's keys, by series id: a series may occur twice in one request.
     key_idx: HashTable<u32>,
@@ -98,8 +102,9 @@ impl<'a> Request<'a> {
     fn new(decoder: &'a RemoteWriteDecoder, message: &'a [u8]) -> Request<'a> {
         let n_expected = message.len() / USUAL_SERIES_BYTES;
         Request {
-            decoder,
+            limits: &decoder.limits,
             message,
+            known: decoder.keys.reader(),
             decoded: Decoded { batch: Batch::with_capacity(n_expected), ..Decoded::default() },
             key_idx: HashTable::with_capacity(n_expected),
             n_series: 0,
@@ -123,6 +128,28 @@ impl<'a> Request<'a> {
 
     fn take_series(&mut self, range: Range<usize>) -> Result<(), Malformed> {
         self.n_series += 1;
+        let message = self.message;
+        let guess = self.known.guess(&message[range.clone()]);
+        let labels_end = guess.map(|entry| range.start + entry.raw_len());
+        // A label after those that were guessed makes it another series.
+        if let (Some(entry), Some(end)) = (guess, labels_end)
+            && message[..range.end].get(end) != Some(&LABELS_TAG)
+        {
+            let (mut at, batch) = (end, &mut self.decoded.batch);
+            if let Some(sample) = only_sample(&message[..range.end], &mut at)
+                && at == range.end
+                && check_timestamp(sample.at).is_ok()
+            {
+                let key_idx = key_idx(&mut self.key_idx, batch, entry);
+                batch.push(key_idx, sample);
+                return Ok(());
+            }
+        }
+        self.take_any_series(range)
+    }
+
+    /// As [`take_series`](Request::take_series), for whatever a series may look like.
+    fn take_any_series(&mut self, range: Range<usize>) -> Result<(), Malformed> {
         self.samples.clear();
         let message = self.message;
         let mut fields = Fields::new(message, range.clone());
@@ -178,43 +205,34 @@ impl<'a> Request<'a> {
     }
 
     fn push_samples(&mut self, raw: &[u8]) {
-        let limits = &self.decoder.limits;
-        let key = match self.decoder.keys.get_or_parse(raw, || parse_key(raw, limits)) {
-            Ok(key) => key,
+        let samples = std::mem::take(&mut self.samples);
+        let n_good = samples.iter().filter(|sample| check_timestamp(sample.at).is_ok()).count();
+        match self.known.get_or_parse(raw, || parse_key(raw, self.limits)) {
+            Ok(entry) if n_good > 0 => {
+                let batch = &mut self.decoded.batch;
+                let key_idx = key_idx(&mut self.key_idx, batch, entry);
+                for sample in samples.iter().filter(|sample| check_timestamp(sample.at).is_ok()) {
+                    batch.push(key_idx, *sample);
+                }
+            }
+            Ok(_) => {}
             Err(reason) => {
-                let n_samples = self.samples.len();
-                self.reject(raw, n_samples, &reason);
+                self.reject(raw, samples.len(), &reason);
+                self.samples = samples;
                 return;
             }
-        };
-        let samples = std::mem::take(&mut self.samples);
-        let mut key_idx = None;
-        for &sample in &samples {
-            match check_timestamp(sample.at) {
-                Ok(_) => {
-                    let key_idx = *key_idx.get_or_insert_with(|| self.key_idx(&key));
-                    self.decoded.batch.push(key_idx, sample);
-                }
-                Err(error) => self.reject(raw, 1, &error.to_string()),
+        }
+        if n_good < samples.len() {
+            for error in samples.iter().filter_map(|sample| check_timestamp(sample.at).err()) {
+                self.reject(raw, 1, &error.to_string());
             }
         }
         self.samples = samples;
     }
 
-    fn key_idx(&mut self, key: &Key) -> u32 {
-        let batch = &mut self.decoded.batch;
-        let hash_of = |key: &Key| key.id().cast_unsigned();
-        if let Some(&idx) = self.key_idx.find(hash_of(key), |&idx| batch.keys()[idx as usize] == *key) {
-            return idx;
-        }
-        let idx = batch.add_key(key.clone());
-        self.key_idx.insert_unique(hash_of(key), idx, |&idx| hash_of(&batch.keys()[idx as usize]));
-        idx
-    }
-
     fn reject(&mut self, raw: &[u8], n_samples: usize, reason: &str) {
         let n_series = self.n_series;
-        self.decoded.reject(n_series, n_samples, self.decoder.limits.max_rejections_listed, || {
+        self.decoded.reject(n_series, n_samples, self.limits.max_rejections_listed, || {
             let mut pairs = LabelPairs::new(raw);
             let metric = pairs.find(|(name, _)| *name == METRIC_NAME).map(|(_, metric)| metric);
             match metric {
@@ -223,6 +241,44 @@ impl<'a> Request<'a> {
             }
         });
     }
+}
+
+/// Where the key stands in the batch; it is added when it is not in it.
+#[inline]
+fn key_idx(by_id: &mut HashTable<u32>, batch: &mut Batch, entry: &Entry) -> u32 {
+    let (key, hint) = (entry.key(), entry.key_idx_hint());
+    if batch.keys().get(hint as usize) == Some(key) {
+        return hint;
+    }
+    let hash_of = |key: &Key| key.id().cast_unsigned();
+    let known = by_id.find(hash_of(key), |&idx| batch.keys()[idx as usize] == *key).copied();
+    let idx = known.unwrap_or_else(|| {
+        let idx = batch.add_key(key.clone());
+        by_id.insert_unique(hash_of(key), idx, |&idx| hash_of(&batch.keys()[idx as usize]));
+        idx
+    });
+    entry.remember_key_idx(idx);
+    idx
+}
+
+/// The sample at `at`, encoded as every sender does; moves on behind it. For anything else see [`read_sample`].
+#[inline]
+fn only_sample(message: &[u8], at: &mut usize) -> Option<Sample> {
+    let rest = message.get(*at..)?;
+    // Tag of `TimeSeries.samples`, a length of one byte, tag of `Sample.value`, eight bytes, tag of `Sample.timestamp`.
+    let ([0x12, len, 0x09, value @ .., 0x10], rest) = rest.split_first_chunk::<12>()? else { return None };
+    let n_varint = usize::from(*len).checked_sub(10)?;
+    let mut timestamp = 0_u64;
+    for (idx, byte) in rest.get(..n_varint).filter(|varint| varint.len() < 10)?.iter().enumerate() {
+        let is_last = idx + 1 == n_varint;
+        if (*byte < 0x80) != is_last {
+            return None;
+        }
+        timestamp |= u64::from(byte & 0x7f) << (7 * idx);
+    }
+    *at += 12 + n_varint;
+    let value: [u8; 8] = *value;
+    (n_varint > 0).then(|| Sample { at: timestamp.cast_signed(), value: f64::from_bits(u64::from_le_bytes(value)) })
 }
 
 fn read_sample(message: &[u8], range: Range<usize>) -> Result<Sample, Malformed> {
