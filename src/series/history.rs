@@ -23,6 +23,12 @@ pub enum HistoryError {
     /// One timestamp only, and no step given.
     #[error("the step cannot be found from a single timestamp; give the step")]
     NoStep,
+    /// The samples do not fill a single cell yet.
+    #[error("the samples do not fill one step of {step} yet; give a smaller step, or ask again later")]
+    TooYoung {
+        /// The step that was asked for.
+        step: Step,
+    },
     /// The grid would be absurdly long.
     #[error(
         "samples from {first} to {last} ms at a step of {step} would make {cells} cells; give a larger step or a shorter time range"

@@ -200,8 +200,8 @@ impl Forecasts {
         let range = until(now, span_for(native, step, self.history_cells));
         let samples = samples_of(&self.store, key, range)?;
         let kind = metric.kind_of(key.metric());
-        let empty = || WatchError::History { key: key.clone(), source: crate::series::HistoryError::Empty };
-        let history = history_of(&samples, kind, native, step).ok_or_else(empty)?;
+        let history = history_of(&samples, kind, native, step)
+            .map_err(|source| WatchError::History { key: key.clone(), source })?;
         let history = history.tail(self.history_cells);
         let season = metric.season.map(|season| step.count_in(season)).and_then(Season::new);
         let model = if purpose.model == "auto" {

@@ -1,8 +1,8 @@
 //! From stored samples to what a model sees: the latest cells, at the series' own spacing or a coarser one.
 
 use crate::series::{
-    DAY, HOUR, History, Key, MINUTE, MetricKind, Millis, SECOND, Sample, Selector, Step, TimeRange, detect_step, rates,
-    resolve,
+    DAY, HOUR, History, HistoryError, Key, MINUTE, MetricKind, Millis, SECOND, Sample, Selector, Step, TimeRange,
+    detect_step, rates, resolve,
 };
 use crate::storage::{SelectError, Store};
 
@@ -85,15 +85,23 @@ pub(super) fn span_for(native: Step, step: Step, cells: usize) -> Millis {
 }
 
 /// Samples, as gauges or rates, in cells of `step`; on a step coarser than `native` the means of whole cells.
-pub(super) fn history_of(samples: &[Sample], kind: MetricKind, native: Step, step: Step) -> Option<History> {
+///
+/// # Errors
+/// When no sample is finite, when no cell is whole yet, when the grid would be absurd.
+pub(super) fn history_of(
+    samples: &[Sample],
+    kind: MetricKind,
+    native: Step,
+    step: Step,
+) -> Result<History, HistoryError> {
     if step.millis() <= native.millis() {
-        return History::from_samples(samples, kind, Some(step)).ok();
+        return History::from_samples(samples, kind, Some(step));
     }
     let points = points_of(samples, kind);
-    let first = points.iter().find(|point| point.value.is_finite())?;
+    let first = points.iter().find(|point| point.value.is_finite()).ok_or(HistoryError::Empty)?;
     let start = first.at.div_euclid(step.millis()) * step.millis();
     let values = means(&points, start, step, native);
-    (!values.is_empty()).then(|| History::new(start, step, values))
+    if values.is_empty() { Err(HistoryError::TooYoung { step }) } else { Ok(History::new(start, step, values)) }
 }
 
 /// Sorted samples, a counter's as rates.
@@ -158,6 +166,12 @@ mod tests {
         let samples: Vec<Sample> = (0..10).map(|i| Sample { at: i * 10_000, value: i as f64 }).collect();
         let history = history_of(&samples, MetricKind::Gauge, Step::seconds(10), Step::seconds(30)).unwrap();
         assert_eq!((history.start(), history.values()), (0, &[1.0, 4.0, 7.0][..]));
+        // Three samples are half a minute, and no minute is whole.
+        let young = history_of(&samples[..3], MetricKind::Gauge, Step::seconds(10), Step::seconds(60));
+        assert_eq!(young.unwrap_err(), HistoryError::TooYoung { step: Step::seconds(60) });
+        let sparse = [Sample { at: 0, value: 1.0 }, Sample { at: DAY * 1_000_000, value: 1.0 }];
+        let absurd = history_of(&sparse, MetricKind::Gauge, Step::seconds(10), Step::seconds(10));
+        assert!(matches!(absurd, Err(HistoryError::TooSparse { .. })), "the reason is not lost");
         let later = means(&samples, 30_000, Step::seconds(30), Step::seconds(10));
         assert_eq!(later, [4.0, 7.0]);
         assert_eq!(nearest(&samples, 84_000, Step::seconds(10)), [8.0, 9.0]);
