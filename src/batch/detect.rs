@@ -85,10 +85,9 @@ pub(super) fn detect_one(
     let metric = source.settings(presets);
     let kind = source.kind_by(&metric);
     let mut settings = ask.settings.clone();
+    // The spacing is left to the detector to find, as live watching does: told it beforehand, it would lay out its
+    // profiles sooner, and score otherwise.
     settings.metric = metric;
-    if settings.step.is_none() {
-        settings.step = source.axis.step();
-    }
     let mut watcher = Watcher::new(&ask.detector, &settings, ask.alarm.clone(), kind)?;
     let mut found = SeriesScores::default();
     let mut n_opened = 0;
@@ -134,16 +133,16 @@ fn warmup_shift(warmup: impl Iterator<Item = Millis>, first: Option<Millis>) -> 
 
 /// The rows in input order: series, timestamp, value, score, expected, lo, hi, anomaly, kind.
 ///
-/// In a series that is scored at all, a row that cannot be (the warm-up, an empty cell, a repeated timestamp) has
-/// score 0 and no expected value, so that every row has a number to rank by; with `keep_empty` it stays empty. A
-/// series too short for its detector has no scores either way.
-pub fn detect_table(rows: &Rows, found: &[SeriesScores], keep_empty: bool) -> Table {
+/// A row that cannot be scored (the warm-up, an empty cell, a repeated timestamp) has no score, which is not the same
+/// as 0. For readers that need a number in every row, `fill` writes 0 there all the same; not in a series too short
+/// for its detector, which has no score to rank by at all.
+pub fn detect_table(rows: &Rows, found: &[SeriesScores], fill: bool) -> Table {
     let texts: Vec<String> = rows.sources.iter().map(|source| source.name.clone()).collect();
     let unscored: Vec<f64> = found
         .iter()
         .map(|series| {
             let is_scored = series.rows.iter().any(|row| !row.score.is_nan());
-            if is_scored && !keep_empty { 0.0 } else { f64::NAN }
+            if is_scored && fill { 0.0 } else { f64::NAN }
         })
         .collect();
     let kinds: Vec<String> = Kind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
@@ -244,10 +243,10 @@ fn detect_matrix(entity: Matrix, before: Option<&Matrix>, ask: &DetectAsk) -> Re
 /// blame. An input column whose name is taken is called `blame_` and its name.
 ///
 /// Rows without a score are as in [`detect_table`].
-pub fn entity_table(entity: &EntityScores, keep_empty: bool) -> Table {
+pub fn entity_table(entity: &EntityScores, fill: bool) -> Table {
     let n_rows = entity.at.len();
     let is_scored = entity.scores.iter().any(Option::is_some);
-    let unscored = if keep_empty || !is_scored { f64::NAN } else { 0.0 };
+    let unscored = if fill && is_scored { 0.0 } else { f64::NAN };
     let score = entity.scores.iter().map(|row| row.as_ref().map_or(unscored, |row| row.value)).collect();
     let timestamp = entity.at.iter().map(|&at| (entity.axis == Axis::Time).then_some(at)).collect();
     let kind = entity.in_anomaly.iter().map(|is_in| is_in.then(|| "multivariate".to_owned())).collect();
@@ -268,6 +267,60 @@ pub fn entity_table(entity: &EntityScores, keep_empty: bool) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::{HOUR, Key};
+
+    fn rows(axis: Axis, at: impl Iterator<Item = Millis>) -> Rows {
+        let key = Key::from_pairs("load", &[]).unwrap();
+        let at: Vec<Millis> = at.collect();
+        // A day and a week, should hours be what is counted, and a spike.
+        let wave = |i: usize| ((i % 24) as f64 / 24.0 * std::f64::consts::TAU).sin() + (i % 168) as f64 / 100.0;
+        let value =
+            (0..at.len()).map(|i| wave(i) + ((i * 7919) % 100) as f64 / 300.0 + if i == 900 { 9.0 } else { 0.0 });
+        Rows {
+            sources: vec![Source { name: "load".to_owned(), key, axis, is_metric: true }],
+            source_idx: vec![0; at.len()],
+            value: value.collect(),
+            at,
+            notes: Vec::new(),
+        }
+    }
+
+    fn scores(rows: &Rows, fill: bool) -> Vec<f64> {
+        let ask =
+            DetectAsk { detector: "auto".to_owned(), settings: Settings::default(), alarm: AlarmSettings::default() };
+        let found = detect_all(rows, None, &ask, &Presets::none(), || {}).unwrap();
+        match detect_table(rows, &found, fill).column("score") {
+            Some(Column::Float(scores)) => scores.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rows_are_scored_as_live_watching_scores_samples() {
+        let counted = rows(Axis::Steps, (0..1_000).map(Axis::at_step));
+        let timed = rows(Axis::Time, (0..1_000).map(|i| i * HOUR));
+        let mut live =
+            Watcher::new("auto", &Settings::default(), AlarmSettings::default(), Default::default()).unwrap();
+        let live: Vec<f64> = timed.samples()[0]
+            .iter()
+            .map(|sample| live.step(*sample).score.map_or(f64::NAN, |score| score.value))
+            .collect();
+        let bits = |scores: &[f64]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&scores(&timed, false)), bits(&live));
+        assert_eq!(bits(&scores(&counted, false)), bits(&live));
+        assert!(live[900] > 1.0);
+    }
+
+    #[test]
+    fn no_score_is_not_a_score_of_0() {
+        let mut rows = rows(Axis::Time, (0..1_000).map(|i| i * HOUR));
+        rows.value[500] = f64::NAN;
+        let told = scores(&rows, false);
+        let n_cold = told.iter().take_while(|score| score.is_nan()).count();
+        assert!(n_cold > 0 && told[500].is_nan() && told.iter().filter(|score| score.is_nan()).count() == n_cold + 1);
+        let filled = scores(&rows, true);
+        assert!((0..1_000).all(|idx| filled[idx] == if told[idx].is_nan() { 0.0 } else { told[idx] }));
+    }
 
     #[test]
     fn a_warm_up_ends_before_what_it_warms_up_for() {
