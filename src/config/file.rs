@@ -76,6 +76,7 @@ mirror!(HttpFile of HttpSettings {
     body_timeout: Span,
     query_timeout: Span,
     max_queries: usize,
+    max_query_samples: usize,
     max_writes: usize,
     drain_timeout: Wait,
 });

@@ -15,6 +15,9 @@ pub struct HttpSettings {
     pub query_timeout: Duration,
     /// Queries that work at the same time, the others wait; 0 (the default) is twice the number of processors.
     pub max_queries: usize,
+    /// Samples that one query may read; default 10,000,000, about 16 bytes of memory each and twice that while blocks
+    /// and memory are merged. Beyond it the answer is an error that says so.
+    pub max_query_samples: usize,
     /// Writes that are decoded and appended at the same time, the others wait; default 64. They share group commits.
     pub max_writes: usize,
     /// How long a shutdown waits for requests under way; default 10 s.
@@ -29,6 +32,7 @@ impl Default for HttpSettings {
             body_timeout: Duration::from_secs(30),
             query_timeout: Duration::from_secs(30),
             max_queries: 0,
+            max_query_samples: 10_000_000,
             max_writes: 64,
             drain_timeout: Duration::from_secs(10),
         }

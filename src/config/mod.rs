@@ -164,6 +164,9 @@ fn check(config: &Config) -> Result<(), String> {
             return Err(format!("{name}: it must be from 1 to 1000000"));
         }
     }
+    if config.http.max_query_samples == 0 {
+        return Err("http.max_query_samples: it must be at least 1".to_owned());
+    }
     if let Some(problem) = config.watch.problem() {
         return Err(problem);
     }

@@ -9,8 +9,8 @@ use super::routes::{Param, optional};
 use super::state::App;
 use super::stats::SummaryDoc;
 use crate::incident::Member;
-use crate::query::summarize_window;
-use crate::series::{DAY, HOUR, Selector, TimeRange};
+use crate::query::summaries_before;
+use crate::series::{DAY, HOUR, Key, Millis, Selector};
 
 pub(super) const PARAMS: &[Param] = &[
     optional("match", "selector of the series", "all series"),
@@ -104,21 +104,15 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         found.truncate(limit);
     }
     found.sort_by(|a, b| a.anomaly.start.cmp(&b.anomaly.start).then_with(|| a.key.cmp(&b.key)));
-    let anomalies = found.iter().map(|member| with_summary(app, member)).collect();
+    // Plain statistics of the hour before stand beside each anomaly.
+    let starts: Vec<(Key, Millis)> = found.iter().map(|member| (member.key.clone(), member.anomaly.start)).collect();
+    let before = summaries_before(&app.store, &starts, HOUR, &|key| app.kind_of(key), app.budget())?;
+    let described = found.iter().zip(before).map(|(member, before)| {
+        let hour_before = before.as_ref().map(SummaryDoc::of);
+        AnomalyDoc { hour_before, ..AnomalyDoc::of(member) }
+    });
+    let anomalies = described.collect();
     let truncated = (matched > limit)
         .then(|| format!("{matched} anomalies match and the {limit} worst are listed; narrow `match` or the time range, or raise `limit`"));
     Ok(success(&Anomalies { matched, truncated, anomalies }))
-}
-
-/// The anomaly with plain statistics of the hour before it beside it.
-fn with_summary(app: &App, member: &Member) -> AnomalyDoc {
-    let mut doc = AnomalyDoc::of(member);
-    let start = member.anomaly.start;
-    let hour = TimeRange::new(start.saturating_sub(HOUR), start).unwrap_or(TimeRange::ALL);
-    let series = app.store.select(&Selector::exactly(&member.key), hour).unwrap_or_default();
-    // A selector cannot say that a series has no further labels.
-    if let Some(series) = series.iter().find(|series| series.key == member.key) {
-        doc.hour_before = Some(SummaryDoc::of(&summarize_window(&series.samples, app.kind_of(&member.key))));
-    }
-    doc
 }

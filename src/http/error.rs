@@ -191,6 +191,7 @@ impl From<QueryError> for Error {
     fn from(error: QueryError) -> Error {
         match error {
             QueryError::Select(error) => error.into(),
+            QueryError::TooManySamples { .. } => Error::new(Fault::Execution, error.to_string()),
             QueryError::Selector { .. }
             | QueryError::NotSelector { .. }
             | QueryError::Limit { .. }
@@ -198,6 +199,7 @@ impl From<QueryError> for Error {
             | QueryError::Window(_)
             | QueryError::Step(_)
             | QueryError::TooManySteps { .. }
+            | QueryError::TooLong
             | QueryError::Range(_) => Error::bad_data(error.to_string()),
         }
     }

@@ -103,7 +103,7 @@ pub(super) fn instant(app: &App, params: &Params) -> Answer {
     let selector = selector(params)?;
     let now = app.now();
     let at = params.time("time", now, now)?;
-    let found = query::instant(&app.store, &selector, at, LOOKBACK)?;
+    let found = query::instant(&app.store, &selector, at, LOOKBACK, app.budget())?;
     let result: Vec<InstantSeries<'_>> = found
         .iter()
         .take(most(params)?)
@@ -123,7 +123,7 @@ pub(super) fn range(app: &App, params: &Params) -> Answer {
         return Err(Error::bad_data("`end` lies before `start`; swap them"));
     }
     let step = step(params.required("step", "15s")?)?;
-    let found = query::range(&app.store, &selector, start, end, step, LOOKBACK)?;
+    let found = query::range(&app.store, &selector, start, end, step, LOOKBACK, app.budget())?;
     let result: Vec<RangeSeries<'_>> = found
         .iter()
         .take(most(params)?)

@@ -11,6 +11,7 @@ use super::metrics::Metrics;
 use crate::config::Config;
 use crate::ingest::RemoteWriteDecoder;
 use crate::presets::Presets;
+use crate::query::Budget;
 use crate::series::{Batch, Key, MetricKind, Millis, Selector, TimeRange};
 use crate::storage::{Appended, Store};
 use crate::watch::Watch;
@@ -42,6 +43,11 @@ impl App {
             presets,
             config,
         })
+    }
+
+    /// What one query may read.
+    pub(super) fn budget(&self) -> Budget {
+        Budget::samples(self.config.http.max_query_samples as u64)
     }
 
     /// Now, in milliseconds since the epoch.

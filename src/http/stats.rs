@@ -82,7 +82,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     let limit = params.count("limit", 1000, 10_000)?;
     let lengths: Vec<Millis> = windows.iter().map(|(_, length)| *length).collect();
     let now = app.now();
-    let found = query::stats(&app.store, &selector, &lengths, now, &|key| app.kind_of(key))?;
+    let found = query::stats(&app.store, &selector, &lengths, now, &|key| app.kind_of(key), app.budget())?;
     let matched = found.len();
     if matched == 0 {
         return Err(app.nothing_matches(&selector));

@@ -57,6 +57,20 @@ pub enum QueryError {
         /// How many are allowed.
         limit: i64,
     },
+    /// A range longer than time is counted.
+    #[error("the time range is longer than milliseconds can be counted; ask for a shorter one")]
+    TooLong,
+    /// More samples than one question may read.
+    #[error(
+        "about {n_samples} samples would have to be read, more than the {limit} allowed for one query (config: \
+         http.max_query_samples); narrow the selector or shorten the time range"
+    )]
+    TooManySamples {
+        /// About how many there are.
+        n_samples: u64,
+        /// How many are allowed.
+        limit: u64,
+    },
     /// A range that ends before it starts.
     #[error(transparent)]
     Range(#[from] crate::series::TimeRangeError),

@@ -4,6 +4,7 @@
 //! as old as the lookback or a stale marker ended the series. Source: prometheus.io, "Querying basics", on
 //! staleness; the lookback excludes its left end, as since Prometheus 3.0.
 
+use super::budget::Budget;
 use super::error::QueryError;
 use crate::series::{Key, MINUTE, Millis, Sample, Selector, Series, TimeRange, is_stale_marker};
 use crate::storage::Store;
@@ -16,15 +17,16 @@ pub const MAX_STEPS: i64 = 11_000;
 /// Each series' value at `at`, sorted by key; the sample keeps its own timestamp.
 ///
 /// # Errors
-/// When the store cannot read.
+/// When there are more samples in the lookback than `budget` allows, or the store cannot read.
 pub fn instant(
     store: &Store,
     selector: &Selector,
     at: Millis,
     lookback: Millis,
+    budget: Budget,
 ) -> Result<Vec<(Key, Sample)>, QueryError> {
     let range = TimeRange::new(after(at, lookback), at.saturating_add(1))?;
-    let found = store.select(selector, range)?;
+    let found = budget.select(store, selector, range)?;
     let value = |series: Series| value_at(&series.samples, at, lookback).map(|sample| (series.key, sample));
     Ok(found.into_iter().filter_map(value).collect())
 }
@@ -32,7 +34,8 @@ pub fn instant(
 /// Each series' values at `start`, `start + step`, up to and including `end`, stamped with those instants.
 ///
 /// # Errors
-/// When the step is not positive, the range is backwards or has too many steps, or the store cannot read.
+/// When the step is not positive, the range is backwards, too long, has too many steps or more samples than `budget`
+/// allows, or the store cannot read.
 pub fn range(
     store: &Store,
     selector: &Selector,
@@ -40,16 +43,18 @@ pub fn range(
     end: Millis,
     step: Millis,
     lookback: Millis,
+    budget: Budget,
 ) -> Result<Vec<Series>, QueryError> {
     if step <= 0 {
         return Err(QueryError::Step(step));
     }
     TimeRange::new(start, end)?;
-    let n_steps = end.saturating_sub(start) / step;
+    let n_steps = end.checked_sub(start).ok_or(QueryError::TooLong)? / step;
     if n_steps >= MAX_STEPS {
         return Err(QueryError::TooManySteps { n_steps: n_steps.saturating_add(1), limit: MAX_STEPS });
     }
-    let found = store.select(selector, TimeRange::new(after(start, lookback), end.saturating_add(1))?)?;
+    let range = TimeRange::new(after(start, lookback), end.saturating_add(1))?;
+    let found = budget.select(store, selector, range)?;
     let on_steps = |series: Series| {
         let samples = sample_steps(&series.samples, start, end, step, lookback);
         (!samples.is_empty()).then_some(Series { key: series.key, samples })
@@ -80,6 +85,8 @@ mod tests {
     use super::*;
     use crate::series::STALE_MARKER_BITS;
 
+    const PLENTY: Budget = Budget::samples(1_000_000);
+
     fn samples(pairs: &[(Millis, f64)]) -> Vec<Sample> {
         pairs.iter().map(|&(at, value)| Sample { at, value }).collect()
     }
@@ -89,6 +96,21 @@ mod tests {
         let samples = samples(&[(1000, 1.0)]);
         let at = |at| value_at(&samples, at, 500).map(|sample| sample.value);
         assert_eq!([at(999), at(1000), at(1499), at(1500)], [None, Some(1.0), Some(1.0), None]);
+    }
+
+    #[test]
+    fn a_range_of_all_time_is_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), crate::storage::StoreSettings::default()).unwrap();
+        let ask = |start, end, step| {
+            range(&store, &Selector::metric("up"), start, end, step, LOOKBACK, Budget::samples(10))
+                .map(|found| found.len())
+        };
+        assert!(matches!(ask(Millis::MIN, Millis::MAX, Millis::MAX), Err(QueryError::TooLong)));
+        assert!(matches!(ask(-1, Millis::MAX, Millis::MAX), Err(QueryError::TooLong)));
+        assert!(matches!(ask(0, Millis::MAX, Millis::MAX), Ok(0)));
+        assert!(matches!(ask(Millis::MIN, -1, Millis::MAX), Ok(0)));
+        assert!(matches!(ask(0, Millis::MAX, 1), Err(QueryError::TooManySteps { .. })));
     }
 
     #[test]
@@ -121,7 +143,7 @@ mod tests {
         let up = Selector::metric("up");
 
         let told = |at: Millis| -> Vec<(String, Millis, f64)> {
-            let found = instant(&store, &up, start + at, LOOKBACK).unwrap();
+            let found = instant(&store, &up, start + at, LOOKBACK, PLENTY).unwrap();
             found.into_iter().map(|(key, sample)| (key.to_string(), sample.at - start, sample.value)).collect()
         };
         let (name_a, name_b) = (a.to_string(), b.to_string());
@@ -130,14 +152,14 @@ mod tests {
         assert_eq!(told(120_000 + LOOKBACK - 1), [(name_a, 120_000, 3.0)]);
         assert_eq!(told(120_000 + LOOKBACK), [], "all are too old");
 
-        let steps = range(&store, &up, start, start + 90_000, 45_000, LOOKBACK).unwrap();
+        let steps = range(&store, &up, start, start + 90_000, 45_000, LOOKBACK, PLENTY).unwrap();
         let told: Vec<Vec<(Millis, f64)>> =
             steps.iter().map(|series| series.samples.iter().map(|s| (s.at - start, s.value)).collect()).collect();
         assert_eq!(told, [vec![(0, 1.0), (45_000, 1.0), (90_000, 2.0)], vec![(0, 5.0), (45_000, 5.0)]]);
 
-        assert!(matches!(range(&store, &up, start, start, 0, LOOKBACK), Err(QueryError::Step(0))));
-        assert!(matches!(range(&store, &up, start, start - 1, 1, LOOKBACK), Err(QueryError::Range(_))));
-        let many = range(&store, &up, start, start + MAX_STEPS, 1, LOOKBACK);
+        assert!(matches!(range(&store, &up, start, start, 0, LOOKBACK, PLENTY), Err(QueryError::Step(0))));
+        assert!(matches!(range(&store, &up, start, start - 1, 1, LOOKBACK, PLENTY), Err(QueryError::Range(_))));
+        let many = range(&store, &up, start, start + MAX_STEPS, 1, LOOKBACK, PLENTY);
         assert!(matches!(many, Err(QueryError::TooManySteps { n_steps: 11_001, .. })), "{many:?}");
         store.close().unwrap();
     }

@@ -6,6 +6,7 @@
 //! per-second rates between neighbouring samples, resets handled as Prometheus' `rate` does; `rate` is the whole
 //! increase over the window's samples per second, and `count` counts samples, as for a gauge.
 
+use super::budget::Budget;
 use super::error::QueryError;
 use crate::series::{Key, MetricKind, Millis, Sample, Selector, Summary, TimeRange, rates, summarize};
 use crate::storage::Store;
@@ -35,13 +36,14 @@ pub struct SeriesStats {
 /// A series is in the answer when it has a sample in the longest window.
 ///
 /// # Errors
-/// When a window is not positive or the store cannot read.
+/// When a window is not positive, the longest has more samples than `budget` allows, or the store cannot read.
 pub fn stats(
     store: &Store,
     selector: &Selector,
     windows: &[Millis],
     now: Millis,
     settings_of: &dyn Fn(&Key) -> MetricKind,
+    budget: Budget,
 ) -> Result<Vec<SeriesStats>, QueryError> {
     if let Some(&empty) = windows.iter().find(|window| **window <= 0) {
         return Err(QueryError::Window(empty));
@@ -49,7 +51,7 @@ pub fn stats(
     let Some(&longest) = windows.iter().max() else {
         return Ok(Vec::new());
     };
-    let found = store.select(selector, TimeRange::last(longest, now))?;
+    let found = budget.select(store, selector, TimeRange::last(longest, now))?;
     Ok(found
         .into_iter()
         .map(|series| {
@@ -83,6 +85,8 @@ pub fn summarize_window(resolved: &[Sample], kind: MetricKind) -> Summary {
 mod tests {
     use super::*;
 
+    const PLENTY: Budget = Budget::samples(1_000_000);
+
     #[test]
     fn a_counter_is_described_by_its_rates() {
         // 2 per second, a reset, then 10 per second.
@@ -110,7 +114,7 @@ mod tests {
         });
         store.append(&crate::series::Batch::from_samples(batch)).unwrap();
         let kind = |key: &Key| MetricKind::of_name(key.metric());
-        let all = stats(&store, &Selector::all(), &[1_800_000, 3_600_000, 86_400_000], now, &kind).unwrap();
+        let all = stats(&store, &Selector::all(), &[1_800_000, 3_600_000, 86_400_000], now, &kind, PLENTY).unwrap();
         assert_eq!(
             all.iter().map(|series| series.key.metric()).collect::<Vec<_>>(),
             ["queue_length", "requests_total"]
@@ -124,8 +128,8 @@ mod tests {
             (all[1].kind, rate.count, rate.mean, rate.max, rate.rate),
             (MetricKind::Counter, 61, Some(1.0), Some(1.0), Some(1.0))
         );
-        assert!(matches!(stats(&store, &Selector::all(), &[0], now, &kind), Err(QueryError::Window(0))));
-        assert!(stats(&store, &Selector::all(), &[1_000], now + 3_600_000, &kind).unwrap().is_empty());
+        assert!(matches!(stats(&store, &Selector::all(), &[0], now, &kind, PLENTY), Err(QueryError::Window(0))));
+        assert!(stats(&store, &Selector::all(), &[1_000], now + 3_600_000, &kind, PLENTY).unwrap().is_empty());
         store.close().unwrap();
     }
 }

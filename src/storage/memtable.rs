@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use super::merge::{keep_last, part_between};
+use super::merge::{keep_last, part_between, share_within};
 use super::wal::record::{RefSamples, SeriesRef};
 use crate::series::{Key, Millis, Sample, Selector, TimeRange};
 
@@ -41,6 +41,14 @@ impl Column {
     /// Whose samples they are.
     pub(super) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// About how many samples lie in `range`; exactly, while they arrive in time order.
+    pub(super) fn n_about(&self, range: TimeRange) -> u64 {
+        if self.is_ascending {
+            return part_between(&self.at, range.start(), range.end()).len() as u64;
+        }
+        share_within(self.at.len() as u64, self.min_at, self.max_at, range)
     }
 
     /// The samples in `range`, in time order, of duplicates the one that arrived last.
@@ -145,7 +153,10 @@ impl Memtable {
 
     /// The numbers of the series in it.
     pub(super) fn refs(&self) -> Vec<SeriesRef> {
-        self.shards.iter().flat_map(|shard| shard.read().columns.iter().map(|(number, _)| *number).collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.read().columns.iter().map(|(number, _)| *number).collect::<Vec<_>>())
+            .collect()
     }
 }
 

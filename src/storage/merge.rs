@@ -1,6 +1,6 @@
 //! Last write wins: several runs of one series' samples become one.
 
-use crate::series::{Millis, Sample};
+use crate::series::{Millis, Sample, TimeRange};
 
 /// Merges runs of one series, the earliest arrived first, each in time order without duplicate timestamps.
 ///
@@ -37,6 +37,13 @@ pub(super) fn keep_last(samples: &mut Vec<Sample>) {
 /// The part of a sorted column of timestamps that lies in `start..end`.
 pub(super) fn part_between(at: &[Millis], start: Millis, end: Millis) -> std::ops::Range<usize> {
     at.partition_point(|at| *at < start)..at.partition_point(|at| *at < end)
+}
+
+/// About how many of `n` samples from `first` to `last` lie in the range, were they spread evenly.
+pub(super) fn share_within(n: u64, first: Millis, last: Millis, range: TimeRange) -> u64 {
+    let span = last as f64 - first as f64 + 1.0;
+    let inside = (range.end() as f64).min(last as f64 + 1.0) - range.start().max(first) as f64;
+    (n as f64 * (inside / span).clamp(0.0, 1.0)).ceil() as u64
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::block::Block;
+use super::block::{Block, Run};
 use super::error::{BlockError, SelectError};
 use super::files::Files;
-use super::merge::merge;
+use super::merge::{merge, share_within};
 use super::view::View;
 use crate::series::{Key, Sample, Selector, Series, TimeRange};
 
@@ -76,6 +76,20 @@ pub(super) fn keys(view: &View, files: &dyn Files, selector: &Selector, range: T
     let mut keys: Vec<Key> = found.into_iter().collect();
     keys.sort_unstable();
     Ok(keys)
+}
+
+/// About how many samples [`select`] would read: by proportion where a block's run reaches beyond the range.
+pub(super) fn estimate(view: &View, files: &dyn Files, selector: &Selector, range: TimeRange) -> Result<u64, Failed> {
+    let mut n_samples = 0;
+    for block in overlapping(view, range) {
+        let index = block.index(files).map_err(failed(block.index_path()))?;
+        let share = |run: &Run| share_within(run.n_rows, run.min_time, run.max_time, range);
+        n_samples += index.matching(selector, range).map(share).sum::<u64>();
+    }
+    for memtable in view.memtables() {
+        memtable.for_each(selector, range, |column| n_samples += column.n_about(range));
+    }
+    Ok(n_samples)
 }
 
 fn overlapping(view: &View, range: TimeRange) -> impl Iterator<Item = &Arc<Block>> {

@@ -217,6 +217,14 @@ impl Store {
         self.read(|view| select::keys(view, &*self.shared.files, selector, range))
     }
 
+    /// About how many samples [`select`](Store::select) would read, without reading them.
+    ///
+    /// # Errors
+    /// When a block's index cannot be read.
+    pub fn estimate(&self, selector: &Selector, range: TimeRange) -> Result<u64, SelectError> {
+        self.read(|view| select::estimate(view, &*self.shared.files, selector, range))
+    }
+
     fn read<T>(&self, read: impl Fn(&View) -> Result<T, Failed>) -> Result<T, SelectError> {
         let mut n_tries = 0;
         loop {

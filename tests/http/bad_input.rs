@@ -254,3 +254,35 @@ fn questions_that_cannot_be_answered() {
     assert!(form.contains("application/x-www-form-urlencoded"), "{form}");
     still_holds(&server, 1);
 }
+
+#[test]
+fn queries_for_everything_there_ever_was() {
+    let server = start_with(|config| config.http.max_query_samples = 500);
+    let end = now();
+    let samples = |host: &str| -> Vec<Value> {
+        (0..400).map(|i| sample("up", host, end - (400 - i) * 1_000, i as f64)).collect()
+    };
+    for host in ["a", "b"] {
+        assert_eq!(server.ingest(&Value::Array(samples(host))).status, 200);
+    }
+    let query = "/api/v1/query_range?query=%7B__name__%3D~%22.%2B%22%7D";
+    let all_time = format!("{query}&start=-1e300&end=1e300&step=1e300");
+    let error = server.get(&all_time).error(400);
+    assert!(error.contains("shorter"), "{error}");
+    // One series fits, two do not.
+    let hour = format!("start={}&end={}&step=60", end / 1000 - 3600, end / 1000);
+    assert_eq!(server.get(&format!("/api/v1/query_range?query=up%7Bhost%3D%22a%22%7D&{hour}")).status, 200);
+    for path in [
+        format!("{query}&{hour}"),
+        "/api/v1/stats?match=up&window=1h".to_owned(),
+        format!("/api/v1/query?query=up&time={}", end / 1000 - 50),
+    ] {
+        let error = server.get(&path).error(422);
+        assert!(
+            error.contains("500") && error.contains("narrow the selector") && error.contains("http.max_query_samples"),
+            "{path}: {error}"
+        );
+    }
+    let keys = server.get("/api/v1/series?match%5B%5D=up").data();
+    assert_eq!(keys.as_array().map(Vec::len), Some(2), "listing series costs no samples");
+}
