@@ -88,7 +88,8 @@ mirror!(HostFile of HostSettings {
 
 mirror!(WatchFile of WatchSettings {
     enabled: bool,
-    max_series: usize,
+    memory: Size,
+    forget_after: Span,
     queue_samples: usize,
     catch_up_samples: usize,
     backfill: Span,

@@ -11,6 +11,7 @@ use super::state::App;
 use crate::capacity::{Assessment, Exhaustion, Limit};
 use crate::query;
 use crate::series::{DAY, Key, Millis, Side, TimeRange, format_duration};
+use crate::watch::FleetAnswer;
 
 pub(super) const PARAMS: &[Param] = &[
     optional("match", "selector of the series", "every series whose preset knows its limit"),
@@ -26,6 +27,11 @@ pub(super) const PARAMS: &[Param] = &[
 /// Capacity answers, soonest exhaustion first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Capacity {
+    /// How many series the question means.
+    matched: usize,
+    /// Set when not all of them are listed: why, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<String>,
     series: Vec<AssessmentDoc>,
 }
 
@@ -113,8 +119,26 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     }
     let found = app.watch.capacity(selector.as_ref(), limit, horizon)?;
     Ok(success(&Capacity {
-        series: found.iter().map(|(key, assessment)| AssessmentDoc::of(key, assessment)).collect(),
+        matched: found.n_matched,
+        truncated: truncated(&found),
+        series: found.series.iter().map(|(key, assessment)| AssessmentDoc::of(key, assessment)).collect(),
     }))
+}
+
+/// What is missing from the list, in words.
+fn truncated(found: &FleetAnswer) -> Option<String> {
+    let mut parts = Vec::new();
+    if found.n_beyond > 0 {
+        let n_asked = found.n_matched - found.n_beyond;
+        parts.push(format!("{} series match and {n_asked} were assessed; narrow `match`", found.n_matched));
+    }
+    if found.n_pending > 0 {
+        parts.push(format!("{} series are not assessed yet; ask again later", found.n_pending));
+    }
+    if let Some((key, error)) = found.failed.first() {
+        parts.push(format!("{} series could not be assessed, the first, {key}, because: {error}", found.failed.len()));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 impl AssessmentDoc {

@@ -103,7 +103,7 @@ pub(super) fn take(app: &App, upload: Upload) -> Answer {
     limits.max_body = limits.max_decoded;
     let decode = if is_lines { decode_ndjson } else { decode_json };
     let decoded = decode(body, &limits, app.now())?;
-    let ingested = store(app, &decoded)?;
+    let ingested = store(app, decoded)?;
     if ingested.accepted == 0 && ingested.rejected > 0 {
         return Err(refusal(&ingested));
     }
@@ -124,8 +124,8 @@ fn check_decoded(app: &App, size: usize) -> Result<(), Error> {
 }
 
 /// Appends what was understood; counts and lists what was not, by the decoder and by the store.
-pub(super) fn store(app: &App, decoded: &Decoded) -> Result<Ingested, Error> {
-    let Appended { n_accepted, rejected } = app.append(&decoded.batch)?;
+pub(super) fn store(app: &App, decoded: Decoded) -> Result<Ingested, Error> {
+    let Appended { n_accepted, rejected } = app.append(decoded.batch)?;
     let listed = app.config.limits.max_rejections_listed;
     let unread = decoded.rejected.iter().map(|one| Reason { line: Some(one.line), reason: one.reason.clone() });
     let unstored = rejected.iter().map(|(_, reason)| Reason { line: None, reason: reason.clone() });

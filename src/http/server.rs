@@ -186,7 +186,7 @@ async fn collect(app: Arc<App>, settings: HostSettings, mut stop: watch::Receive
         let shared = Arc::clone(&app);
         let collected = tokio::task::spawn_blocking(move || {
             let batch = collector.collect(shared.now());
-            if let Err(error) = shared.append(&batch) {
+            if let Err(error) = shared.append(batch) {
                 tracing::warn!(error = error.text, "this machine's metrics were not stored");
             }
             collector

@@ -57,18 +57,18 @@ impl App {
     }
 
     /// Makes a batch durable, then shows what was stored to the standing loop.
-    pub(super) fn append(&self, batch: &Batch) -> Result<Appended, Error> {
+    pub(super) fn append(&self, batch: Batch) -> Result<Appended, Error> {
         if batch.is_empty() {
             return Ok(Appended::default());
         }
-        let appended = self.store.append(batch)?;
+        let appended = self.store.append(&batch)?;
         self.metrics.accepted(appended.n_accepted);
         if appended.rejected.is_empty() {
             self.watch.observe(batch);
         } else {
             let mut refused = appended.rejected.iter().map(|(idx, _)| *idx).peekable();
             let stored = batch.iter().enumerate().filter(|(idx, _)| refused.next_if_eq(idx).is_none());
-            self.watch.observe(&Batch::from_samples(stored.map(|(_, (key, sample))| (key.clone(), sample))));
+            self.watch.observe(Batch::from_samples(stored.map(|(_, (key, sample))| (key.clone(), sample))));
         }
         Ok(appended)
     }

@@ -17,7 +17,7 @@ pub(super) fn take(app: &App, upload: Upload) -> Answer {
     let decoded = app.remote_write.decode(&upload.body, app.now())?;
     // Freed before waiting for the disk.
     drop(upload);
-    let ingested = store(app, &decoded)?;
+    let ingested = store(app, decoded)?;
     if ingested.has_rejections() {
         return Err(refusal(&ingested));
     }

@@ -7,8 +7,14 @@ pub struct WatchFigures {
     pub is_backfilled: bool,
     /// Series that are watched.
     pub n_watched: u64,
-    /// Series that are not, because there are more than `max_series`.
+    /// Series that are not, because there is no memory left for them.
     pub n_unwatched: u64,
+    /// Bytes of memory that scorers take, as far as it is reckoned.
+    pub scorer_bytes: u64,
+    /// Series that fell silent and are not watched any more.
+    pub n_forgotten: u64,
+    /// Series whose forecasts are not kept, because there are more than `max_forecasts`.
+    pub n_unforecast: u64,
     /// Samples that wait to be scored.
     pub n_queued: u64,
     /// Samples that were scored, stored history included.
@@ -17,6 +23,8 @@ pub struct WatchFigures {
     pub n_overflowed: u64,
     /// Samples that stayed unscored: after an overflow larger than what is read back, or late by their timestamp.
     pub n_unscored: u64,
+    /// Samples that were not scored because they come from the future.
+    pub n_ahead: u64,
     /// Anomalies that were opened.
     pub n_opened: u64,
     /// Anomalies that are open now.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use super::error::WatchError;
 use super::history::{native_step, samples_of, span_for, until};
+use super::roster::Roster;
+use super::schedule::Schedule;
 use crate::capacity::{Assessment, CapacitySettings, Exhaustion, Limit, assess};
 use crate::presets::{Presets, Rule};
-use crate::series::{DAY, HOUR, History, Key, Millis, Selector, Side, Step};
+use crate::series::{DAY, HOUR, History, Key, Millis, SECOND, Selector, Side, Step};
 use crate::storage::{SelectError, Store};
 
 /// Cells of history an assessment reads; it averages down to a fraction of them.
@@ -19,6 +21,8 @@ const CELLS: usize = 100_000;
 const MAX_ASKED: usize = 1_000;
 /// How long a question about the whole fleet may assess what is not at hand.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// When a series that could not be assessed is tried again.
+const RETRY: Millis = 30 * SECOND;
 /// For how long a first answer counts as fresh; each later one for twice as long, up to a refresh.
 const FIRST_FRESH: Millis = 5_000;
 
@@ -27,6 +31,21 @@ const FIRST_FRESH: Millis = 5_000;
 pub(super) struct KnownLimit {
     pub limit: Limit,
     pub whole: Option<f64>,
+}
+
+/// What was asked about the capacity of some series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetAnswer {
+    /// The answers, soonest exhaustion first.
+    pub series: Vec<(Key, Assessment)>,
+    /// How many series the question means, with a limit or without.
+    pub n_matched: usize,
+    /// How many of them were left out, being more than one question may assess.
+    pub n_beyond: usize,
+    /// How many were not assessed yet for want of time; they are by and by.
+    pub n_pending: usize,
+    /// Those that could not be assessed, and why.
+    pub failed: Vec<(Key, String)>,
 }
 
 struct Kept {
@@ -38,36 +57,69 @@ struct Kept {
     assessment: Assessment,
 }
 
+impl Kept {
+    fn fresh_until(&self) -> Millis {
+        self.at.saturating_add(self.fresh_for)
+    }
+
+    fn is_fresh(&self, now: Millis) -> bool {
+        now < self.fresh_until()
+    }
+}
+
 /// Answers by series.
 pub(super) struct Fleet {
     store: Arc<Store>,
     presets: Presets,
     horizon: Millis,
     refresh_every: Millis,
-    /// The last values of series that measure limits, as scoring saw them.
-    wholes: Mutex<HashMap<Key, f64>>,
-    /// Series with a limit, in the order in which they appeared.
-    limited: Mutex<Vec<Key>>,
+    roster: Arc<Mutex<Roster>>,
+    turns: Mutex<Turns>,
     kept: Mutex<HashMap<Key, Kept>>,
 }
 
+/// The series with a limit as the roster had them when it was last looked at, and when each is assessed anew.
+#[derive(Default)]
+struct Turns {
+    limited: Arc<[Key]>,
+    schedule: Schedule,
+    version: u64,
+}
+
 impl Fleet {
-    pub fn new(store: Arc<Store>, presets: Presets, horizon: Millis, refresh_every: Millis) -> Fleet {
-        let (wholes, limited, kept) = Default::default();
-        Fleet { store, presets, horizon, refresh_every, wholes, limited, kept }
+    pub fn new(
+        store: Arc<Store>,
+        presets: Presets,
+        roster: Arc<Mutex<Roster>>,
+        horizon: Millis,
+        refresh_every: Millis,
+    ) -> Fleet {
+        let (turns, kept) = Default::default();
+        Fleet { store, presets, horizon, refresh_every, roster, turns, kept }
     }
 
-    /// Notes a series with a limit.
-    pub fn add(&self, key: Key) {
-        self.limited.lock().push(key);
-    }
-
-    /// Takes over the last values of the series that measure limits.
-    pub fn set_wholes(&self, wholes: &HashMap<Key, f64>) {
-        let mut held = self.wholes.lock();
-        if *held != *wholes {
-            held.clone_from(wholes);
+    /// The series with a limit, as the roster has them now.
+    fn limited(&self, now: Millis) -> Arc<[Key]> {
+        let known = self.turns.lock().version;
+        let (version, listed) = {
+            let roster = self.roster.lock();
+            let version = roster.limited_version();
+            (version, (version != known).then(|| roster.limited()))
+        };
+        let Some(listed) = listed else { return Arc::clone(&self.turns.lock().limited) };
+        let limited: Arc<[Key]> = listed.into();
+        {
+            let mut turns = self.turns.lock();
+            turns.version = version;
+            turns.schedule.set_members(&limited);
+            turns.limited = Arc::clone(&limited);
         }
+        // What was asked for besides lasts no longer than it is fresh.
+        {
+            let members: HashSet<&Key> = limited.iter().collect();
+            self.kept.lock().retain(|key, kept| members.contains(key) || kept.is_fresh(now));
+        }
+        limited
     }
 
     /// When the selected series reach their limit, soonest first; without a selector, the fleet.
@@ -77,74 +129,88 @@ impl Fleet {
         limit: Option<Limit>,
         horizon: Millis,
         now: Millis,
-    ) -> Result<Vec<(Key, Assessment)>, WatchError> {
+    ) -> Result<FleetAnswer, WatchError> {
         if horizon <= 0 {
             return Err(WatchError::Ask("the horizon must be longer than zero, for example 90d".to_owned()));
         }
         let began = Instant::now();
-        let (keys, is_fleet) = match selector {
-            Some(selector) => (self.selected(selector, now)?, false),
-            None => (self.limited.lock().clone(), limit.is_none()),
+        let keys = match selector {
+            Some(selector) => self.selected(selector, now)?.into(),
+            None => self.limited(now),
         };
-        let mut answers = Vec::new();
-        for key in keys {
+        let is_fleet = selector.is_none() && limit.is_none();
+        let n_matched = keys.len();
+        let n_asked = if is_fleet { n_matched } else { n_matched.min(MAX_ASKED) };
+        let mut answer = FleetAnswer {
+            series: Vec::new(),
+            n_matched,
+            n_beyond: n_matched - n_asked,
+            n_pending: 0,
+            failed: Vec::new(),
+        };
+        for key in &keys[..n_asked] {
             let known = match limit {
                 Some(limit) => Some(KnownLimit { limit, whole: None }),
-                None => self.limit_of(&key, now)?,
+                None => self.limit_of(key, now)?,
             };
             let Some(known) = known else { continue };
-            let kept = self.kept_answer(&key, known, horizon, now);
-            let answer = match kept {
-                Some(answer) => answer,
-                None if is_fleet && began.elapsed() > PATIENCE => continue,
-                None => match self.assess_one(&key, known, horizon, now) {
-                    Ok(answer) => answer,
-                    // A series that is too new to say anything of must not silence the rest of the fleet.
-                    Err(_) if is_fleet => continue,
+            if let Some(kept) = self.kept_answer(key, known, horizon, now) {
+                answer.series.push((key.clone(), kept));
+            } else if is_fleet && began.elapsed() > PATIENCE {
+                answer.n_pending += 1;
+            } else {
+                match self.assess_one(key, known, horizon, now) {
+                    Ok(assessment) => answer.series.push((key.clone(), assessment)),
+                    // One series must not silence the rest of the fleet.
+                    Err(error) if is_fleet => answer.failed.push((key.clone(), error.to_string())),
                     Err(error) => return Err(error),
-                },
-            };
-            answers.push((key, answer));
+                }
+            }
         }
         if let Some(selector) = selector
             && limit.is_none()
-            && answers.is_empty()
+            && answer.series.is_empty()
         {
             return Err(WatchError::NoLimit(selector.to_string()));
         }
-        answers
+        answer
+            .series
             .sort_by(|a, b| urgency(&a.1).cmp(&urgency(&b.1)).then_with(|| headroom(&a.1).total_cmp(&headroom(&b.1))));
-        Ok(answers)
+        Ok(answer)
     }
 
-    /// Assesses the series whose answer is oldest, if it is older than a refresh. `None` when all are fresh.
+    /// Assesses the series whose answer is due longest. `None` when all are fresh.
     pub fn refresh_one(&self, now: Millis) -> Option<()> {
-        let limited = self.limited.lock().clone();
-        let stale = {
-            let kept = self.kept.lock();
-            let overdue = |key: &Key| {
-                kept.get(key).map_or(Millis::MAX, |kept| now.saturating_sub(kept.at.saturating_add(kept.fresh_for)))
-            };
-            let due = limited.into_iter().map(|key| (overdue(&key), key)).filter(|(overdue, _)| *overdue >= 0);
-            due.max_by_key(|(overdue, _)| *overdue)
-        };
-        let (_, key) = stale?;
-        let known = self.limit_of(&key, now).ok().flatten();
-        let done = known.map(|known| self.assess_one(&key, known, self.horizon, now));
-        if !matches!(done, Some(Ok(_))) {
-            // Without a limit for now, or unreadable: asked again later, not at once.
-            let known = KnownLimit { limit: Limit { value: f64::NAN, side: Side::Up }, whole: None };
-            let assessment = assess(&nothing(now), known.limit, &CapacitySettings::default());
-            self.keep(key, known, 0, now, assessment);
+        self.limited(now);
+        let key = self.turns.lock().schedule.due(now)?.clone();
+        let until = self.kept.lock().get(&key).filter(|kept| kept.is_fresh(now)).map(Kept::fresh_until);
+        if let Some(until) = until {
+            // Somebody has asked meanwhile.
+            self.turns.lock().schedule.postpone(&key, until);
+            return Some(());
         }
+        let known = match self.limit_of(&key, now) {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(series = %key, %error, "the limit cannot be read");
+                None
+            }
+        };
+        let done = known.map(|known| self.assess_one(&key, known, self.horizon, now));
+        if let Some(Err(error)) = &done {
+            tracing::warn!(series = %key, %error, "capacity cannot be assessed");
+        }
+        // Without a limit for now, or unreadable: asked again later, not at once.
+        let kept = self.kept.lock().get(&key).filter(|_| matches!(done, Some(Ok(_)))).map(Kept::fresh_until);
+        let next = kept.unwrap_or_else(|| now.saturating_add(self.refresh_every.min(RETRY)));
+        self.turns.lock().schedule.postpone(&key, next);
         Some(())
     }
 
     fn selected(&self, selector: &Selector, now: Millis) -> Result<Vec<Key>, SelectError> {
         for span in [2 * HOUR, 30 * DAY, 400 * DAY] {
-            let mut keys = self.store.keys(selector, until(now, span))?;
+            let keys = self.store.keys(selector, until(now, span))?;
             if !keys.is_empty() {
-                keys.truncate(MAX_ASKED);
                 return Ok(keys);
             }
         }
@@ -156,7 +222,7 @@ impl Fleet {
         let kept = kept.get(key)?;
         // A date that has passed was said of a history that has grown since, or of one that ended.
         let has_passed = matches!(kept.assessment.exhaustion, Exhaustion::Expected { p50: Some(at), .. } if at < now);
-        let is_fresh = now - kept.at < kept.fresh_for && !has_passed;
+        let is_fresh = kept.is_fresh(now) && !has_passed;
         (kept.known == known && kept.horizon == horizon && is_fresh).then(|| kept.assessment.clone())
     }
 
@@ -166,11 +232,18 @@ impl Fleet {
         let native = native_step(&self.store, key, now)?.unwrap_or(Step::seconds(60));
         let samples = samples_of(&self.store, key, until(now, span_for(native, native, CELLS)))?;
         let history = History::from_samples(&samples, metric.kind_of(key.metric()), Some(native));
-        let history = history.unwrap_or_else(|_| nothing(now));
+        let (history, problem) = match history {
+            Ok(history) => (history, None),
+            Err(error) => (nothing(now), Some(error)),
+        };
         let season = metric.season.map(|season| native.count_in(season)).and_then(crate::series::Season::new);
         let settings =
             CapacitySettings { horizon, season, unit: metric.unit, whole: known.whole, ..CapacitySettings::default() };
-        let assessment = assess(&history, known.limit, &settings);
+        let mut assessment = assess(&history, known.limit, &settings);
+        if let Some(problem) = problem {
+            assessment.recommendation = format!("Nothing can be said: {problem}.");
+            assessment.exhaustion = Exhaustion::Unknown { reason: problem.to_string() };
+        }
         self.keep(key.clone(), known, horizon, now, assessment.clone());
         Ok(assessment)
     }
@@ -187,10 +260,7 @@ impl Fleet {
         let Some(Rule { metric, limit_metric, .. }) = self.presets.rule_for(key) else { return Ok(None) };
         let side = if metric.matters == Side::Down { Side::Down } else { Side::Up };
         if let Some(source) = limit_metric {
-            let seen = {
-                let wholes = self.wholes.lock();
-                source.whole_for(key, wholes.iter().map(|(key, value)| (key, *value)))
-            };
+            let seen = source.whole_for(key, self.roster.lock().wholes());
             let whole = match seen {
                 Some(whole) => Some(whole),
                 None => {

@@ -16,6 +16,8 @@ mod incidents;
 mod queue;
 mod refresh;
 mod results;
+mod roster;
+mod schedule;
 mod score;
 mod scoring;
 mod settings;
@@ -25,5 +27,6 @@ mod tests;
 
 pub use error::WatchError;
 pub use figures::WatchFigures;
+pub use fleet::FleetAnswer;
 pub use settings::WatchSettings;
 pub use standing::{Clock, ForecastAsk, Watch};

@@ -1,11 +1,11 @@
 //! The refresh thread: models that are due, forecasts to keep, capacity answers; within its share of a core.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
 use super::results::{KeptForecast, Kind, day_of, forecast_rows};
+use super::schedule::Schedule;
 use super::standing::{ForecastAsk, Shared};
 use crate::forecast::Coverage;
 use crate::series::{Key, MINUTE, Millis, SECOND, Step};
@@ -16,13 +16,23 @@ const TICK: Duration = Duration::from_millis(250);
 const N_POINTS: Millis = 96;
 /// Forecasts written in one file.
 const MAX_HELD: usize = 200;
+/// How often it is looked who is there, at most while series come and go, and at least.
+const LIST_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+const LIST_EVERY: Duration = Duration::from_secs(60);
 /// When a forecast that could not be made is first tried again.
 const RETRY: Millis = 30 * SECOND;
 
 /// Runs until the loop stops.
 pub(super) fn run(shared: &Shared) {
-    let mut keeper =
-        Keeper { shared, due: HashMap::new(), order: VecDeque::new(), held: Vec::new(), held_since: Instant::now() };
+    let mut keeper = Keeper {
+        shared,
+        turns: Schedule::default(),
+        waits: HashMap::new(),
+        version: 0,
+        listed: None,
+        held: Vec::new(),
+        held_since: Instant::now(),
+    };
     loop {
         let began = Instant::now();
         let now = shared.now();
@@ -45,9 +55,13 @@ pub(super) fn run(shared: &Shared) {
 
 struct Keeper<'a> {
     shared: &'a Shared,
-    /// When each series' forecast is due again, and after how long if it fails once more.
-    due: HashMap<Key, (Millis, Millis)>,
-    order: VecDeque<Key>,
+    /// When each series' forecast is due again.
+    turns: Schedule,
+    /// How long to wait after a failure, by series that have failed.
+    waits: HashMap<Key, Millis>,
+    /// The roster's version when the series were last listed, and when that was.
+    version: u64,
+    listed: Option<Instant>,
     held: Vec<KeptForecast>,
     held_since: Instant,
 }
@@ -55,17 +69,16 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     /// Makes the forecast that is due longest; whether there was one.
     fn keep_one(&mut self, now: Millis) -> bool {
-        if self.order.is_empty() && !self.fill_order(now) {
-            return false;
-        }
-        let Some(key) = self.order.pop_front() else { return false };
+        self.list_members(now);
+        let Some(key) = self.turns.due(now).cloned() else { return false };
         let settings = &self.shared.settings;
         let step = Step::new((settings.keep_horizon / N_POINTS / MINUTE * MINUTE).max(MINUTE));
         let coverage = Coverage::new(settings.coverage).unwrap_or(Coverage::P95);
         let ask = ForecastAsk { horizon: settings.keep_horizon, coverage, step, model: "auto".to_owned() };
         match self.shared.forecasts.fit_and_forget(&key, &ask, now) {
             Ok(forecast) => {
-                self.due.insert(key.clone(), (now.saturating_add(settings.refresh_every), RETRY));
+                self.turns.postpone(&key, now.saturating_add(settings.refresh_every));
+                self.waits.remove(&key);
                 if self.held.is_empty() {
                     self.held_since = Instant::now();
                 }
@@ -73,22 +86,32 @@ impl Keeper<'_> {
             }
             Err(error) => {
                 // Mostly too short a history; that changes soon at first, then less and less likely.
-                let wait = self.due.get(&key).map_or(RETRY, |(_, wait)| *wait).min(settings.refresh_every);
+                let wait = self.waits.get(&key).map_or(RETRY, |wait| *wait).min(settings.refresh_every);
                 tracing::debug!(series = %key, %error, "no forecast to keep");
-                self.due.insert(key, (now.saturating_add(wait), wait.saturating_mul(2)));
+                self.turns.postpone(&key, now.saturating_add(wait));
+                self.waits.insert(key, wait.saturating_mul(2));
             }
         }
         true
     }
 
-    /// Lists the series whose forecasts are due, those with a preset first.
-    fn fill_order(&mut self, now: Millis) -> bool {
-        let settings = &self.shared.settings;
-        let keepers = self.shared.keepers.lock();
-        let all = keepers.0.iter().chain(&keepers.1).take(settings.max_forecasts);
-        let is_due = |key: &&Key| self.due.get(*key).is_none_or(|(at, _)| now >= *at);
-        self.order = all.filter(is_due).cloned().collect();
-        !self.order.is_empty()
+    /// Takes over from the roster whose forecasts are kept, when it has changed, and now and then for who is silent.
+    fn list_members(&mut self, now: Millis) {
+        let since = self.listed.map(|listed| listed.elapsed());
+        if since.is_some_and(|since| since < LIST_AT_MOST_EVERY) {
+            return;
+        }
+        let roster = self.shared.roster.lock();
+        if roster.version() == self.version && since.is_some_and(|since| since < LIST_EVERY) {
+            return;
+        }
+        self.version = roster.version();
+        let (members, n_all) = roster.to_forecast(self.shared.settings.max_forecasts, now);
+        drop(roster);
+        self.listed = Some(Instant::now());
+        self.turns.set_members(&members);
+        self.waits.retain(|key, _| self.turns.has(key));
+        self.shared.figures.lock().n_unforecast = (n_all - members.len()) as u64;
     }
 
     fn write_when_due(&mut self, is_last: bool) {

@@ -3,22 +3,26 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
+
 use super::queue::{Missed, Work};
 use super::results::{self, Kind, anomaly_rows, day_of, incident_rows, scored_rows};
-use super::scoring::{Scoring, by_series};
+use super::scoring::{AHEAD, Origin, Scoring, by_series};
 use super::standing::Shared;
-use crate::series::{DAY, HOUR, MINUTE, Millis, SECOND, Selector, Series, TimeRange};
+use crate::series::{DAY, HOUR, Key, MINUTE, Millis, SECOND, Selector, Series, TimeRange};
 
-/// Samples scored in one go, between which the thread rests and looks around.
+/// Samples scored in one go, between which the thread rests and looks around; fewer while they flood in, so that the
+/// machine is left to ingestion after a few hundredths of a second.
 const CHUNK: usize = 100_000;
+const FLOOD_CHUNK: usize = 20_000;
 /// Samples one read of stored history should have.
 const READ: usize = 300_000;
 /// The longest wait for something to do.
 const TICK: Duration = Duration::from_millis(200);
 /// How often incidents are made anew at most.
 const REGROUP_EVERY: Duration = Duration::from_millis(500);
-/// Series silent for so long have no open anomaly any more.
-const SILENCE: Millis = HOUR;
+/// How often silent series leave, and their places are given to those that wait.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long after a read of stored history the queue may still hold what was read.
 const REPEATS: Duration = Duration::from_secs(5);
 
@@ -31,17 +35,16 @@ pub(super) fn run(shared: &Shared, scoring: Scoring) {
         regrouped: Instant::now(),
         is_dirty: false,
         repeats_until: Instant::now(),
-        swept: Instant::now(),
+        renewed: Instant::now(),
+        n_waiting: 0,
     };
     thread.backfill();
     loop {
-        match shared.queue.take(CHUNK, TICK) {
+        let chunk = if shared.queue.is_flooded() { FLOOD_CHUNK } else { CHUNK };
+        match shared.queue.take(chunk, TICK) {
             Work::Batches(batches) => {
                 let began = Instant::now();
-                let gathered = by_series(batches.iter().flat_map(|batch| batch.iter()));
-                let gathered: Vec<Series> =
-                    gathered.into_iter().map(|(key, samples)| Series { key, samples }).collect();
-                thread.feed(&gathered, false);
+                thread.feed(&by_series(&batches), Origin::Arrived, false);
                 thread.rest(began, shared.settings.cpu_share);
             }
             Work::CatchUp(missed) => thread.catch_up(missed),
@@ -58,7 +61,9 @@ struct Thread<'a> {
     scoring: Scoring,
     flushed: Instant,
     regrouped: Instant,
-    swept: Instant,
+    renewed: Instant,
+    /// Series without a place when it was last told.
+    n_waiting: u64,
     /// Until then what is queued may have been read from the store already: it repeats, and is not late.
     repeats_until: Instant,
     /// Whether something was scored since the last flush.
@@ -66,38 +71,27 @@ struct Thread<'a> {
 }
 
 impl Thread<'_> {
-    fn feed(&mut self, gathered: &[Series], is_again: bool) {
+    /// Scores samples; `is_again` says that some may have been scored before, and are not late for that.
+    fn feed(&mut self, gathered: &[Series], origin: Origin, is_again: bool) {
         let now = self.shared.now();
-        let (mut n_scored, mut n_late, mut n_opened) = (0, 0, 0);
+        let (mut n_scored, mut n_late, mut n_ahead, mut n_opened) = (0, 0, 0, 0);
         // In parts, so that questions for anomalies do not wait for a whole chunk.
         for part in gathered.chunks(64) {
             let mut anomalies = self.shared.anomalies.lock();
+            let mut roster = self.shared.roster.lock();
             for series in part {
-                let fed = self.scoring.feed(&series.key, &series.samples, now, &mut anomalies);
+                let fed = self.scoring.feed(series, origin, now, &mut roster, &mut anomalies);
                 n_scored += fed.n_scored;
                 n_late += fed.n_late;
+                n_ahead += fed.n_ahead;
                 n_opened += fed.n_opened;
             }
         }
         self.is_dirty |= n_scored > 0;
-        for newcomer in self.scoring.take_newcomers() {
-            let mut keepers = self.shared.keepers.lock();
-            if newcomer.has_rule {
-                keepers.0.push(newcomer.key.clone());
-            } else {
-                keepers.1.push(newcomer.key.clone());
-            }
-            drop(keepers);
-            if newcomer.has_limit {
-                self.shared.fleet.add(newcomer.key);
-            }
-        }
-        self.shared.fleet.set_wholes(self.scoring.wholes());
-        let (n_watched, n_unwatched) = self.scoring.counts();
         let mut figures = self.shared.figures.lock();
-        (figures.n_watched, figures.n_unwatched) = (n_watched, n_unwatched);
         figures.n_scored += n_scored;
         figures.n_opened += n_opened;
+        figures.n_ahead += n_ahead;
         if !is_again && Instant::now() > self.repeats_until {
             figures.n_unscored += n_late;
         }
@@ -108,7 +102,7 @@ impl Thread<'_> {
         let settings = &self.shared.settings;
         let now = self.shared.now();
         let first = now.saturating_sub(settings.backfill);
-        let mut end = now.saturating_add(HOUR);
+        let mut end = now.saturating_add(AHEAD);
         let mut span = 2 * HOUR;
         let mut parts: Vec<Vec<Series>> = Vec::new();
         let mut n_read = 0;
@@ -121,9 +115,17 @@ impl Thread<'_> {
             end = start;
             span = next_span(span, n, READ);
         }
+        let mut newest: HashMap<Key, Millis> = HashMap::new();
+        for series in parts.iter().flatten() {
+            // The newest part comes first.
+            if let Some(last) = series.samples.last().filter(|_| !newest.contains_key(&series.key)) {
+                newest.insert(series.key.clone(), last.at);
+            }
+        }
+        self.scoring.enlist(newest, now, &mut self.shared.roster.lock());
         while let Some(part) = parts.pop() {
             let began = Instant::now();
-            self.feed(&part, true);
+            self.feed(&part, Origin::Stored, true);
             if self.shared.queue.is_stopping() {
                 break;
             }
@@ -131,42 +133,49 @@ impl Thread<'_> {
         }
         // Stopped half-way, the next start goes on from what was scored before this one.
         if !self.shared.queue.is_stopping() {
-            self.scoring.end_backfill(first, &mut self.shared.anomalies.lock());
+            self.scoring.end_backfill(&mut self.shared.anomalies.lock());
             self.shared.figures.lock().is_backfilled = true;
             self.repeats_until = Instant::now() + REPEATS;
         }
     }
 
     /// Scores what found the queue full, from the store, in parts.
+    ///
+    /// The parts are cut by what the store says it has, for the missed timestamps may lie anywhere: one sample of last
+    /// year among today's makes the range a year long.
     fn catch_up(&mut self, missed: Missed) {
-        let most = self.shared.settings.catch_up_samples as u64;
-        // Samples per time, to skip what is too much and to read the rest in parts.
-        let density = missed.n as f64 / (missed.last.saturating_sub(missed.first) as f64 + 1.0);
-        let mut start = missed.first;
-        if missed.n > most {
-            let kept = (most as f64 / density) as Millis;
-            start = missed.last.saturating_sub(kept).max(missed.first);
-            self.shared.figures.lock().n_unscored += missed.n - most;
-            tracing::warn!(
-                n_skipped = missed.n - most,
-                "more samples came than can be scored; the oldest stay unscored"
-            );
+        let settings = &self.shared.settings;
+        let now = self.shared.now();
+        let end = missed.last.min(now.saturating_add(AHEAD)).saturating_add(1);
+        let mut start = missed.first.min(end);
+        while self.n_stored(start, end) > settings.catch_up_samples as u64 && end - start > SECOND {
+            start += (end - start) / 4;
         }
-        let mut span = ((READ as f64 / density) as Millis).max(SECOND);
-        let end = missed.last.saturating_add(1);
+        if start > missed.first {
+            let n_skipped = self.n_stored(missed.first, start).min(missed.n);
+            self.shared.figures.lock().n_unscored += n_skipped;
+            tracing::warn!(n_skipped, "more samples came than can be scored; the oldest stay unscored");
+        }
         // What is left when the loop stops is scored at the next start.
         while start < end && !self.shared.queue.is_stopping() {
-            let until = start.saturating_add(span).min(end);
+            let mut until = end;
+            while self.n_stored(start, until) > 2 * READ as u64 && until - start > SECOND {
+                until = start + (until - start) / 2;
+            }
             let began = Instant::now();
             let Some(part) = self.read(start, until) else { break };
-            let n: usize = part.iter().map(|series| series.samples.len()).sum();
-            self.feed(&part, true);
+            self.feed(&part, Origin::Arrived, true);
             start = until;
-            span = next_span(span, n, READ);
             self.look_around(false);
             self.rest(began, self.shared.settings.cpu_share);
         }
         self.repeats_until = Instant::now() + REPEATS;
+    }
+
+    /// About how many samples the store has of this time.
+    fn n_stored(&self, start: Millis, end: Millis) -> u64 {
+        let range = TimeRange::new(start, end).ok();
+        range.and_then(|range| self.shared.store.estimate(&Selector::all(), range).ok()).unwrap_or(0)
     }
 
     fn read(&self, start: Millis, end: Millis) -> Option<Vec<Series>> {
@@ -197,16 +206,33 @@ impl Thread<'_> {
             }
             self.regrouped = Instant::now();
         }
-        if self.swept.elapsed() >= Duration::from_secs(60) {
-            self.swept = Instant::now();
-            let before = self.shared.now().saturating_sub(SILENCE);
-            self.scoring.end_silent(before, &mut self.shared.anomalies.lock());
+        if self.renewed.elapsed() >= RENEW_EVERY {
+            self.renewed = Instant::now();
+            self.renew();
         }
         let flush_every = Duration::from_millis(u64::try_from(settings.flush_every).unwrap_or(0));
         if is_last || self.flushed.elapsed() >= flush_every {
             self.flushed = Instant::now();
             self.flush();
         }
+    }
+
+    /// Lets go of who is silent, and gives places to who waits.
+    fn renew(&mut self) {
+        let counts = {
+            let mut anomalies = self.shared.anomalies.lock();
+            let mut roster = self.shared.roster.lock();
+            self.scoring.renew(self.shared.now(), &mut roster, &mut anomalies);
+            roster.counts()
+        };
+        if counts.n_waiting > self.n_waiting {
+            tracing::warn!(
+                n_scored = counts.n_scored,
+                n_waiting = counts.n_waiting,
+                "there is no memory left to score every series; raise watch.memory, or have a preset leave some out"
+            );
+        }
+        self.n_waiting = counts.n_waiting;
     }
 
     /// Writes what changed: anomalies, incidents, then up to when everything is scored, so that what is not written

@@ -3,14 +3,27 @@
 //! After a restart the stored history is scored again so that no detector starts cold. What it finds up to the time
 //! that was scored before is known already: told once, not twice. An anomaly that was open then goes on under its
 //! old start.
+//!
+//! What is promised of samples out of order: those of one batch are sorted before they are scored, and across batches
+//! a sample that is not after the series' last is left unscored and counted. So scores depend on what was sent, and
+//! not on how it was cut into chunks here. The store sorts everything, so a restart may score what came late.
+//!
+//! A sample from the future would make every later one late, for years if its clock is wrong enough. Beyond
+//! [`AHEAD`] it is stored and counted, and not scored.
+
+use std::cmp::Reverse;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::anomalies::Anomalies;
-use super::settings::WatchSettings;
+use super::roster::{About, Roster, SILENCE};
+use super::settings::{WatchSettings, memory_of};
 use crate::detect::{Anomaly, Settings, Transition, Watcher};
 use crate::presets::{Presets, Rule};
-use crate::series::{Key, MetricKind, Millis, Sample, SeriesId};
+use crate::series::{Batch, Key, MINUTE, Millis, Sample, Series, SeriesId, resolve};
+
+/// Samples up to this far in the future are scored; clocks differ.
+pub(super) const AHEAD: Millis = 10 * MINUTE;
 
 /// What became of some samples.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,73 +32,100 @@ pub(super) struct Fed {
     pub n_scored: u64,
     /// Not after the series' last sample.
     pub n_late: u64,
+    /// Too far in the future.
+    pub n_ahead: u64,
     /// Anomalies that began.
     pub n_opened: u64,
 }
 
-/// A series first seen, and what the presets know of it.
-#[derive(Clone, Debug)]
-pub(super) struct Newcomer {
-    pub key: Key,
-    /// Whether a preset has a rule for it.
-    pub has_rule: bool,
-    /// Whether the rule has a limit, or says where it is measured.
-    pub has_limit: bool,
+/// Where samples come from, which says when their series was last seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// They have just arrived.
+    Arrived,
+    /// They were stored at some time or other.
+    Stored,
 }
 
 struct Watched {
     watcher: Watcher,
     last_at: Millis,
-    last_seen: Millis,
     /// Up to when the samples were scored before the restart.
     known_until: Option<Millis>,
     /// The current anomaly's start by the watcher, and the start under which it is told; `None` keeps it untold.
     alias: Option<(Millis, Option<Millis>)>,
 }
 
-/// Every watched series.
+/// Every series that is scored.
 pub(super) struct Scoring {
     presets: Presets,
     settings: WatchSettings,
     watched: HashMap<Key, Watched>,
-    /// Series that are not watched, by a preset or for their number.
-    unwatched: HashSet<SeriesId>,
-    n_beyond: u64,
-    /// Up to when each series was scored before this start.
+    /// Up to when series were scored before this start, or before they fell silent.
     scored: HashMap<SeriesId, Millis>,
-    newcomers: Vec<Newcomer>,
-    /// The last value of series that measure a limit.
-    wholes: HashMap<Key, f64>,
-    measures: HashMap<SeriesId, bool>,
 }
 
 impl Scoring {
-    pub fn new(presets: Presets, settings: WatchSettings, scored: HashMap<SeriesId, Millis>) -> Scoring {
-        Scoring {
-            presets,
-            settings,
-            watched: HashMap::new(),
-            unwatched: HashSet::new(),
-            n_beyond: 0,
-            scored,
-            newcomers: Vec::new(),
-            wholes: HashMap::new(),
-            measures: HashMap::new(),
+    /// `scored` says up to when each series was scored before `now`; what lies after it is an error of the past.
+    pub fn new(
+        presets: Presets,
+        settings: WatchSettings,
+        mut scored: HashMap<SeriesId, Millis>,
+        now: Millis,
+    ) -> Scoring {
+        for until in scored.values_mut() {
+            *until = (*until).min(now);
+        }
+        Scoring { presets, settings, watched: HashMap::new(), scored }
+    }
+
+    /// Gives places to series with stored history, whose newest sample is at the instant beside each: those that are
+    /// not silent first, of these those with a preset, of these the latest.
+    pub fn enlist(&self, found: HashMap<Key, Millis>, now: Millis, roster: &mut Roster) {
+        let with_about = |(key, at): (Key, Millis)| {
+            let about = self.about(&key);
+            (key, at.min(now), about)
+        };
+        let mut order: Vec<(Key, Millis, About)> = found.into_iter().map(with_about).collect();
+        let is_silent = |at: Millis| now.saturating_sub(at) > SILENCE;
+        order.sort_unstable_by_key(|(key, at, about)| (is_silent(*at), !about.has_rule, Reverse(*at), key.id()));
+        for (key, at, about) in order {
+            roster.see(&key, at, 0, || about);
         }
     }
 
-    /// Scores samples of one series, sorted by time, that arrived at `now`.
-    pub fn feed(&mut self, key: &Key, samples: &[Sample], now: Millis, anomalies: &mut Anomalies) -> Fed {
+    /// Scores samples of one series at `now`.
+    pub fn feed(
+        &mut self,
+        series: &Series,
+        origin: Origin,
+        now: Millis,
+        roster: &mut Roster,
+        anomalies: &mut Anomalies,
+    ) -> Fed {
         let mut fed = Fed::default();
-        self.note_whole(key, samples);
-        if !self.watched.contains_key(key) && !self.admit(key) {
+        let Series { key, samples } = series;
+        let Some(last) = samples.last() else { return fed };
+        let seen_at = if origin == Origin::Arrived { now } else { last.at.min(now) };
+        let spacing = last.at.saturating_sub(samples[samples.len().saturating_sub(2)].at).max(0);
+        let seen = roster.see(key, seen_at, spacing, || self.about(key));
+        if seen.is_measure
+            && let Some(last) = samples.iter().rev().find(|sample| sample.value.is_finite())
+        {
+            roster.measure(key, last.value);
+        }
+        if !seen.is_scored || !self.is_watched(key, roster) {
             return fed;
         }
         let Some(series) = self.watched.get_mut(key) else { return fed };
-        series.last_seen = now;
+        let end = now.saturating_add(AHEAD);
         for sample in samples {
             if sample.at <= series.last_at {
                 fed.n_late += 1;
+                continue;
+            }
+            if sample.at > end {
+                fed.n_ahead += 1;
                 continue;
             }
             if series.known_until.is_some_and(|until| sample.at > until) {
@@ -110,37 +150,49 @@ impl Scoring {
         fed
     }
 
-    /// Whether the series is watched from now on.
-    fn admit(&mut self, key: &Key) -> bool {
-        if self.unwatched.contains(&key.id()) {
-            return false;
-        }
+    /// What the presets know of a series.
+    fn about(&self, key: &Key) -> About {
         let rule = self.presets.rule_for(key);
-        let is_wanted = rule.is_none_or(|rule| rule.watch);
-        let has_limit = rule.is_some_and(|rule| rule.metric.limit.is_some() || rule.limit_metric.is_some());
-        let has_rule = rule.is_some();
-        let watcher = if is_wanted && self.watched.len() < self.settings.max_series {
-            self.watcher_for(key, rule)
-        } else {
-            self.n_beyond += u64::from(is_wanted);
-            None
-        };
-        let Some(watcher) = watcher else {
-            self.unwatched.insert(key.id());
+        let mut limits = self
+            .presets
+            .presets()
+            .iter()
+            .flat_map(|preset| &preset.rules)
+            .filter_map(|rule| rule.limit_metric.as_ref());
+        About {
+            is_wanted: rule.is_none_or(|rule| rule.watch),
+            has_rule: rule.is_some(),
+            has_limit: rule.is_some_and(|rule| rule.metric.limit.is_some() || rule.limit_metric.is_some()),
+            is_measure: limits.any(|limit| limit.selector.matches(key.labels())),
+            cost: memory_of(self.detector_for(rule)),
+        }
+    }
+
+    fn detector_for<'a>(&'a self, rule: Option<&'a Rule>) -> &'a str {
+        rule.and_then(|rule| rule.detector.as_deref()).unwrap_or(&self.settings.detector)
+    }
+
+    /// Whether the series, which has a place, has a watcher; it gets one now if need be.
+    fn is_watched(&mut self, key: &Key, roster: &mut Roster) -> bool {
+        if self.watched.contains_key(key) {
+            return true;
+        }
+        let Some(watcher) = self.watcher_for(key) else {
+            roster.give_up(key);
             return false;
         };
         let known_until = self.scored.get(&key.id()).copied();
-        let series = Watched { watcher, last_at: Millis::MIN, last_seen: 0, known_until, alias: None };
+        let series = Watched { watcher, last_at: Millis::MIN, known_until, alias: None };
         self.watched.insert(key.clone(), series);
-        self.newcomers.push(Newcomer { key: key.clone(), has_rule, has_limit });
         true
     }
 
-    fn watcher_for(&self, key: &Key, rule: Option<&Rule>) -> Option<Watcher> {
+    fn watcher_for(&self, key: &Key) -> Option<Watcher> {
+        let rule = self.presets.rule_for(key);
         let metric = rule.map(|rule| rule.metric.clone()).unwrap_or_default();
-        let kind: MetricKind = metric.kind_of(key.metric());
+        let kind = metric.kind_of(key.metric());
         let settings = Settings { metric, ..Settings::default() };
-        let named = rule.and_then(|rule| rule.detector.as_deref()).unwrap_or(&self.settings.detector);
+        let named = self.detector_for(rule);
         let build = |name: &str| Watcher::new(name, &settings, self.settings.alarm.clone(), kind);
         match build(named).or_else(|error| {
             tracing::warn!(series = %key, detector = named, %error, "the detector does not start; `auto` takes its place");
@@ -154,65 +206,49 @@ impl Scoring {
         }
     }
 
-    fn note_whole(&mut self, key: &Key, samples: &[Sample]) {
-        let presets = &self.presets;
-        let measures = *self.measures.entry(key.id()).or_insert_with(|| {
-            let mut limits =
-                presets.presets().iter().flat_map(|preset| &preset.rules).filter_map(|rule| rule.limit_metric.as_ref());
-            limits.any(|limit| limit.selector.matches(key.labels()))
-        });
-        if measures && let Some(last) = samples.iter().rev().find(|sample| sample.value.is_finite()) {
-            self.wholes.insert(key.clone(), last.value);
-        }
-    }
-
     /// After the stored history was scored: what was open before the restart and is no more ends where it was.
-    ///
-    /// Up to when series were scored is forgotten when it lies before `first`, where the scored history began.
-    pub fn end_backfill(&mut self, first: Millis, anomalies: &mut Anomalies) {
+    pub fn end_backfill(&self, anomalies: &mut Anomalies) {
         let gone: Vec<Key> = anomalies.open_keys().filter(|key| !self.watched.contains_key(*key)).cloned().collect();
         for key in gone {
             anomalies.close(&key);
         }
-        self.scored.retain(|_, until| *until >= first);
     }
 
-    /// Ends the open anomalies of series that have been silent since before `before`.
-    pub fn end_silent(&mut self, before: Millis, anomalies: &mut Anomalies) {
-        let is_silent = |key: &&Key| self.watched.get(*key).is_some_and(|series| series.last_seen < before);
-        let silent: Vec<Key> = anomalies.open_keys().filter(is_silent).cloned().collect();
+    /// Ends the open anomalies of series that are silent, and lets go of the scorers that lost their place.
+    ///
+    /// Up to when series were scored is forgotten when a restart would not score that far back.
+    pub fn renew(&mut self, now: Millis, roster: &mut Roster, anomalies: &mut Anomalies) {
+        for key in roster.renew(now, self.settings.forget_after) {
+            anomalies.close(&key);
+            if let Some(series) = self.watched.remove(&key)
+                && series.last_at > Millis::MIN
+            {
+                self.scored.insert(key.id(), series.scored_until());
+            }
+        }
+        let silent: Vec<Key> = anomalies.open_keys().filter(|key| roster.is_silent(key, now)).cloned().collect();
         for key in silent {
             anomalies.close(&key);
         }
-    }
-
-    /// Series first seen since the last call.
-    pub fn take_newcomers(&mut self) -> Vec<Newcomer> {
-        std::mem::take(&mut self.newcomers)
-    }
-
-    /// The last value of each series that measures a limit.
-    pub fn wholes(&self) -> &HashMap<Key, f64> {
-        &self.wholes
+        let first = now.saturating_sub(self.settings.backfill);
+        self.scored.retain(|_, until| *until >= first);
     }
 
     /// Up to when each series is scored.
     pub fn scored(&self) -> Vec<(SeriesId, Millis)> {
-        let until = |series: &Watched| series.known_until.map_or(series.last_at, |until| until.max(series.last_at));
         let mut all = self.scored.clone();
-        all.extend(self.watched.iter().map(|(key, series)| (key.id(), until(series))));
+        all.extend(self.watched.iter().map(|(key, series)| (key.id(), series.scored_until())));
         let mut scored: Vec<_> = all.into_iter().collect();
         scored.sort_unstable();
         scored
     }
-
-    /// How many series are watched, and how many are not for their number.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.watched.len() as u64, self.n_beyond)
-    }
 }
 
 impl Watched {
+    fn scored_until(&self) -> Millis {
+        self.known_until.map_or(self.last_at, |until| until.max(self.last_at))
+    }
+
     /// The first sample after what was scored before a restart: joins what was open then with what is open now.
     fn resume(&mut self, key: &Key, anomalies: &mut Anomalies) {
         let before = anomalies.open_of(key).map(|anomaly| anomaly.start);
@@ -254,21 +290,172 @@ impl Watched {
     }
 }
 
-/// Gathers samples by series, each sorted by time; of equal timestamps the later arrival stays behind and wins.
-pub(super) fn by_series<'a>(samples: impl Iterator<Item = (&'a Key, Sample)>) -> Vec<(Key, Vec<Sample>)> {
+/// Gathers samples by series in order of arrival, those of one batch sorted by time; of a batch's equal timestamps
+/// the later arrival stays.
+pub(super) fn by_series<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> Vec<Series> {
     let mut index: HashMap<&Key, usize> = HashMap::new();
-    let mut gathered: Vec<(Key, Vec<Sample>)> = Vec::new();
-    for (key, sample) in samples {
-        let at = *index.entry(key).or_insert_with(|| {
-            gathered.push((key.clone(), Vec::new()));
-            gathered.len() - 1
-        });
-        gathered[at].1.push(sample);
-    }
-    for (_, samples) in &mut gathered {
-        if !samples.is_sorted_by(|a, b| a.at < b.at) {
-            *samples = crate::series::resolve(samples);
+    let mut gathered: Vec<Series> = Vec::new();
+    for batch in batches {
+        let slots: Vec<usize> = batch
+            .keys()
+            .iter()
+            .map(|key| {
+                *index.entry(key).or_insert_with(|| {
+                    gathered.push(Series { key: key.clone(), samples: Vec::new() });
+                    gathered.len() - 1
+                })
+            })
+            .collect();
+        // Where this batch begins, by slot; most batches hold one sample of a series.
+        let begins: Vec<usize> = slots.iter().map(|&slot| gathered[slot].samples.len()).collect();
+        let mut unsorted: HashSet<usize> = HashSet::new();
+        let columns = batch.columns();
+        for ((&key_idx, &at), &value) in columns.key_idx.iter().zip(&columns.at).zip(&columns.value) {
+            let samples = &mut gathered[slots[key_idx as usize]].samples;
+            if samples.len() > begins[key_idx as usize] && samples.last().is_some_and(|last| at <= last.at) {
+                unsorted.insert(key_idx as usize);
+            }
+            samples.push(Sample { at, value });
+        }
+        for idx in unsorted {
+            let samples = &mut gathered[slots[idx]].samples;
+            let sorted = resolve(&samples[begins[idx]..]);
+            samples.truncate(begins[idx]);
+            samples.extend(sorted);
         }
     }
+    gathered.retain(|series| !series.samples.is_empty());
     gathered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{DAY, HOUR};
+
+    const NOW: Millis = 1_760_000_000_000;
+
+    struct Bench {
+        scoring: Scoring,
+        roster: Roster,
+        anomalies: Anomalies,
+    }
+
+    impl Bench {
+        fn new(scored: &[(&Key, Millis)]) -> Bench {
+            let settings = WatchSettings::default();
+            let scored = scored.iter().map(|(key, until)| (key.id(), *until)).collect();
+            Bench {
+                roster: Roster::new(settings.memory as usize),
+                scoring: Scoring::new(Presets::none(), settings, scored, NOW),
+                anomalies: Anomalies::default(),
+            }
+        }
+
+        fn feed(&mut self, key: &Key, samples: &[Sample], now: Millis) -> Fed {
+            let series = Series { key: key.clone(), samples: samples.to_vec() };
+            self.scoring.feed(&series, Origin::Arrived, now, &mut self.roster, &mut self.anomalies)
+        }
+    }
+
+    fn key() -> Key {
+        Key::from_pairs("load", &[]).unwrap()
+    }
+
+    /// One a minute, up to now, with a spike at the end.
+    fn samples(n: i64) -> Vec<Sample> {
+        let value = |i: i64| if i == n - 1 { 99.0 } else { ((i * 7919) % 100) as f64 / 100.0 };
+        (0..n).map(|i| Sample { at: NOW - (n - 1 - i) * MINUTE, value: value(i) }).collect()
+    }
+
+    #[test]
+    fn a_sample_from_the_future_is_counted_and_silences_nobody() {
+        let mut bench = Bench::new(&[]);
+        let (key, samples) = (key(), samples(300));
+        let (before, after) = samples.split_at(200);
+        assert_eq!(bench.feed(&key, before, NOW).n_scored, 200);
+        let in_2199 = Sample { at: 7_226_582_400_000, value: 0.5 };
+        let fed = bench.feed(&key, &[in_2199], NOW);
+        assert_eq!((fed.n_scored, fed.n_ahead, fed.n_late), (0, 1, 0));
+        let fed = bench.feed(&key, after, NOW);
+        assert_eq!((fed.n_scored, fed.n_late, fed.n_opened), (100, 0, 1));
+        assert_eq!(bench.scoring.scored(), [(key.id(), NOW)]);
+        // A clock that is a little fast is no reason to look away.
+        assert_eq!(bench.feed(&key, &[Sample { at: NOW + MINUTE, value: 0.5 }], NOW).n_scored, 1);
+    }
+
+    #[test]
+    fn what_was_scored_until_the_future_is_scored_until_now() {
+        let key = key();
+        let mut bench = Bench::new(&[(&key, 7_226_582_400_000)]);
+        let mut stored = samples(300);
+        stored[150].value = 99.0;
+        bench.feed(&key, &stored[..299], NOW);
+        assert_eq!(bench.anomalies.take_dirty(), [], "known from before");
+        let later: Vec<Sample> = (1..10).map(|i| Sample { at: NOW + i * MINUTE, value: 99.0 * i as f64 }).collect();
+        assert_eq!(bench.feed(&key, &later, NOW + HOUR).n_scored, 9);
+        assert_eq!(bench.anomalies.n_open(), 1);
+    }
+
+    #[test]
+    fn who_is_silent_leaves_and_begins_anew() {
+        let mut bench = Bench::new(&[]);
+        let (key, samples) = (key(), samples(300));
+        bench.feed(&key, &samples, NOW);
+        assert_eq!(bench.anomalies.n_open(), 1);
+        let Bench { scoring, roster, anomalies } = &mut bench;
+        scoring.renew(NOW + MINUTE, roster, anomalies);
+        assert_eq!((anomalies.n_open(), scoring.watched.len()), (1, 1));
+        scoring.renew(NOW + 2 * HOUR, roster, anomalies);
+        assert_eq!((anomalies.n_open(), scoring.watched.len()), (0, 1));
+        scoring.renew(NOW + 2 * DAY, roster, anomalies);
+        assert_eq!(
+            (scoring.watched.len(), scoring.scored()),
+            (0, vec![(key.id(), NOW)]),
+            "a restart must not tell it again"
+        );
+        assert_eq!(bench.feed(&key, &[Sample { at: NOW + 2 * DAY, value: 1.0 }], NOW + 2 * DAY).n_scored, 1);
+        let Bench { scoring, roster, anomalies } = &mut bench;
+        scoring.renew(NOW + 90 * DAY, roster, anomalies);
+        scoring.renew(NOW + 90 * DAY, roster, anomalies);
+        assert_eq!(scoring.scored(), [], "nothing is kept for ever");
+    }
+
+    #[test]
+    fn scores_do_not_depend_on_how_batches_are_gathered() {
+        let key = key();
+        let batch = |at: &[Millis]| {
+            Batch::from_samples(at.iter().map(|&at| (key.clone(), Sample { at: NOW + at, value: at as f64 })))
+        };
+        let batches = [batch(&[-9, -7, -8]), batch(&[-5, -3]), batch(&[-4, -2]), batch(&[-1, -1])];
+        let order = |gathered: &[Series]| -> Vec<Millis> {
+            gathered.iter().flat_map(|series| &series.samples).map(|sample| sample.at - NOW).collect()
+        };
+        let together = by_series(&batches);
+        let alone: Vec<Series> = batches.iter().flat_map(|batch| by_series([batch])).collect();
+        assert_eq!(order(&together), [-9, -8, -7, -5, -3, -4, -2, -1]);
+        assert_eq!(order(&together), order(&alone));
+        for gathered in [together, alone] {
+            let mut bench = Bench::new(&[]);
+            let (mut n_scored, mut n_late) = (0, 0);
+            for series in &gathered {
+                let fed = bench.feed(&key, &series.samples, NOW);
+                (n_scored, n_late) = (n_scored + fed.n_scored, n_late + fed.n_late);
+            }
+            assert_eq!((n_scored, n_late), (7, 1), "what one batch brings after a later one is late");
+        }
+    }
+
+    #[test]
+    fn stored_history_gives_places_to_the_living_first() {
+        let about = |name: &str| Key::from_pairs(name, &[]).unwrap();
+        let settings = WatchSettings::default();
+        let mut roster = Roster::new(2 * memory_of("auto"));
+        let scoring = Scoring::new(Presets::shipped(), settings, HashMap::new(), NOW);
+        let found = [("dead", NOW - DAY), ("node_load1", NOW - 5), ("fresh", NOW), ("stale", NOW - 10)];
+        scoring.enlist(found.iter().map(|(name, at)| (about(name), *at)).collect(), NOW, &mut roster);
+        let is_scored = |roster: &mut Roster, name: &str| roster.see(&about(name), NOW, 0, About::default).is_scored;
+        assert!(is_scored(&mut roster, "node_load1") && is_scored(&mut roster, "fresh"));
+        assert!(!is_scored(&mut roster, "stale") && !is_scored(&mut roster, "dead"));
+    }
 }

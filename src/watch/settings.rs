@@ -12,9 +12,14 @@ use crate::series::{DAY, MINUTE, Millis, SECOND, duration_text};
 pub struct WatchSettings {
     /// Whether samples are scored and forecasts are kept; default true. Questions are answered either way.
     pub enabled: bool,
-    /// Series that are watched at most, about 25 KB of memory each; default 20,000. Those beyond are stored but not
-    /// scored, and counted.
-    pub max_series: usize,
+    /// Bytes of memory that the scorers of all series may take; default 100 MB, which is room for 10,000 series with
+    /// the detector `auto`.
+    /// Series beyond it, those without a preset first, are stored and forecast but not scored, and counted.
+    pub memory: u64,
+    /// Series silent for so long, and for three of their own steps, are not watched any more; they begin anew when
+    /// they come back; default `1d`.
+    #[serde(with = "duration_text")]
+    pub forget_after: Millis,
     /// Samples that wait to be scored at most; default 500,000, about 10 MB. Those beyond are read back from the store.
     pub queue_samples: usize,
     /// Samples read back from the store after an overflow at most; default 5,000,000. Older ones stay unscored, and
@@ -48,7 +53,8 @@ pub struct WatchSettings {
     /// How far ahead the fleet's capacity is assessed; default `180d`.
     #[serde(with = "duration_text")]
     pub capacity_horizon: Millis,
-    /// The share of one core that scoring may use, and that refreshing may use; default 0.25 each.
+    /// The share of one core that scoring may use, and that refreshing may use; default 0.25 each. While samples come
+    /// faster than they can be scored both take a fifth of that, for ingestion goes first.
     pub cpu_share: f64,
     /// How often results are written to Parquet; default `30s`.
     #[serde(with = "duration_text")]
@@ -64,7 +70,8 @@ impl Default for WatchSettings {
     fn default() -> Self {
         WatchSettings {
             enabled: true,
-            max_series: 20_000,
+            memory: 100_000_000,
+            forget_after: DAY,
             queue_samples: 500_000,
             catch_up_samples: 5_000_000,
             backfill: 14 * DAY,
@@ -97,6 +104,19 @@ impl WatchSettings {
             .or_else(|| range(self.history_cells >= 100, "watch.history_cells must be at least 100"))
             .or_else(|| crate::detect::find(&self.detector).err().map(|error| format!("watch.detector: {error}")))
             .or_else(|| crate::forecast::find(&self.forecaster).err().map(|error| format!("watch.forecaster: {error}")))
+    }
+}
+
+/// Bytes that the scorer of one series takes with this detector, its alarm and its place in the lists included.
+///
+/// As `scoring_takes_the_memory_it_is_said_to` measures it, rounded up.
+pub(super) fn memory_of(detector: &str) -> usize {
+    match detector {
+        "static-threshold" => 5_000,
+        "auto" => 10_000,
+        // A hundred trees of up to a thousand points each.
+        "isolation-forest" => 1_100_000,
+        _ => 11_000,
     }
 }
 

@@ -4,22 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::anomalies::Anomalies;
 use super::error::WatchError;
 use super::figures::WatchFigures;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, FleetAnswer};
 use super::forecasts::Forecasts;
 use super::incidents::Incidents;
 use super::queue::Queue;
 use super::results::{Kind, Results, anomalies_of, read_scored};
+use super::roster::Roster;
 use super::scoring::Scoring;
 use super::settings::WatchSettings;
 use super::{refresh, score};
-use crate::capacity::{Assessment, Limit};
+use crate::capacity::Limit;
 use crate::forecast::{Coverage, Forecast};
 use crate::incident::{Incident, Member};
 use crate::presets::Presets;
@@ -45,7 +46,12 @@ pub struct ForecastAsk {
     pub model: String,
 }
 
-/// What the threads and the questions share. Locks are taken one at a time, but for `anomalies` before `incidents`.
+/// How often a rest looks whether it may end.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// While samples flood in, work takes this part of its share.
+const FLOOD_SHARE: f64 = 0.2;
+
+/// What the threads and the questions share. Locks are taken one at a time, but for `anomalies` before `roster`.
 pub(super) struct Shared {
     pub store: Arc<Store>,
     pub settings: WatchSettings,
@@ -56,8 +62,7 @@ pub(super) struct Shared {
     pub forecasts: Forecasts,
     pub fleet: Fleet,
     pub results: Results,
-    /// Series whose forecasts are kept: those with a preset, and the others.
-    pub keepers: Mutex<(Vec<Key>, Vec<Key>)>,
+    pub roster: Arc<Mutex<Roster>>,
     pub figures: Mutex<WatchFigures>,
     pub stopping: Mutex<bool>,
     pub stopped: Condvar,
@@ -77,11 +82,26 @@ impl Shared {
         *stopping
     }
 
-    /// Rests after `worked`, so that work takes no more than `share` of a core.
+    /// Rests after `worked`, so that work takes no more than `share` of a core, and a fifth of that during a flood.
     pub fn rest(&self, worked: Duration, share: f64) -> bool {
-        let rest = worked.mul_f64((1.0 / share - 1.0).clamp(0.0, 1_000.0));
-        self.pause(rest.min(Duration::from_secs(2)))
+        let began = Instant::now();
+        loop {
+            let is_flooded = self.queue.is_flooded();
+            let rest = rest_after(worked, share, is_flooded);
+            let left = rest.saturating_sub(began.elapsed());
+            // A flood may begin or end meanwhile.
+            let is_over = self.pause(left.min(LOOK_EVERY));
+            if is_over || left <= LOOK_EVERY {
+                return is_over;
+            }
+        }
     }
+}
+
+/// How long to rest after `worked`.
+fn rest_after(worked: Duration, share: f64, is_flooded: bool) -> Duration {
+    let (share, most) = if is_flooded { (share * FLOOD_SHARE, 10) } else { (share, 2) };
+    worked.mul_f64((1.0 / share - 1.0).clamp(0.0, 1_000.0)).min(Duration::from_secs(most))
 }
 
 /// The standing loop. Shared between threads as `Arc<Watch>`.
@@ -145,8 +165,10 @@ impl Watch {
             settings.history_cells,
             settings.refresh_every,
         );
-        let fleet = Fleet::new(Arc::clone(&store), presets.clone(), settings.capacity_horizon, settings.refresh_every);
-        let scoring = Scoring::new(presets, settings.clone(), scored);
+        let roster = Arc::new(Mutex::new(Roster::new(usize::try_from(settings.memory).unwrap_or(usize::MAX))));
+        let (horizon, every) = (settings.capacity_horizon, settings.refresh_every);
+        let fleet = Fleet::new(Arc::clone(&store), presets.clone(), Arc::clone(&roster), horizon, every);
+        let scoring = Scoring::new(presets, settings.clone(), scored, clock());
         let is_enabled = settings.enabled;
         let shared = Arc::new(Shared {
             queue: Queue::new(settings.queue_samples),
@@ -158,7 +180,7 @@ impl Watch {
             forecasts,
             fleet,
             results,
-            keepers: Mutex::default(),
+            roster,
             figures: Mutex::default(),
             stopping: Mutex::new(false),
             stopped: Condvar::new(),
@@ -178,9 +200,9 @@ impl Watch {
     }
 
     /// Takes note of samples that were stored. Never waits: a full queue is caught up with from the store.
-    pub fn observe(&self, batch: &Batch) {
+    pub fn observe(&self, batch: Batch) {
         if self.shared.settings.enabled {
-            let n_missed = self.shared.queue.push(batch);
+            let n_missed = self.shared.queue.push(batch, Instant::now());
             if n_missed > 0 {
                 self.shared.figures.lock().n_overflowed += n_missed;
             }
@@ -217,7 +239,7 @@ impl Watch {
         selector: Option<&Selector>,
         limit: Option<Limit>,
         horizon: Millis,
-    ) -> Result<Vec<(Key, Assessment)>, WatchError> {
+    ) -> Result<FleetAnswer, WatchError> {
         self.shared.fleet.answer(selector, limit, horizon, self.shared.now())
     }
 
@@ -227,6 +249,9 @@ impl Watch {
         figures.n_queued = self.shared.queue.len() as u64;
         figures.n_open = self.shared.anomalies.lock().n_open() as u64;
         figures.n_incidents = self.shared.incidents.lock().len() as u64;
+        let roster = self.shared.roster.lock().counts();
+        (figures.n_watched, figures.n_unwatched) = (roster.n_scored, roster.n_waiting);
+        (figures.scorer_bytes, figures.n_forgotten) = (roster.cost, roster.n_left);
         let counts = &self.shared.forecasts.counts;
         figures.n_fits = counts.n_fits.load(Ordering::Relaxed);
         figures.n_warm_forecasts = counts.n_warm.load(Ordering::Relaxed);
@@ -258,5 +283,18 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_makes_work_rest_five_times_longer() {
+        let rest = |share, is_flooded| rest_after(Duration::from_millis(100), share, is_flooded).as_millis();
+        assert_eq!((rest(1.0, false), rest(0.5, false), rest(0.25, false)), (0, 100, 300));
+        assert_eq!((rest(1.0, true), rest(0.5, true), rest(0.25, true)), (400, 900, 1_900));
+        assert_eq!((rest(0.001, false), rest(0.001, true)), (2_000, 10_000), "within bounds");
     }
 }
