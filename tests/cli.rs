@@ -95,14 +95,15 @@ fn detect_keeps_the_order_of_rows_and_finds_the_spike() {
     assert_eq!(lines[0], ["series", "timestamp", "value", "score", "expected", "lo", "hi", "anomaly", "kind"]);
     assert_eq!(lines.len(), 1 + 2 * 336);
     assert!(lines[1..].chunks(2).all(|pair| pair[0][0] == "calm" && pair[1][0] == "spiky"));
-    let n_cold = lines[1..].iter().take_while(|line| line[3].is_empty()).count();
-    assert!((2..100).contains(&n_cold), "{n_cold} rows before the first score");
     let is_number = |line: &Vec<&str>| line[3].parse::<f64>().is_ok_and(f64::is_finite);
-    assert!(lines[1 + n_cold..].iter().all(is_number), "then every row has a score");
-    let filled = dir.path().join("filled.csv");
-    done(&["detect", text(&input), "--fill", "-o", text(&filled)]);
-    let filled = std::fs::read_to_string(&filled).unwrap();
-    assert!(filled.lines().skip(1).all(|line| is_number(&line.split(',').collect())), "with --fill every row has one");
+    assert!(lines[1..].iter().all(is_number), "every row has a score to rank by");
+    let empty = dir.path().join("empty.csv");
+    done(&["detect", text(&input), "--keep-empty", "-o", text(&empty)]);
+    let empty = std::fs::read_to_string(&empty).unwrap();
+    let empty: Vec<Vec<&str>> = empty.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let n_cold = empty.iter().take_while(|line| line[3].is_empty()).count();
+    assert!((2..100).contains(&n_cold), "{n_cold} rows before the first score");
+    assert!(empty[n_cold..].iter().all(is_number), "then every row has a score");
     let spike = &lines[1 + 2 * 320 + 1];
     assert!(spike[3].parse::<f64>().unwrap() > 1.0 && spike[7] == "true" && spike[8] == "spike", "{spike:?}");
     // Scores depend on earlier rows only: a shorter file has the same ones.

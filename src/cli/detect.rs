@@ -14,8 +14,9 @@ use super::{Failure, progress};
 ///
 /// The answer has the rows in input order: series, timestamp, value, score, expected, lo, hi, anomaly, kind. A score is
 /// 0 at the expected value, 1 at the edge of the band, and above 1 anomalous; it depends on earlier rows only. A row
-/// that cannot be scored (the warm-up, an empty cell, a repeated timestamp) has no score, which is not the same as 0. A
-/// counter is scored as its per-second rate, and its value is that rate.
+/// that cannot be scored (the warm-up, an empty cell, a repeated timestamp) has no expected value; its score is a dash in
+/// a printed table, and 0 in a file, where readers rank every row, or empty with --keep-empty. A counter is scored as its
+/// per-second rate, and its value is that rate.
 ///
 /// With --multivariate each file is one entity: series, timestamp, score, anomaly, kind, and for every input column,
 /// under its name, its share of the blame. Several files are written into the folder OUT, one Parquet file each.
@@ -40,9 +41,9 @@ pub(super) struct Arguments {
     /// Scores above this make an anomaly.
     #[arg(long, value_name = "SCORE", default_value_t = AlarmSettings::default().open_at, value_parser = threshold)]
     threshold: f64,
-    /// Write 0 where a row cannot be scored, for programs that need a number in every row.
+    /// Leave the score of rows that cannot be scored empty in files, too, instead of 0.
     #[arg(long)]
-    fill: bool,
+    keep_empty: bool,
     /// Where to write: .parquet, .csv, .json, or - for a table; with --multivariate also a folder.
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     output: PathBuf,
@@ -70,6 +71,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.multivariate { run_matrices(arguments, ask) } else { run_series(arguments, &ask) }
 }
 
+impl Arguments {
+    /// Whether rows that cannot be scored get a number all the same.
+    fn fills(&self) -> bool {
+        !self.keep_empty && !arguments::is_stdout(&self.output)
+    }
+}
+
 fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
     find(&arguments.detector).map_err(|unknown| Failure::Usage(unknown.to_string()))?;
     arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
@@ -78,7 +86,7 @@ fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
     let bar = progress::bar(rows.sources.len(), "detecting");
     let found = batch::detect_all(&rows, warmup.as_ref(), ask, &Presets::shipped(), || bar.inc(1))?;
     bar.finish_and_clear();
-    batch::detect_table(&rows, &found, arguments.fill).write(&arguments.output)?;
+    batch::detect_table(&rows, &found, arguments.fills()).write(&arguments.output)?;
     if !arguments::is_stdout(&arguments.output) {
         let n_anomalies: usize = found.iter().map(|series| series.anomalies.len()).sum();
         eprintln!(
@@ -116,7 +124,7 @@ fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure
     bar.finish_and_clear();
     for entity in &found {
         let path = if is_folder { folder_path(&arguments.output, &entity.name)? } else { arguments.output.clone() };
-        batch::entity_table(entity, arguments.fill).write(&path)?;
+        batch::entity_table(entity, arguments.fills()).write(&path)?;
     }
     if !arguments::is_stdout(&arguments.output) {
         let n_anomalies: usize = found.iter().map(|entity| entity.anomalies.len()).sum();
