@@ -326,8 +326,7 @@ fn requests(series: &[Vec<f64>], connection: usize) -> Vec<Vec<u8>> {
 
 /// Server metrics from `../shared/data/smd`; `None` when they are not there.
 fn real_series(n_samples: usize) -> Option<Vec<Vec<f64>>> {
-    let root = Path::new(option_env!("BAROGRAPH_ROOT").unwrap_or(env!("CARGO_MANIFEST_DIR"))).join("../shared/data/smd");
-    let root = std::env::var_os("SMD").map_or(root, PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/smd");
     let mut all = Vec::new();
     for part in ["train", "test"] {
         let mut files: Vec<PathBuf> =

@@ -11,7 +11,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/barograph"
-debian_packages=(prometheus prometheus-node-exporter)
+debian_packages=(prometheus prometheus-node-exporter victoria-metrics)
 requirements="$root/scripts/requirements.txt"
 missing=0
 
