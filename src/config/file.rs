@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::units::{OptionalSpan, Size, Span, Wait};
+use super::units::{OptionalSize, OptionalSpan, Size, Span, Wait};
 use super::{Config, ConfigError, HostSettings, HttpSettings};
 use crate::detect::AlarmSettings;
 use crate::incident::GroupSettings;
@@ -66,6 +66,9 @@ mirror!(StoreFile of StoreSettings {
     flush_interval: Span,
     segment_size: Size,
     retention: OptionalSpan,
+    retention_size: OptionalSize,
+    retention_5m: OptionalSpan,
+    retention_1h: OptionalSpan,
     max_series: usize,
     max_blocks_per_day: usize,
 });

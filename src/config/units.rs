@@ -109,6 +109,23 @@ impl From<Size> for usize {
     }
 }
 
+/// A number of bytes that may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct OptionalSize(Option<Size>);
+
+impl From<Option<u64>> for OptionalSize {
+    fn from(bytes: Option<u64>) -> OptionalSize {
+        OptionalSize(bytes.map(Size))
+    }
+}
+
+impl From<OptionalSize> for Option<u64> {
+    fn from(size: OptionalSize) -> Option<u64> {
+        size.0.map(u64::from)
+    }
+}
+
 const SIZES: [(&str, u64); 10] = [
     ("", 1),
     ("B", 1),

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::aside::verify;
 use super::block::{About, Block, BlockIndex, BlockWriter, Cursor, Effort, block_order};
+use super::deletes::{Hidden, Tombstones};
 use super::error::{BlockError, FlushError};
 use super::files::Files;
 use super::layout::Layout;
@@ -45,18 +47,22 @@ pub(super) fn pick(n_samples: &[u64], max_blocks: usize, is_settled: bool) -> Op
 }
 
 /// One block that is being merged.
-struct Source {
+struct Source<'a> {
+    // What of it is deleted and must not be copied.
+    hidden: Hidden<'a>,
     path: PathBuf,
     index: Arc<BlockIndex>,
     cursor: Cursor,
     next_run: usize,
 }
 
-impl Source {
-    fn open(files: &dyn Files, block: &Block) -> Result<Source, FlushError> {
+impl<'a> Source<'a> {
+    fn open(files: &dyn Files, block: &Block, tombstones: &'a Tombstones) -> Result<Source<'a>, FlushError> {
+        verify(block).map_err(FlushError::block(block.path()))?;
         let index = block.index(files).map_err(FlushError::block(block.index_path()))?;
         let cursor = block.cursor(files).map_err(FlushError::block(block.path()))?;
-        Ok(Source { path: block.path().to_owned(), index, cursor, next_run: 0 })
+        let hidden = tombstones.of_block(&block.entry().id);
+        Ok(Source { hidden, path: block.path().to_owned(), index, cursor, next_run: 0 })
     }
 
     fn next_key(&self) -> Option<&Key> {
@@ -64,7 +70,7 @@ impl Source {
     }
 }
 
-/// Merges `blocks`, of one day and in order of arrival, into a new one.
+/// Merges `blocks`, of one day and in order of arrival, into a new one, without what is deleted.
 ///
 /// # Errors
 /// When a source cannot be read, the new block not be written, or the store is closed meanwhile; the sources are
@@ -75,6 +81,7 @@ pub(super) fn merge_blocks(
     blocks: &[Arc<Block>],
     wal_upto: u64,
     is_closed: &AtomicBool,
+    tombstones: &Tombstones,
 ) -> Result<Option<BlockEntry>, FlushError> {
     let Some(last) = blocks.last() else { return Ok(None) };
     let about = About {
@@ -84,7 +91,8 @@ pub(super) fn merge_blocks(
         sources: blocks.iter().map(|block| block.entry().id.clone()).collect(),
         effort: Effort::Merged,
     };
-    let mut sources = blocks.iter().map(|block| Source::open(files, block)).collect::<Result<Vec<_>, _>>()?;
+    let mut sources =
+        blocks.iter().map(|block| Source::open(files, block, tombstones)).collect::<Result<Vec<_>, _>>()?;
     let mut writer = BlockWriter::create(files, layout, about).map_err(FlushError::block(&layout.tmp))?;
     let path = writer.path().to_owned();
     while let Some(key) = sources.iter().filter_map(Source::next_key).min_by(|a, b| block_order(a, b)).cloned() {
@@ -97,7 +105,9 @@ pub(super) fn merge_blocks(
             let n_rows = usize::try_from(source.index.runs()[source.next_run].n_rows)
                 .map_err(|_| BlockError::Damaged("a row number does not fit this machine".to_owned()));
             let samples = n_rows.and_then(|n_rows| source.cursor.take(n_rows, TimeRange::ALL));
-            runs.push(samples.map_err(FlushError::block(&source.path))?);
+            let mut samples = samples.map_err(FlushError::block(&source.path))?;
+            source.hidden.take_from(&key, &mut samples);
+            runs.push(samples);
             source.next_run += 1;
         }
         writer.push(&key, &merge(runs)).map_err(FlushError::block(&path))?;

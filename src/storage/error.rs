@@ -37,6 +37,20 @@ pub enum OpenError {
         /// The newest version this build reads.
         known: u32,
     },
+    /// There is nothing of a store in it.
+    #[error("{} is not a data directory: it has no manifest, no log and no blocks; check the path", .path.display())]
+    NotData {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A restore into the directory did not finish.
+    #[error(
+        "{} holds half of a restored snapshot: empty it and run `barograph restore` again", .path.display()
+    )]
+    HalfRestored {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// A setting that cannot work.
     #[error("storage setting {name}: {reason}")]
     Setting {

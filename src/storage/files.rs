@@ -25,6 +25,8 @@ pub(super) trait Files: Send + Sync + Debug {
     fn open(&self, path: &Path) -> io::Result<File>;
     /// Gives a file another name, replacing what had that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name; a copy, synced, where the file system has no second names.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes one directory, unless it is there; see [`make_dir`].
@@ -56,6 +58,48 @@ pub(super) trait Output: Write + Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Cuts the file to its first `n_bytes`.
     fn truncate(&mut self, n_bytes: u64) -> io::Result<()>;
+    /// CRC32 of the bytes written so far, when somebody counts along: [`Summed`] does.
+    fn crc32(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A file whose checksum is counted while it is written.
+pub(super) struct Summed {
+    inner: Box<dyn Output>,
+    hasher: crc32fast::Hasher,
+}
+
+impl Summed {
+    pub(super) fn new(inner: Box<dyn Output>) -> Summed {
+        Summed { inner, hasher: crc32fast::Hasher::new() }
+    }
+}
+
+impl Write for Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Output for Summed {
+    fn sync(&mut self) -> io::Result<()> {
+        self.inner.sync()
+    }
+
+    fn truncate(&mut self, _: u64) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a checksum cannot be taken back"))
+    }
+
+    fn crc32(&self) -> Option<u32> {
+        Some(self.hasher.clone().finalize())
+    }
 }
 
 /// The real file system.
@@ -88,6 +132,18 @@ impl Files for Disk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match fs::hard_link(from, to) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => Err(error),
+            // Another file system, or one without links.
+            Err(_) => {
+                fs::copy(from, to)?;
+                File::open(to)?.sync_all()
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -15,6 +15,7 @@ use ulid::Ulid;
 use super::block::{About, Block, BlockWriter, Effort, block_order};
 use super::commit::Work;
 use super::compaction::{merge_blocks, pick};
+use super::deletes::Tombstones;
 use super::error::BlockError;
 use super::error::{FlushError, is_disk_full};
 use super::layout::{date_of, day_of};
@@ -37,26 +38,28 @@ const SETTLED_AFTER: Millis = 2 * HOUR;
 
 /// Owns the manifest.
 pub(super) struct Keeper {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     work: Sender<Work>,
-    // Held during a flush, so that memtables become blocks one after another. Taken before `state`.
-    flushing: Mutex<()>,
-    // Held during a merge or a retirement, which must not take the same block away twice. Taken before `state`.
-    merging: Mutex<()>,
-    state: Mutex<State>,
+    // Held during a flush, so that memtables become blocks one after another. Taken after `merging`, before `state`.
+    pub(super) flushing: Mutex<()>,
+    // Held by whatever takes blocks away, so that none goes twice: merges, retirement, deletes. Taken first.
+    pub(super) merging: Mutex<()>,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
-    manifest: Manifest,
+pub(super) struct State {
+    pub(super) manifest: Manifest,
     // Whether the manifest on disk survives power loss.
     is_durable: bool,
     // What no manifest names any more, and may go once `is_durable`.
-    doomed: Vec<PathBuf>,
+    pub(super) doomed: Vec<PathBuf>,
+    // Folders of blocks from which files were deleted that power loss may bring back.
+    unsynced: std::collections::BTreeSet<PathBuf>,
 }
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, work: Sender<Work>, manifest: Manifest) -> Keeper {
-        let state = State { manifest, is_durable: true, doomed: Vec::new() };
+        let state = State { manifest, is_durable: true, doomed: Vec::new(), unsynced: Default::default() };
         Keeper { shared, work, flushing: Mutex::new(()), merging: Mutex::new(()), state: Mutex::new(state) }
     }
 
@@ -72,7 +75,8 @@ impl Keeper {
             }
             let view = self.shared.view();
             let due = self.shared.settings.flush_interval;
-            let is_old = view.active.born().is_some_and(|born| now().saturating_sub(born) >= due);
+            // A clock that was set back must not put the flush off until it has caught up.
+            let is_old = view.active.born().is_some_and(|born| now().saturating_sub(born).saturating_abs() >= due);
             let is_full = view.active.n_samples() >= self.shared.settings.flush_samples as u64;
             // One memtable at a time is on its way; a flush that fails must not freeze ever more of them.
             let result = if view.frozen.is_empty() && (is_old || is_full) { self.flush() } else { self.flush_frozen() };
@@ -89,7 +93,7 @@ impl Keeper {
         let mut not_before = Instant::now();
         while matches!(stop.recv_timeout(MERGE_TICK), Err(RecvTimeoutError::Timeout)) {
             if Instant::now() >= not_before
-                && let Err(error) = self.retire(now()).and_then(|()| self.merge_all())
+                && let Err(error) = self.keep_house()
                 && !self.shared.is_closed.load(Ordering::Relaxed)
             {
                 self.shared.counters.n_flush_errors.add(1);
@@ -104,16 +108,42 @@ impl Keeper {
         }
     }
 
+    /// Everything that is due beside flushing.
+    pub(super) fn keep_house(&self) -> Result<(), FlushError> {
+        let due = || {
+            self.retire(now())?;
+            self.carry_out_deletes()?;
+            self.merge_all()?;
+            self.downsample(now())
+        };
+        let outcome = due();
+        match &outcome {
+            // One damaged block must not keep the others from being merged for ever.
+            Err(FlushError::Block { path, .. }) if self.set_aside_if_damaged(path) => Ok(()),
+            _ => outcome,
+        }
+    }
+
     /// Freezes the memtable and writes it, and any that were frozen before, to blocks.
     pub(super) fn flush(&self) -> Result<(), FlushError> {
+        self.cut()?;
+        self.flush_frozen()
+    }
+
+    /// Freezes the memtable.
+    pub(super) fn cut(&self) -> Result<(), FlushError> {
         let (reply, answer) = sync_channel(1);
         self.work.send(Work::Cut(reply)).map_err(|_| FlushError::Closed)?;
-        answer.recv().map_err(|_| FlushError::Closed)?;
-        self.flush_frozen()
+        answer.recv().map_err(|_| FlushError::Closed)
     }
 
     fn flush_frozen(&self) -> Result<(), FlushError> {
         let _flushing = self.flushing.lock();
+        self.flush_all_frozen()
+    }
+
+    /// Writes every frozen memtable to blocks, while the caller holds `flushing`.
+    pub(super) fn flush_all_frozen(&self) -> Result<(), FlushError> {
         loop {
             let Some(frozen) = self.shared.view.read().frozen.first().cloned() else { return Ok(()) };
             let result = self.flush_one(&frozen);
@@ -178,26 +208,53 @@ impl Keeper {
     /// Makes `added` live instead of `removed`, with `covered` as the new end of the flushed log and next sequence.
     ///
     /// The manifest goes first: when it cannot be replaced nothing has changed. Deletions come last.
-    fn publish(
+    pub(super) fn publish(
         &self,
         added: &[BlockEntry],
         removed: &[BlockEntry],
         covered: Option<(u64, u64)>,
         change_view: impl FnOnce(&mut super::view::View),
     ) -> Result<(), FlushError> {
+        self.publish_with(added, removed, covered, |_| {}, change_view)
+    }
+
+    /// As [`publish`](Keeper::publish), with a further change to the manifest.
+    pub(super) fn publish_with(
+        &self,
+        added: &[BlockEntry],
+        removed: &[BlockEntry],
+        covered: Option<(u64, u64)>,
+        change_manifest: impl FnOnce(&mut Manifest),
+        change_view: impl FnOnce(&mut super::view::View),
+    ) -> Result<(), FlushError> {
         let Shared { files, layout, .. } = &*self.shared;
         let mut state = self.state.lock();
         let mut manifest = state.manifest.clone();
-        manifest.blocks.retain(|entry| !removed.contains(entry));
-        manifest.blocks.extend_from_slice(added);
-        manifest.blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
         if let Some((wal_covered, next_sequence)) = covered {
             (manifest.wal_covered, manifest.next_sequence) = (wal_covered, next_sequence);
         }
+        // Before `remove`, so that a delete whose last file goes here is done here.
+        change_manifest(&mut manifest);
+        let deletes_done = manifest.remove(removed);
+        manifest.blocks.extend_from_slice(added);
+        manifest.blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
+        manifest.tiers.sort_by(|a, b| (a.tier, &a.date, &a.id).cmp(&(b.tier, &b.date, &b.id)));
+        // What a crash would leave of blocks that were live once.
+        let is_doomed =
+            |id: &String| state.doomed.iter().any(|path| path.file_stem().is_some_and(|stem| *stem == **id));
+        let may_come_back = !state.unsynced.is_empty();
+        manifest.gone.retain(|id| may_come_back || is_doomed(id));
+        // Not those in the quarantine: put back by hand, such a file must not be deleted.
+        let is_there = |entry: &&BlockEntry| layout.block(&entry.date, &entry.id).exists();
+        manifest.gone.extend(removed.iter().filter(is_there).map(|entry| entry.id.clone()));
+        let tombstones = Tombstones::of(&manifest.deletes).map_err(|error| {
+            FlushError::io("read a delete in", &manifest::path_in(&layout.root))(std::io::Error::other(error))
+        })?;
         let published = manifest
             .publish(&**files, &layout.root)
             .map_err(FlushError::io("write the manifest", &manifest::path_in(&layout.root)))?;
-        state.manifest = manifest;
+        let tiers = Arc::new(manifest.tiers.clone());
+        let old_tiers = std::mem::replace(&mut state.manifest, manifest).tiers;
         state.is_durable = published == Published::Durable;
         {
             let mut view = self.shared.view.write();
@@ -207,11 +264,17 @@ impl Keeper {
             blocks.extend(added.iter().map(|entry| Arc::new(Block::new(entry.clone(), layout))));
             blocks.sort_by_key(|block| block.entry().sequence);
             view.blocks = Arc::new(blocks);
+            view.tombstones = tombstones;
+            view.tiers = Arc::clone(&tiers);
             change_view(&mut view);
         }
         for entry in removed {
             state.doomed.extend([layout.block(&entry.date, &entry.id), layout.sidecar(&entry.id)]);
         }
+        for entry in old_tiers.iter().filter(|old| !tiers.iter().any(|entry| entry.id == old.id)) {
+            state.doomed.extend([layout.tier_file(entry), layout.sidecar(&entry.id)]);
+        }
+        state.doomed.extend(deletes_done.iter().map(|id| layout.delete(id)));
         if let Some((wal_covered, _)) = covered {
             let mut segments = self.shared.segments.lock();
             let kept = segments.split_off(&(wal_covered + 1));
@@ -223,25 +286,42 @@ impl Keeper {
     }
 
     /// Deletes what no manifest names any more, once the manifest that says so is durable.
-    fn tidy(&self, state: &mut State) {
+    pub(super) fn tidy(&self, state: &mut State) {
         let Shared { files, layout, .. } = &*self.shared;
         if !state.is_durable {
             state.is_durable = files.sync_dir(&layout.root).is_ok();
         }
         if state.is_durable {
-            state.doomed.retain(|path| match files.remove(path) {
-                Ok(()) => false,
+            let State { doomed, unsynced, .. } = &mut *state;
+            doomed.retain(|path| match files.remove(path) {
+                Ok(()) => {
+                    unsynced.extend(path.parent().filter(|dir| dir.starts_with(&layout.blocks)).map(PathBuf::from));
+                    false
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
                 Err(error) => {
                     tracing::warn!(file = %path.display(), %error, "a file that is no longer needed could not be deleted; it is tried again");
                     true
                 }
             });
+            // Until then the manifest goes on saying that they are gone.
+            unsynced.retain(|dir| files.sync_dir(dir).is_err());
         }
     }
 
+    /// Fails unless the manifest that is in force survives power loss.
+    pub(super) fn ensure_durable(&self) -> Result<(), FlushError> {
+        let mut state = self.state.lock();
+        self.tidy(&mut state);
+        if state.is_durable {
+            return Ok(());
+        }
+        let root = &self.shared.layout.root;
+        Err(FlushError::io("sync", root)(std::io::Error::other("the change is in force, and a power cut may undo it")))
+    }
+
     /// Removes blocks that were written but did not become live; other programs would count their samples twice.
-    fn remove_unpublished(&self, entries: &[BlockEntry]) {
+    pub(super) fn remove_unpublished(&self, entries: &[BlockEntry]) {
         let Shared { layout, .. } = &*self.shared;
         let mut state = self.state.lock();
         for entry in entries {
@@ -252,8 +332,12 @@ impl Keeper {
 
     /// Merges blocks as long as some day has too many.
     pub(super) fn merge_all(&self) -> Result<(), FlushError> {
+        self.merge_all_at(now())
+    }
+
+    pub(super) fn merge_all_at(&self, now: Millis) -> Result<(), FlushError> {
         loop {
-            let is_done = self.shared.is_closed.load(Ordering::Relaxed) || !self.merge_once(now())?;
+            let is_done = self.shared.is_closed.load(Ordering::Relaxed) || !self.merge_once(now)?;
             if is_done {
                 return Ok(());
             }
@@ -275,7 +359,9 @@ impl Keeper {
             let sources = &blocks[range];
             let wal_upto = self.state.lock().manifest.wal_covered;
             let added: Vec<BlockEntry> =
-                merge_blocks(&**files, layout, sources, wal_upto, &self.shared.is_closed)?.into_iter().collect();
+                merge_blocks(&**files, layout, sources, wal_upto, &self.shared.is_closed, &view.tombstones)?
+                    .into_iter()
+                    .collect();
             let removed: Vec<BlockEntry> = sources.iter().map(|block| block.entry().clone()).collect();
             let published = self.publish(&added, &removed, None, |_| {});
             if published.is_err() {
@@ -286,23 +372,6 @@ impl Keeper {
             return Ok(true);
         }
         Ok(false)
-    }
-
-    /// Deletes blocks whose newest sample is older than the retention.
-    pub(super) fn retire(&self, now: Millis) -> Result<(), FlushError> {
-        let Some(retention) = self.shared.settings.retention else { return Ok(()) };
-        let _merging = self.merging.lock();
-        let view = self.shared.view();
-        // A clock that jumps ahead must not delete everything: age also counts from the newest sample there is.
-        let newest = view.blocks.iter().map(|block| block.entry().max_time).max();
-        let cutoff = newest.map_or(now, |newest| newest.min(now)).saturating_sub(retention);
-        let entries = view.blocks.iter().map(|block| block.entry());
-        let expired: Vec<BlockEntry> = entries.filter(|entry| entry.max_time < cutoff).cloned().collect();
-        if expired.is_empty() {
-            return Ok(());
-        }
-        tracing::info!(n_blocks = expired.len(), "deleting blocks older than the retention");
-        self.publish(&[], &expired, None, |_| {})
     }
 
     /// Lets go of sidecars nobody has used lately, when there are too many in memory.
@@ -317,7 +386,7 @@ impl Keeper {
     }
 }
 
-fn is_settled(entry: &BlockEntry, now: Millis) -> bool {
+pub(super) fn is_settled(entry: &BlockEntry, now: Millis) -> bool {
     let born = Ulid::from_string(&entry.id).map(|id| id.timestamp_ms()).unwrap_or_default();
     let is_quiet = now.saturating_sub(Millis::try_from(born).unwrap_or(Millis::MAX)) > SETTLED_AFTER;
     let day_end = (day_of(entry.max_time) + 1) * DAY;

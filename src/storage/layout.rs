@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 
+use super::tiers::TierEntry;
 use crate::series::{DAY, Millis};
 
 /// The first instant a sample may have: 0001-01-01, where the calendars of Parquet's readers begin.
@@ -25,6 +26,14 @@ pub(super) struct Layout {
     pub(super) tmp: PathBuf,
     /// What was damaged or is not ours, for a person to look at.
     pub(super) quarantine: PathBuf,
+    /// A copy of each delete that is not carried out yet, for when the manifest is lost.
+    pub(super) deletes: PathBuf,
+    /// Windows of samples, made from blocks: Parquet as well.
+    pub(super) tiers: PathBuf,
+    /// Whole data directories, each as it was at one moment.
+    pub(super) snapshots: PathBuf,
+    /// What other rooms keep: forecasts, anomalies, scores.
+    pub(super) results: PathBuf,
 }
 
 impl Layout {
@@ -36,6 +45,10 @@ impl Layout {
             index: root.join("index"),
             tmp: root.join("tmp"),
             quarantine: root.join("quarantine"),
+            tiers: root.join("tiers"),
+            deletes: root.join("deletes"),
+            snapshots: root.join("snapshots"),
+            results: root.join("results"),
         }
     }
 
@@ -50,6 +63,14 @@ impl Layout {
 
     pub(super) fn sidecar(&self, id: &str) -> PathBuf {
         self.index.join(format!("{id}.series"))
+    }
+
+    pub(super) fn tier_file(&self, entry: &TierEntry) -> PathBuf {
+        self.tiers.join(entry.tier.name()).join(format!("date={}", entry.date)).join(format!("{}.parquet", entry.id))
+    }
+
+    pub(super) fn delete(&self, id: &str) -> PathBuf {
+        self.deletes.join(format!("{id}.json"))
     }
 }
 

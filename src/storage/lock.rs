@@ -6,6 +6,9 @@ use std::path::Path;
 
 use super::error::OpenError;
 
+/// Its name in the data directory.
+pub(super) const LOCK_NAME: &str = "lock";
+
 /// Held for as long as the store is open; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -15,7 +18,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes the lock of data directory `dir`.
     pub(super) fn take(dir: &Path) -> Result<Lock, OpenError> {
-        let path = dir.join("lock");
+        let path = dir.join(LOCK_NAME);
         let mut file = File::options()
             .read(true)
             .write(true)

@@ -1,4 +1,4 @@
-//! Which blocks are live, and how much of the log they hold: one small file that alone decides it.
+//! Which blocks are live, what of them is deleted, and how much of the log they hold: one small file that alone decides it.
 //!
 //! A new manifest replaces the old one by rename, so that a reader or a crash meets the one or the other. What the
 //! manifest no longer names may be deleted once it is durable, and not before. `docs/formats/manifest.md`.
@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::deletes::Delete;
 use super::files::{self, Files};
+use super::tiers::TierEntry;
 use crate::series::Millis;
 
-/// The version this build writes, and the newest it reads.
-pub(super) const MANIFEST_VERSION: u32 = 1;
+/// The version this build writes, and the newest it reads. Version 1 knew neither deletes nor checksums of blocks.
+pub(super) const MANIFEST_VERSION: u32 = 2;
 /// Its name in the data directory.
 pub(super) const MANIFEST_NAME: &str = "manifest.json";
 
@@ -34,6 +36,9 @@ pub(super) struct BlockEntry {
     pub(super) max_time: Millis,
     /// Size of the Parquet file.
     pub(super) n_bytes: u64,
+    /// CRC32 of the Parquet file, eight hexadecimal digits; unknown for blocks of version 1 and after a rebuild.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) crc32: Option<String>,
 }
 
 /// The live blocks and the covered part of the log.
@@ -45,6 +50,15 @@ pub(super) struct Manifest {
     pub(super) next_sequence: u64,
     /// The live blocks, by day and sequence.
     pub(super) blocks: Vec<BlockEntry>,
+    /// What was deleted and is still in some of the blocks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) deletes: Vec<Delete>,
+    /// The files of the tiers, by tier and day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tiers: Vec<TierEntry>,
+    /// Blocks that were live and whose files may still be there: to be deleted, not to be wondered at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) gone: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +89,30 @@ pub(super) enum Published {
 }
 
 impl Manifest {
+    /// Takes these blocks out; a delete that no block waits for any more, nor the log, goes with them.
+    ///
+    /// Answers the ids of the deletes that went.
+    pub(super) fn remove(&mut self, removed: &[BlockEntry]) -> Vec<String> {
+        self.blocks.retain(|entry| !removed.iter().any(|gone| gone.id == entry.id));
+        for delete in &mut self.deletes {
+            delete.blocks.retain(|id| !removed.iter().any(|gone| gone.id == *id));
+        }
+        let wal_covered = self.wal_covered;
+        let (done, open): (Vec<Delete>, Vec<Delete>) =
+            std::mem::take(&mut self.deletes).into_iter().partition(|delete| delete.is_done(wal_covered));
+        self.deletes = open;
+        done.into_iter().map(|delete| delete.id).collect()
+    }
+
+    /// Takes out the files of tiers that `is_gone` says; deletes wait for them no more.
+    pub(super) fn remove_tiers(&mut self, is_gone: impl Fn(&TierEntry) -> bool) {
+        for entry in self.tiers.extract_if(.., |entry| is_gone(entry)) {
+            for delete in &mut self.deletes {
+                delete.blocks.retain(|id| *id != entry.id);
+            }
+        }
+    }
+
     /// The bytes of the file.
     pub(super) fn encode(&self) -> Vec<u8> {
         let on_disk = OnDisk { format: MANIFEST_VERSION, crc32: checksum(self), manifest: self.clone() };
@@ -153,8 +191,25 @@ mod tests {
             min_time: -5,
             max_time: 7,
             n_bytes: 999,
+            crc32: Some("00c0ffee".into()),
         };
-        Manifest { wal_covered: 3, next_sequence: 5, blocks: vec![block] }
+        let delete = Delete {
+            id: "01ARZ3NDEKTSV4RRFFQ69G5FAW".into(),
+            matchers: Vec::new(),
+            start: 1,
+            end: 2,
+            wal_upto: 3,
+            blocks: vec![block.id.clone()],
+        };
+        let gone = vec!["01ARZ3NDEKTSV4RRFFQ69G5FAX".into()];
+        Manifest {
+            wal_covered: 3,
+            next_sequence: 5,
+            blocks: vec![block],
+            deletes: vec![delete],
+            tiers: Vec::new(),
+            gone,
+        }
     }
 
     #[test]
@@ -174,6 +229,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_delete_goes_with_the_last_block_that_waits_for_it() {
+        let mut manifest = manifest();
+        let block = manifest.blocks[0].clone();
+        manifest.deletes[0].wal_upto = 4;
+        assert_eq!(manifest.remove(std::slice::from_ref(&block)), Vec::<String>::new());
+        manifest.wal_covered = 4;
+        assert_eq!((manifest.remove(&[]).len(), manifest.deletes.len(), manifest.blocks.len()), (1, 0, 0));
     }
 
     #[test]

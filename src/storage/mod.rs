@@ -8,14 +8,17 @@
 //! Everything on disk is described to the byte in `docs/formats/`. All access to files goes through one trait, so that
 //! tests can fail any call and forget what was not synced.
 
+mod aside;
 mod block;
 mod bytes;
 mod commit;
 mod compaction;
+mod deletes;
 mod durable;
 mod error;
 mod figures;
 mod files;
+mod fsck;
 mod keeper;
 mod layout;
 mod lock;
@@ -23,11 +26,14 @@ mod manifest;
 mod memtable;
 mod merge;
 mod open;
+mod retire;
 mod select;
 mod settings;
 mod shared;
+mod snapshot;
 mod store;
 mod table;
+mod tiers;
 mod view;
 mod wal;
 
@@ -37,5 +43,9 @@ mod tests;
 pub use durable::write_durably;
 pub use error::{AppendError, BlockError, FlushError, OpenError, SelectError};
 pub use figures::Figures;
+pub use fsck::{Finding, Lost, Report, fsck, fsck_and_quarantine};
+pub use retire::Deleted;
 pub use settings::{Ack, StoreSettings};
+pub use snapshot::{RestoreError, Restored, Snapshot, restore};
 pub use store::{Appended, Store};
+pub use tiers::{Downsampled, Tier, Window, Windows};

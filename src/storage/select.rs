@@ -35,16 +35,30 @@ pub(super) fn select(
     selector: &Selector,
     range: TimeRange,
 ) -> Result<Vec<Series>, Failed> {
+    select_where(view, files, selector, range, |_| true)
+}
+
+/// As [`select`], of the blocks that `is_wanted` and all memtables.
+pub(super) fn select_where(
+    view: &View,
+    files: &dyn Files,
+    selector: &Selector,
+    range: TimeRange,
+    is_wanted: impl Fn(&Block) -> bool,
+) -> Result<Vec<Series>, Failed> {
     // For each series its runs, in order of arrival.
     let mut found: HashMap<Key, Vec<Vec<Sample>>> = HashMap::new();
-    for block in overlapping(view, range) {
+    for block in overlapping(view, range).filter(|block| is_wanted(block)) {
         let index = block.index(files).map_err(failed(block.index_path()))?;
-        let runs: Vec<_> = index.matching(selector, range).collect();
+        let hidden = view.tombstones.of_block(&block.entry().id);
+        let is_left = |run: &&Run| !hidden.covers(&run.key, run.min_time, run.max_time);
+        let runs: Vec<_> = index.matching(selector, range).filter(is_left).collect();
         if runs.is_empty() {
             continue;
         }
         let columns = block.read(files, &runs, range).map_err(failed(block.path()))?;
-        for (run, samples) in runs.iter().zip(columns) {
+        for (run, mut samples) in runs.iter().zip(columns) {
+            hidden.take_from(&run.key, &mut samples);
             found.entry(run.key.clone()).or_default().push(samples);
         }
     }
@@ -64,7 +78,9 @@ pub(super) fn keys(view: &View, files: &dyn Files, selector: &Selector, range: T
     let mut found: HashSet<Key> = HashSet::new();
     for block in overlapping(view, range) {
         let index = block.index(files).map_err(failed(block.index_path()))?;
-        for run in index.matching(selector, range) {
+        let hidden = view.tombstones.of_block(&block.entry().id);
+        let is_left = |run: &&Run| !hidden.covers(&run.key, run.min_time, run.max_time);
+        for run in index.matching(selector, range).filter(is_left) {
             found.get_or_insert_with(&run.key, Key::clone);
         }
     }

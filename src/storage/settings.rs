@@ -76,6 +76,16 @@ pub struct StoreSettings {
     /// Blocks whose newest sample is older than this are deleted, as a duration (`90d`); default: kept for ever.
     #[serde(deserialize_with = "optional_duration")]
     pub retention: Option<Millis>,
+    /// Bytes of blocks, sidecars and log beyond which the oldest blocks are deleted, as well as by age; default:
+    /// no limit. The newest block and what is only in the log always stay.
+    pub retention_size: Option<u64>,
+    /// How long windows of five minutes are kept, as a duration (`180d`), longer than the samples; default: they are
+    /// not made.
+    #[serde(deserialize_with = "optional_duration")]
+    pub retention_5m: Option<Millis>,
+    /// How long windows of one hour are kept, as a duration (`5y`); default: they are not made.
+    #[serde(deserialize_with = "optional_duration")]
+    pub retention_1h: Option<Millis>,
     /// Active series (a sample since the flush before last) beyond which samples of new series are rejected with a
     /// reason; default 1,000,000, about 0.5 GB of memory.
     pub max_series: usize,
@@ -91,6 +101,9 @@ impl Default for StoreSettings {
             flush_interval: crate::series::HOUR,
             segment_size: 64 << 20,
             retention: None,
+            retention_size: None,
+            retention_5m: None,
+            retention_1h: None,
             max_series: 1_000_000,
             max_blocks_per_day: 8,
         }

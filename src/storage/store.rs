@@ -19,10 +19,13 @@ use super::keeper::Keeper;
 use super::layout::{END_TIME, FIRST_TIME, Layout};
 use super::lock::Lock;
 use super::open::{make_dirs, open};
+use super::retire::Deleted;
 use super::select::{self, Failed};
 use super::settings::StoreSettings;
-use super::shared::{Counters, Shared};
+use super::shared::{Counters, Shared, now};
+use super::snapshot::Snapshot;
 use super::table::SeriesTable;
+use super::tiers::{Downsampled, select_downsampled};
 use super::view::View;
 use super::wal::record::{RefSamples, SeriesRef};
 use crate::series::{Batch, Key, Millis, Selector, Series, TimeRange};
@@ -89,7 +92,13 @@ impl Store {
         let counters = Counters::default();
         counters.n_replayed.add(opened.n_replayed);
         counters.n_quarantined.add(opened.n_quarantined);
-        let view = View { blocks: Arc::new(opened.blocks), frozen: Vec::new(), active: Arc::new(opened.memtable) };
+        let view = View {
+            blocks: Arc::new(opened.blocks),
+            frozen: Vec::new(),
+            active: Arc::new(opened.memtable),
+            tombstones: opened.tombstones,
+            tiers: Arc::new(opened.manifest.tiers.clone()),
+        };
         let shared = Arc::new(Shared {
             settings,
             files,
@@ -209,6 +218,25 @@ impl Store {
         self.read(|view| select::select(view, &*self.shared.files, selector, range))
     }
 
+    /// The matching series as windows of about `step`, with what each was read from, sorted by key.
+    ///
+    /// The coarsest [`Tier`](super::Tier) that is fine enough answers for the blocks it was made from, and samples
+    /// answer for the others; where retention has deleted the samples, the finest tier there is. The windows are those
+    /// that the range touches, as wide as the answer's `width` says. A sample that was sent twice counts twice while
+    /// one of the two is not merged.
+    ///
+    /// # Errors
+    /// When a block or a tier's file cannot be read.
+    pub fn select_downsampled(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        step: Millis,
+    ) -> Result<Downsampled, SelectError> {
+        let Shared { files, layout, .. } = &*self.shared;
+        self.read(|view| select_downsampled(view, &**files, layout, selector, range, step))
+    }
+
     /// The matching series whose samples, from a block's or the memtable's first to last, reach into `range`; sorted.
     ///
     /// # Errors
@@ -232,6 +260,8 @@ impl Store {
             match read(&self.shared.view()) {
                 Ok(found) => return Ok(found),
                 Err(Failed::Outdated(_)) if n_tries < MAX_SELECTS => {}
+                Err(Failed::Lasting(SelectError::Block { path, .. }))
+                    if n_tries < MAX_SELECTS && self.keeper.set_aside_if_damaged(&path) => {}
                 Err(Failed::Outdated(error) | Failed::Lasting(error)) => return Err(error),
             }
         }
@@ -265,12 +295,35 @@ impl Store {
         self.keeper.flush()
     }
 
-    /// Merges blocks now as far as the settings ask for it; otherwise a thread does so in the background.
+    /// Merges blocks and carries out deletes now, as far as the settings ask for it; otherwise a thread does so in the background.
     ///
     /// # Errors
     /// When a block cannot be read or written; the blocks stay as they are.
     pub fn compact(&self) -> Result<(), FlushError> {
-        self.keeper.merge_all()
+        self.keeper.carry_out_deletes()?;
+        self.keeper.merge_all()?;
+        self.keeper.downsample(now())
+    }
+
+    /// Deletes every sample in `range`, of those acknowledged before, of the series that `selector` means.
+    ///
+    /// They are hidden from every read on return, durably, and leave the disk when their blocks are rewritten, which a
+    /// thread does in the background. Samples that arrive later are not concerned, whatever their timestamps.
+    ///
+    /// # Errors
+    /// [`FlushError`]; nothing is deleted.
+    pub fn delete(&self, selector: &Selector, range: TimeRange) -> Result<Deleted, FlushError> {
+        self.keeper.delete(selector, range)
+    }
+
+    /// Copies everything acknowledged so far into `snapshots/<id>` below the data directory, while writing goes on.
+    ///
+    /// Blocks never change, so that their files are linked rather than copied where the file system can.
+    ///
+    /// # Errors
+    /// [`FlushError`]; nothing of the snapshot is left.
+    pub fn snapshot(&self) -> Result<Snapshot, FlushError> {
+        self.keeper.snapshot()
     }
 
     /// Flushes and stops the store's threads; further appends are refused, reading goes on. Closing twice is fine.
@@ -304,6 +357,12 @@ impl Store {
         self.shared.figures()
     }
 
+    /// For tests that do not wait until something is due.
+    #[cfg(test)]
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
     /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.shared.layout.root
@@ -333,6 +392,10 @@ fn check(settings: &StoreSettings) -> Result<(), OpenError> {
     positive("flush_interval", settings.flush_interval > 0)?;
     positive("segment_size", settings.segment_size > 0)?;
     positive("max_series", settings.max_series > 0)?;
+    for (name, retention) in [("retention_5m", settings.retention_5m), ("retention_1h", settings.retention_1h)] {
+        positive(name, retention.is_none_or(|retention| retention > 0))?;
+    }
+    positive("retention_size", settings.retention_size.is_none_or(|retention_size| retention_size > 0))?;
     positive("retention", settings.retention.is_none_or(|retention| retention > 0))
 }
 

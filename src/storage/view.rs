@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::block::Block;
+use super::deletes::Tombstones;
 use super::memtable::Memtable;
+use super::tiers::TierEntry;
 
 /// A memtable that is on its way to blocks.
 #[derive(Clone, Debug)]
@@ -24,6 +26,10 @@ pub(super) struct View {
     /// Oldest first.
     pub(super) frozen: Vec<Frozen>,
     pub(super) active: Arc<Memtable>,
+    /// What of the blocks is deleted; memtables hold nothing that is.
+    pub(super) tombstones: Tombstones,
+    /// The files of the tiers.
+    pub(super) tiers: Arc<Vec<TierEntry>>,
 }
 
 impl View {

@@ -22,7 +22,7 @@ mod writer;
 pub(super) use index::{BlockIndex, Run, block_order};
 pub(super) use reader::{Cursor, Footer};
 pub(super) use schema::Effort;
-pub(super) use writer::{About, BlockWriter, is_id, random_u64};
+pub(super) use writer::{About, BlockWriter, is_id, new_id, random_u64};
 
 /// A live block. Its sidecar and footer are read when first asked for, and kept.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use parquet::file::writer::SerializedFileWriter;
 use ulid::Ulid;
 
 use super::super::error::BlockError;
-use super::super::files::{self, Files, Output};
+use super::super::files::{self, Files, Output, Summed};
 use super::super::layout::Layout;
 use super::super::manifest::BlockEntry;
 use super::index::{BlockIndex, Run, block_order};
@@ -65,7 +65,7 @@ impl<'a> BlockWriter<'a> {
             Ok::<_, BlockError>(ArrowRowGroupWriterFactory::new(&nowhere, Arc::clone(&SCHEMA)))
         };
         let factories = ValueEncoding::ALL.into_iter().map(factory).collect::<Result<Vec<_>, _>>()?;
-        let output = files.create(&tmp)?;
+        let output: Box<dyn Output> = Box::new(Summed::new(files.create(&tmp)?));
         let file = SerializedFileWriter::new(output, schema, properties(about.effort, ValueEncoding::Plain))?;
         let (runs, group) = (Vec::new(), RowGroup::default());
         Ok(BlockWriter { files, layout, about, id, tmp, file: Some(file), factories, runs, group })
@@ -122,7 +122,7 @@ impl<'a> BlockWriter<'a> {
         let index = BlockIndex::new(std::mem::take(&mut self.runs));
         let min_time = index.runs().iter().map(|run| run.min_time).min().unwrap_or_default();
         let max_time = index.runs().iter().map(|run| run.max_time).max().unwrap_or_default();
-        let n_bytes = self.finish_file(&index, min_time, max_time)?;
+        let (n_bytes, crc32) = self.finish_file(&index, min_time, max_time)?;
         self.place(&index)?;
         Ok(Some(BlockEntry {
             id: std::mem::take(&mut self.id),
@@ -133,10 +133,16 @@ impl<'a> BlockWriter<'a> {
             min_time,
             max_time,
             n_bytes,
+            crc32: crc32.map(|crc| format!("{crc:08x}")),
         }))
     }
 
-    fn finish_file(&mut self, index: &BlockIndex, min_time: Millis, max_time: Millis) -> Result<u64, BlockError> {
+    fn finish_file(
+        &mut self,
+        index: &BlockIndex,
+        min_time: Millis,
+        max_time: Millis,
+    ) -> Result<(u64, Option<u32>), BlockError> {
         let mut file = self.file.take().expect("finish consumes the writer");
         for (name, value) in [
             ("format_version", BLOCK_VERSION.to_string()),
@@ -153,7 +159,7 @@ impl<'a> BlockWriter<'a> {
         file.finish()?;
         let n_bytes = file.bytes_written() as u64;
         file.inner_mut().sync()?;
-        Ok(n_bytes)
+        Ok((n_bytes, file.inner().crc32()))
     }
 
     fn place(&self, index: &BlockIndex) -> io::Result<()> {
@@ -183,7 +189,7 @@ impl Drop for BlockWriter<'_> {
 }
 
 /// A name no other block has; names sort by the time they were given.
-fn new_id() -> String {
+pub(in crate::storage) fn new_id() -> String {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let random = (u128::from(random_u64()) << 64) | u128::from(random_u64());
     Ulid::from_parts(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX), random).to_string()

@@ -56,6 +56,7 @@ struct State {
     faults: Vec<Fault>,
     n_calls: u64,
     crash_at: Option<u64>,
+    fail_at: Option<(u64, io::ErrorKind)>,
     n_synced: HashMap<PathBuf, u64>,
     journal: Vec<Undo>,
 }
@@ -65,6 +66,9 @@ impl State {
         self.n_calls += 1;
         if self.crash_at.is_some_and(|crash_at| self.n_calls > crash_at) {
             return Err(io::Error::other("the power is out"));
+        }
+        if let Some((_, kind)) = self.fail_at.filter(|(at, _)| *at + 1 == self.n_calls) {
+            return Err(kind.into());
         }
         let text = path.to_string_lossy();
         let is_meant = |fault: &&Fault| match fault.path.strip_suffix('$') {
@@ -92,6 +96,11 @@ impl FaultFiles {
     pub(in crate::storage) fn crash_after(&self, n_calls: u64) {
         let mut state = self.0.lock();
         state.crash_at = Some(state.n_calls + n_calls);
+    }
+
+    /// The one call after `n_calls` calls, counted from the first, fails.
+    pub(in crate::storage) fn fail_once(&self, n_calls: u64, kind: io::ErrorKind) {
+        self.0.lock().fail_at = Some((n_calls, kind));
     }
 
     pub(in crate::storage) fn n_calls(&self) -> u64 {
@@ -194,6 +203,16 @@ impl Files for FaultFiles {
         state.n_synced.remove(to);
         state.n_synced.extend(n_synced.map(|n_synced| (to.to_owned(), n_synced)));
         state.journal.push(Undo::Renamed { from: from.to_owned(), to: to.to_owned(), replaced });
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.check(Call::Create, to)?;
+        Disk.link(from, to)?;
+        let n_synced = state.n_synced.get(from).copied();
+        state.n_synced.extend(n_synced.map(|n_synced| (to.to_owned(), n_synced)));
+        state.journal.push(Undo::Created(to.to_owned()));
         Ok(())
     }
 

@@ -10,10 +10,15 @@ use super::files::fault::FaultFiles;
 use super::*;
 use crate::series::{Batch, Key, Millis, Sample, Selector, TimeRange};
 
+mod bugs;
 mod damage;
+mod deletes;
 mod faults;
 mod formats;
+mod fsck;
 mod model;
+mod snapshots;
+mod tiers;
 
 pub(super) const DAY: Millis = crate::series::DAY;
 
@@ -209,6 +214,42 @@ fn retention_counts_from_the_newest_sample_when_the_clock_has_jumped() {
     }
     assert_eq!(content(&store).into_keys().map(|(_, at)| at).collect::<Vec<_>>(), [5 * DAY, 12 * DAY]);
     assert_eq!(parquet_files(dir.path()).len(), 2);
+}
+
+#[test]
+fn the_oldest_blocks_go_when_all_are_too_large_and_the_log_never() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    for day in [3, 1, 2, 5, 4] {
+        let samples = (0..2_000).map(|at| (key(0), Sample { at: day * DAY + at, value: (at * 7919 % 1013) as f64 }));
+        store.append(&Batch::from_samples(samples)).unwrap();
+        store.flush().unwrap();
+    }
+    let block_bytes = store.figures().block_bytes;
+    store.append(&batch(&[(0, 1, 1.0), (0, 9 * DAY, 1.0)])).unwrap();
+    drop(store);
+    let check = |retention_size, retention, expected: &[Millis]| {
+        let settings = StoreSettings { retention_size: Some(retention_size), retention, ..quiet() };
+        let store = Store::open(dir.path(), settings).unwrap();
+        let days = |store: &Store| {
+            let days: std::collections::BTreeSet<_> =
+                content(store).into_keys().map(|(_, at)| at.div_euclid(DAY)).collect();
+            days.into_iter().collect::<Vec<_>>()
+        };
+        for _ in 0..200 {
+            if days(&store) == expected {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // And stays so.
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(days(&store), expected, "{retention_size} {retention:?}");
+    };
+    check(10 * block_bytes, None, &[0, 1, 2, 3, 4, 5, 9]);
+    check(block_bytes * 7 / 10, None, &[0, 3, 4, 5, 9]);
+    check(block_bytes * 7 / 10, Some(DAY * 3 / 2), &[0, 4, 5, 9]);
+    check(1, None, &[0, 5, 9]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::series::{STALE_MARKER_BITS, TimeRange};
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<(usize, Millis, f64)>),
+    Delete(usize, Millis, Millis),
     Flush,
     Compact,
     Reopen,
@@ -30,6 +31,9 @@ fn sample() -> impl Strategy<Value = (usize, Millis, f64)> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => prop::collection::vec(sample(), 1..30).prop_map(Step::Append),
+        1 => (0..6_usize, -4..4_i64, prop_oneof![0..3_i64, DAY..DAY + 3]).prop_map(|(series, start, len)| {
+            Step::Delete(series, start, start + len)
+        }),
         2 => Just(Step::Flush),
         1 => Just(Step::Compact),
         1 => Just(Step::Reopen),
@@ -59,6 +63,11 @@ proptest! {
                 Step::Append(samples) => {
                     store.append(&batch(&samples)).unwrap();
                     model.extend(samples.iter().map(|(series, at, value)| ((key(*series).to_string(), *at), value.to_bits())));
+                }
+                Step::Delete(series, start, end) => {
+                    let range = TimeRange::new(start, end).unwrap();
+                    store.delete(&Selector::exactly(&key(series)), range).unwrap();
+                    model.retain(|(name, at), _| *name != key(series).to_string() || !range.contains(*at));
                 }
                 Step::Flush => store.flush().unwrap(),
                 Step::Compact => store.compact().unwrap(),

@@ -1,0 +1,274 @@
+//! Reading one block from its first byte to its last, as any stranger with a Parquet reader would, and holding it
+//! against everything that is said about it elsewhere.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, Int64Array, MapArray, RecordBatch, StringArray};
+use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::statistics::Statistics;
+
+use super::super::block::{Footer, Run, block_order};
+use super::super::error::BlockError;
+use super::super::layout::{date_of, day_of};
+use super::super::manifest::BlockEntry;
+use super::super::tiers::TierEntry;
+use crate::series::{Key, LabelLimits, Labels, METRIC_NAME, Millis};
+
+/// Why a block cannot be used.
+#[derive(Debug)]
+pub(in crate::storage) enum Fault {
+    /// The system does not hand the bytes out; they may be fine.
+    Unreadable(io::Error),
+    /// The bytes are not what they were.
+    Damaged(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Unreadable(error) => write!(f, "it cannot be read: {error}"),
+            Fault::Damaged(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Unreadable(error)
+    }
+}
+
+impl From<BlockError> for Fault {
+    fn from(error: BlockError) -> Fault {
+        match error {
+            BlockError::Io(error) => Fault::Unreadable(error),
+            error => Fault::Damaged(error.to_string()),
+        }
+    }
+}
+
+fn damaged(what: impl Into<String>) -> Fault {
+    Fault::Damaged(what.into())
+}
+
+/// Reads all of a block; answers whose rows are where.
+///
+/// `entry` is what the manifest says of it, `date` the day its folder is named after.
+pub(in crate::storage) fn examine(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<Vec<Run>, Fault> {
+    // A decoder may stumble over bytes that no encoder writes; here that is an answer, not an accident.
+    catch_unwind(AssertUnwindSafe(|| examine_file(path, entry, date)))
+        .unwrap_or_else(|_| Err(damaged("its Parquet decoder gives up on it")))
+}
+
+fn examine_file(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<Vec<Run>, Fault> {
+    let (n_bytes, crc) = checksum(path)?;
+    if let Some(entry) = entry {
+        if n_bytes != entry.n_bytes {
+            return Err(damaged(format!("it has {n_bytes} bytes, and the manifest says {}", entry.n_bytes)));
+        }
+        let crc = format!("{crc:08x}");
+        if let Some(expected) = entry.crc32.as_ref().filter(|expected| **expected != crc) {
+            return Err(damaged(format!("its checksum is {crc}, and the manifest says {expected}")));
+        }
+    }
+    let footer = Footer::read(&File::open(path)?)?;
+    let runs = read_rows(path, Some(date), &["value"])?;
+    agrees(&footer, &runs, entry)?;
+    Ok(runs)
+}
+
+/// Reads all of a file of a tier.
+pub(super) fn examine_tier(path: &Path, entry: &TierEntry) -> Result<(), Fault> {
+    let look = || {
+        let (n_bytes, crc) = checksum(path)?;
+        let crc = format!("{crc:08x}");
+        if n_bytes != entry.n_bytes || entry.crc32.as_ref().is_some_and(|expected| *expected != crc) {
+            return Err(damaged("it is not what the manifest says: its size or its checksum is another"));
+        }
+        let n_rows: u64 = read_rows(path, None, &["min", "max", "sum", "last"])?.iter().map(|run| run.n_rows).sum();
+        if n_rows != entry.n_windows {
+            return Err(damaged(format!("it has {n_rows} rows, and the manifest says {}", entry.n_windows)));
+        }
+        Ok(())
+    };
+    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|_| Err(damaged("its Parquet decoder gives up on it")))
+}
+
+/// Size and CRC32 of a file.
+pub(in crate::storage) fn checksum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut n_bytes, mut buffer) = (crc32fast::Hasher::new(), 0, vec![0; 1 << 16]);
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            return Ok((n_bytes, hasher.finalize()));
+        }
+        hasher.update(&buffer[..n]);
+        n_bytes += n as u64;
+    }
+}
+
+fn agrees(footer: &Footer, runs: &[Run], entry: Option<&BlockEntry>) -> Result<(), Fault> {
+    let n_samples: u64 = runs.iter().map(|run| run.n_rows).sum();
+    let min_time = runs.iter().map(|run| run.min_time).min().unwrap_or_default();
+    let max_time = runs.iter().map(|run| run.max_time).max().unwrap_or_default();
+    let found = (n_samples, runs.len() as u64, min_time, max_time);
+    let says = |what: &str, said: (u64, u64, Millis, Millis)| {
+        let text =
+            |(n_samples, n_series, min, max)| format!("{n_samples} rows of {n_series} series from {min} to {max}");
+        if said == found {
+            Ok(())
+        } else {
+            Err(damaged(format!("it has {}, and its {what} says {}", text(found), text(said))))
+        }
+    };
+    says("footer", (footer.n_samples, footer.n_series, footer.min_time, footer.max_time))?;
+    let Some(entry) = entry else { return Ok(()) };
+    says("entry in the manifest", (entry.n_samples, entry.n_series, entry.min_time, entry.max_time))?;
+    if footer.sequence != entry.sequence {
+        let (footer, entry) = (footer.sequence, entry.sequence);
+        return Err(damaged(format!("its footer has the sequence {footer}, and the manifest {entry}")));
+    }
+    Ok(())
+}
+
+fn parquet(error: impl std::fmt::Display) -> Fault {
+    damaged(format!("it does not decode as Parquet: {error}"))
+}
+
+/// Decodes every column of every row group and checks the order of the rows; answers whose rows are where.
+///
+/// All rows must be of the day `date`; `numbers` are the columns with samples.
+pub(in crate::storage) fn read_rows(path: &Path, date: Option<&str>, numbers: &[&str]) -> Result<Vec<Run>, Fault> {
+    let metadata = ArrowReaderMetadata::load(&File::open(path)?, ArrowReaderOptions::new()).map_err(parquet)?;
+    let mut rows = Rows { runs: Vec::new(), n_rows: 0, date, numbers };
+    for (idx, group) in metadata.metadata().row_groups().iter().enumerate() {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(path)?, metadata.clone());
+        let reader = builder.with_row_groups(vec![idx]).with_batch_size(16_384).build().map_err(parquet)?;
+        let before = rows.n_rows;
+        let mut span = (Millis::MAX, Millis::MIN);
+        for batch in reader {
+            let (min, max) = rows.take(&batch.map_err(parquet)?)?;
+            span = (span.0.min(min), span.1.max(max));
+        }
+        let n_rows = rows.n_rows - before;
+        if i64::try_from(n_rows).ok() != Some(group.num_rows()) {
+            return Err(damaged(format!(
+                "its row group {idx} has {n_rows} rows, and its footer says {}",
+                group.num_rows()
+            )));
+        }
+        let mut columns = group.columns().iter();
+        let statistics =
+            columns.find(|column| column.column_path().string() == "timestamp").and_then(|it| it.statistics());
+        if let Some(Statistics::Int64(times)) = statistics {
+            let said = (times.min_opt().copied().unwrap_or(span.0), times.max_opt().copied().unwrap_or(span.1));
+            if said != span {
+                return Err(damaged(format!(
+                    "its row group {idx} is from {} to {}, and its statistics say {} to {}",
+                    span.0, span.1, said.0, said.1
+                )));
+            }
+        }
+    }
+    Ok(rows.runs)
+}
+
+/// The rows read so far.
+struct Rows<'a> {
+    runs: Vec<Run>,
+    n_rows: u64,
+    date: Option<&'a str>,
+    numbers: &'a [&'a str],
+}
+
+impl Rows<'_> {
+    /// Takes in the next rows; answers their first and last time.
+    fn take(&mut self, batch: &RecordBatch) -> Result<(Millis, Millis), Fault> {
+        let columns =
+            Columns::of(batch, self.numbers).ok_or_else(|| damaged("its columns are not those of a block"))?;
+        let mut span = (Millis::MAX, Millis::MIN);
+        for row in 0..batch.num_rows() {
+            let at = columns.at.value(row);
+            span = (span.0.min(at), span.1.max(at));
+            let number = self.n_rows;
+            match self.runs.last_mut().filter(|run| columns.is_of(&run.key, row)) {
+                Some(run) if at <= run.max_time => {
+                    return Err(damaged(format!(
+                        "its row {number} is not later than the row before, of the same series"
+                    )));
+                }
+                Some(run) => {
+                    run.n_rows += 1;
+                    run.max_time = at;
+                }
+                None => {
+                    let key = columns.key(row)?;
+                    if columns.series_id.value(row) != key.id() {
+                        return Err(damaged(format!("its row {number} has a series_id that is not that of {key}")));
+                    }
+                    if self.runs.last().is_some_and(|run| block_order(&run.key, &key).is_ge()) {
+                        return Err(damaged(format!("its row {number}, of {key}, is out of order")));
+                    }
+                    self.runs.push(Run { key, row_start: number, n_rows: 1, min_time: at, max_time: at });
+                }
+            }
+            self.n_rows += 1;
+        }
+        let is_of_day = |at| self.date.is_none_or(|date| date_of(day_of(at)) == date);
+        if batch.num_rows() > 0 && !(is_of_day(span.0) && is_of_day(span.1)) {
+            return Err(damaged(format!("it has rows from {} to {}, which are not all of its day", span.0, span.1)));
+        }
+        Ok(span)
+    }
+}
+
+struct Columns {
+    metric: StringArray,
+    series_id: Int64Array,
+    at: arrow::array::TimestampMillisecondArray,
+    labels: MapArray,
+}
+
+impl Columns {
+    fn of(batch: &RecordBatch, numbers: &[&str]) -> Option<Columns> {
+        if batch.columns().iter().any(|column| column.null_count() > 0) {
+            return None;
+        }
+        for name in numbers {
+            batch.column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
+        }
+        let labels = batch.column_by_name("labels")?.as_map_opt()?;
+        labels.keys().as_string_opt::<i32>()?;
+        labels.values().as_string_opt::<i32>()?;
+        Some(Columns {
+            metric: batch.column_by_name("metric")?.as_string_opt::<i32>()?.clone(),
+            series_id: batch.column_by_name("series_id")?.as_primitive_opt::<Int64Type>()?.clone(),
+            at: batch.column_by_name("timestamp")?.as_primitive_opt::<TimestampMillisecondType>()?.clone(),
+            labels: labels.clone(),
+        })
+    }
+
+    fn pairs(&self, row: usize) -> impl Iterator<Item = (&str, &str)> {
+        let offsets = self.labels.value_offsets();
+        let (names, values) = (self.labels.keys().as_string::<i32>(), self.labels.values().as_string::<i32>());
+        (offsets[row]..offsets[row + 1]).filter_map(move |entry| {
+            let entry = usize::try_from(entry).ok()?;
+            Some((names.value(entry), values.value(entry)))
+        })
+    }
+
+    fn is_of(&self, key: &Key, row: usize) -> bool {
+        key.metric() == self.metric.value(row) && key.labels().without_metric().eq(self.pairs(row))
+    }
+
+    fn key(&self, row: usize) -> Result<Key, Fault> {
+        let limits = LabelLimits { max_labels: usize::MAX, max_name_len: usize::MAX, max_value_len: usize::MAX };
+        let all = std::iter::once((METRIC_NAME, self.metric.value(row))).chain(self.pairs(row));
+        Ok(Key::new(Labels::new(all, &limits).map_err(|error| damaged(error.to_string()))?))
+    }
+}

@@ -1,0 +1,484 @@
+//! Checking a data directory that nobody has open: everything is read, held against everything that is said about it,
+//! and each finding is told in a sentence, with what to do.
+//!
+//! What a crash leaves behind (a torn tail, an unfinished file) is no finding: the next start deals with it, and
+//! nothing that was acknowledged is in it. Looking changes nothing; [`fsck_and_quarantine`] moves what is damaged out
+//! of the way, so that the rest can be served.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat};
+
+use super::block::BlockIndex;
+use super::deletes::Delete;
+use super::error::OpenError;
+use super::files::{Disk, Entry, Files};
+use super::layout::Layout;
+use super::lock::{LOCK_NAME, Lock};
+use super::manifest::{self, BlockEntry, MANIFEST_NAME, Manifest, ManifestError};
+use super::open::{Found, Stray, list_blocks, list_tiers, rebuild, what_is};
+use super::snapshot::RESTORING;
+use super::wal::frame::{BadHeader, Header, SEGMENT_VERSION};
+use super::wal::replay::replay;
+use super::wal::segment::seq_of;
+use crate::series::Millis;
+
+mod block;
+mod repair;
+
+use block::examine_tier;
+pub(super) use block::{Fault, checksum, examine, read_rows};
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What is wrong. Empty: the directory is sound.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing and not wrong.
+    pub notes: Vec<String>,
+    /// Live blocks without a finding.
+    pub n_blocks: u64,
+    /// Samples in them.
+    pub n_block_samples: u64,
+    /// Segments of the log that will be replayed.
+    pub n_segments: u64,
+    /// Samples in them.
+    pub n_log_samples: u64,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+    /// Which samples are lost with it.
+    pub lost: Option<Lost>,
+    /// What was done about it.
+    pub done: Option<String>,
+    remedy: Remedy,
+}
+
+/// Samples that are lost, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// How many; `None` when they cannot be counted.
+    pub n_samples: Option<u64>,
+    /// The first and the last time they may have.
+    pub span: Option<(Millis, Millis)>,
+}
+
+/// What would put a finding right.
+#[derive(Clone, Debug)]
+enum Remedy {
+    /// Only a person can.
+    None,
+    /// Moves the file to the quarantine.
+    SetAside,
+    /// Takes the block out of the manifest, and its file, if there is one, aside.
+    GiveUpBlock(BlockEntry),
+    /// The same for a file of a tier, by id.
+    GiveUpTier(String),
+    /// Makes the sidecar again from its block.
+    MakeSidecar(Arc<BlockIndex>),
+    /// Makes the manifest again from the blocks that are left.
+    MakeManifest,
+    /// Writes the file of the delete again.
+    WriteDelete(Delete),
+    /// Writes the segment again without what is damaged.
+    RewriteSegment,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.n_samples {
+            Some(n_samples) => write!(f, "{n_samples} samples")?,
+            None => f.write_str("an unknown number of samples")?,
+        }
+        let time = |at| DateTime::from_timestamp_millis(at).map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        if let Some((Some(first), Some(last))) = self.span.map(|(first, last)| (time(first), time(last))) {
+            write!(f, " from {first} to {last}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)?;
+        if let Some(lost) = &self.lost {
+            write!(f, "; lost with it: {lost}")?;
+        }
+        match &self.done {
+            Some(done) => write!(f, ". Done: {done}"),
+            None => write!(f, ". {}", self.advice),
+        }
+    }
+}
+
+/// Checks the data directory `dir`, or a snapshot, without changing anything in it.
+///
+/// # Errors
+/// When it is no data directory, a process has it open, or a directory in it cannot be listed.
+pub fn fsck(dir: &Path) -> Result<Report, OpenError> {
+    let _lock = lock(dir)?;
+    Check::new(dir).run()
+}
+
+/// As [`fsck`], and moves what is damaged to `quarantine/`, so that the rest can be served.
+///
+/// Each finding then says what was done; those without were left as they are.
+///
+/// # Errors
+/// As [`fsck`], and when a file cannot be moved or written. What was moved before stays moved, and may be done again.
+pub fn fsck_and_quarantine(dir: &Path) -> Result<Report, OpenError> {
+    let _lock = lock(dir)?;
+    let mut report = Check::new(dir).run()?;
+    repair::carry_out(&Disk, &Layout::new(dir), &mut report)?;
+    Ok(report)
+}
+
+fn lock(dir: &Path) -> Result<Lock, OpenError> {
+    let is_one = [MANIFEST_NAME, "wal", "blocks"].iter().any(|name| dir.join(name).exists());
+    if !is_one {
+        return Err(OpenError::NotData { path: dir.to_owned() });
+    }
+    Lock::take(dir)
+}
+
+struct Check {
+    files: Disk,
+    layout: Layout,
+    report: Report,
+}
+
+const PUT_BACK: &str = "Put it back from a backup, or run `barograph fsck --quarantine` to go on without it";
+const QUARANTINE: &str = "Run `barograph fsck --quarantine` to set it aside and serve the rest";
+
+impl Check {
+    fn new(dir: &Path) -> Check {
+        Check { files: Disk, layout: Layout::new(dir), report: Report::default() }
+    }
+
+    fn run(mut self) -> Result<Report, OpenError> {
+        let parquet = list_blocks(&self.files, &self.layout)?;
+        let manifest = self.manifest(&parquet)?;
+        if let Some(manifest) = &manifest {
+            self.blocks(manifest, &parquet);
+            self.strays(manifest, &parquet);
+            self.tiers(manifest)?;
+            self.sidecars(manifest)?;
+            self.deletes(manifest)?;
+        }
+        self.log(manifest.as_ref().map_or(0, |manifest| manifest.wal_covered))?;
+        self.others()?;
+        Ok(self.report)
+    }
+
+    fn find(&mut self, path: &Path, what: impl Into<String>, advice: &str, lost: Option<Lost>, remedy: Remedy) {
+        let advice = advice.to_owned();
+        self.report.findings.push(Finding {
+            path: path.to_owned(),
+            what: what.into(),
+            advice,
+            lost,
+            done: None,
+            remedy,
+        });
+    }
+
+    fn note(&mut self, path: &Path, what: impl fmt::Display) {
+        self.report.notes.push(format!("{}: {what}", path.display()));
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<Entry>, OpenError> {
+        self.files.list(dir).map_err(OpenError::io("list", dir))
+    }
+
+    /// The manifest, or the one that a start would make; `None` when only a newer program can read it.
+    fn manifest(&mut self, parquet: &[Found]) -> Result<Option<Manifest>, OpenError> {
+        let path = manifest::path_in(&self.layout.root);
+        let again = "The next start makes it again from the blocks that are there, and replays the whole log";
+        let what = match Manifest::load(&self.files, &self.layout.root) {
+            Ok(Some(manifest)) => return Ok(Some(manifest)),
+            Ok(None) if parquet.is_empty() => {
+                // Before its first start, or with a log alone: nothing is missing.
+                return Ok(Some(Manifest::default()));
+            }
+            Err(ManifestError::Version(found)) => {
+                let what = format!(
+                    "it is of format version {found}, and this barograph reads up to {}",
+                    manifest::MANIFEST_VERSION
+                );
+                self.find(&path, what, "Use a newer barograph; nothing else was checked", None, Remedy::None);
+                return Ok(None);
+            }
+            Ok(None) => "it is missing".to_owned(),
+            Err(ManifestError::Damaged(reason)) => format!("it is damaged: {reason}"),
+            Err(ManifestError::Io(error)) => format!("it cannot be read: {error}"),
+        };
+        self.find(&path, what, again, None, Remedy::MakeManifest);
+        Ok(Some(rebuild(&self.files, &self.layout, parquet)))
+    }
+
+    fn blocks(&mut self, manifest: &Manifest, parquet: &[Found]) {
+        for entry in &manifest.blocks {
+            let path = self.layout.block(&entry.date, &entry.id);
+            let lost = Some(Lost { n_samples: Some(entry.n_samples), span: Some((entry.min_time, entry.max_time)) });
+            let give_up = Remedy::GiveUpBlock(entry.clone());
+            if !parquet.iter().any(|found| found.entry.path == path) {
+                self.find(&path, "this block is missing", PUT_BACK, lost, give_up);
+                continue;
+            }
+            match examine(&path, Some(entry), &entry.date) {
+                Ok(runs) => {
+                    self.report.n_blocks += 1;
+                    self.report.n_block_samples += entry.n_samples;
+                    self.sidecar(&entry.id, BlockIndex::new(runs));
+                }
+                Err(fault) => self.find(&path, fault.to_string(), PUT_BACK, lost, give_up),
+            }
+        }
+    }
+
+    fn sidecar(&mut self, id: &str, expected: BlockIndex) {
+        let path = self.layout.sidecar(id);
+        let what = match fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "this sidecar is missing".to_owned(),
+            Err(error) => format!("this sidecar cannot be read: {error}"),
+            Ok(bytes) => match BlockIndex::decode(&bytes) {
+                Ok(index) if is_same(&index, &expected) => return,
+                Ok(_) => "this sidecar does not agree with its block".to_owned(),
+                Err(error) => format!("this sidecar is damaged: {error}"),
+            },
+        };
+        let advice = "No sample is lost: run `barograph fsck --quarantine` to make it again from its block";
+        self.find(&path, what, advice, None, Remedy::MakeSidecar(Arc::new(expected)));
+    }
+
+    fn strays(&mut self, manifest: &Manifest, parquet: &[Found]) {
+        let is_live = |found: &&Found| {
+            manifest.blocks.iter().any(|entry| self.layout.block(&entry.date, &entry.id) == found.entry.path)
+        };
+        for stray in parquet.iter().filter(|found| !is_live(found)).collect::<Vec<_>>() {
+            let path = &stray.entry.path;
+            if stray.entry.is_dir {
+                self.note(path, "an unknown directory, left alone; other programs may take what is in it for blocks");
+                continue;
+            }
+            let kind = stray.id().map(|id| what_is(&self.files, &self.layout, id, stray, manifest));
+            if kind == Some(Stray::Elsewhere) {
+                self.note(path, "left by a crash; its samples are elsewhere, and the next start deletes it");
+            } else if kind == Some(Stray::NeverLive) {
+                self.note(path, "was never live here: its samples are in the log, or somebody put it here; the next start sets it aside");
+            } else {
+                let what = match stray.id().map(|_| examine(path, None, &stray.date)) {
+                    None => "this file lies between the blocks and is none".to_owned(),
+                    Some(Ok(_)) => "this block is whole, and no manifest names it: other programs count its samples, barograph does not".to_owned(),
+                    Some(Err(fault)) => format!("no manifest names this block, and {fault}"),
+                };
+                self.find(
+                    path,
+                    what,
+                    "The next start moves it to quarantine/, and so does `barograph fsck --quarantine`",
+                    None,
+                    Remedy::SetAside,
+                );
+            }
+        }
+    }
+
+    fn tiers(&mut self, manifest: &Manifest) -> Result<(), OpenError> {
+        for entry in &manifest.tiers {
+            let path = self.layout.tier_file(entry);
+            let what = match examine_tier(&path, entry) {
+                Ok(()) => continue,
+                Err(Fault::Unreadable(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                    "this file of a tier is missing".to_owned()
+                }
+                Err(fault) => fault.to_string(),
+            };
+            let span = Some((entry.min_time, entry.last_time()));
+            let lost = entry.is_final.then_some(Lost { n_samples: None, span });
+            let advice = if entry.is_final {
+                PUT_BACK
+            } else {
+                "It is made again from its block: run `barograph fsck --quarantine`"
+            };
+            self.find(&path, what, advice, lost, Remedy::GiveUpTier(entry.id.clone()));
+        }
+        for (_, _, entry) in list_tiers(&self.files, &self.layout)? {
+            if !manifest.tiers.iter().any(|tier| self.layout.tier_file(tier) == entry.path) {
+                self.note(&entry.path, "is not in use, and the next start deletes it");
+            }
+        }
+        Ok(())
+    }
+
+    fn sidecars(&mut self, manifest: &Manifest) -> Result<(), OpenError> {
+        for entry in self.list(&self.layout.index)? {
+            let id = entry.name().strip_suffix(".series");
+            let is_known = |id: &str| {
+                manifest.blocks.iter().any(|block| block.id == id) || manifest.tiers.iter().any(|tier| tier.id == id)
+            };
+            if !id.is_some_and(is_known) {
+                self.note(&entry.path, "belongs to no live block, and the next start deletes it");
+            }
+        }
+        Ok(())
+    }
+
+    fn deletes(&mut self, manifest: &Manifest) -> Result<(), OpenError> {
+        for delete in &manifest.deletes {
+            let path = self.layout.delete(&delete.id);
+            let read = fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| Delete::decode(&bytes));
+            let what = match read {
+                Ok(read) if read.id == delete.id => continue,
+                Ok(_) => "this delete is another one than its name says".to_owned(),
+                Err(reason) => format!("this delete cannot be read: {reason}"),
+            };
+            let advice = "The manifest has it too: run `barograph fsck --quarantine` to write it again";
+            self.find(&path, what, advice, None, Remedy::WriteDelete(delete.clone()));
+        }
+        for entry in self.list(&self.layout.deletes)? {
+            if !manifest.deletes.iter().any(|delete| self.layout.delete(&delete.id) == entry.path) {
+                self.note(&entry.path, "is a delete that is not in force, and the next start removes it");
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, wal_covered: u64) -> Result<(), OpenError> {
+        for entry in self.list(&self.layout.wal)? {
+            match seq_of(entry.name()) {
+                None => self.note(&entry.path, "is no segment of the log, and is left alone"),
+                Some(seq) if seq <= wal_covered => {
+                    self.note(&entry.path, "all of it is in blocks, and the next start deletes it");
+                }
+                Some(seq) => self.segment(&entry, seq),
+            }
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, entry: &Entry, seq: u64) {
+        let path = &entry.path;
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                return self.find(
+                    path,
+                    format!("this segment of the log cannot be read: {error}"),
+                    QUARANTINE,
+                    Some(Lost { n_samples: None, span: None }),
+                    Remedy::SetAside,
+                );
+            }
+        };
+        let mut span: Option<(Millis, Millis)> = None;
+        let replayed = replay(&bytes, |_, at, _| {
+            span = Some(span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+        });
+        match replayed {
+            Err(BadHeader::CutShort) => self.note(path, "was made just before a crash, and holds nothing"),
+            Err(BadHeader::Version(found)) => {
+                let what = format!(
+                    "this segment is of format version {found}, and this barograph reads up to {SEGMENT_VERSION}"
+                );
+                self.find(path, what, "Use a newer barograph", None, Remedy::None);
+            }
+            Err(BadHeader::Damaged) => {
+                let lost = Some(Lost { n_samples: None, span: None });
+                let what = "both copies of this segment's header are damaged, and nothing of it can be replayed";
+                self.find(path, what, QUARANTINE, lost, Remedy::SetAside);
+            }
+            Ok(replayed) => {
+                self.report.n_segments += 1;
+                self.report.n_log_samples += replayed.n_samples;
+                if Header::decode(&bytes).is_ok_and(|header| header.seq != seq) {
+                    let what = "this segment's header has another number than its name";
+                    self.find(
+                        path,
+                        what,
+                        "Give it the name it had; its samples are replayed in the order of the names",
+                        None,
+                        Remedy::None,
+                    );
+                }
+                if replayed.n_torn > 0 {
+                    let n_torn = replayed.n_torn;
+                    self.note(
+                        path,
+                        format!("ends in {n_torn} bytes of a write that a crash cut short; it was not acknowledged"),
+                    );
+                }
+                if !replayed.damaged.is_empty() || replayed.n_orphans > 0 {
+                    let n_bytes: usize = replayed.damaged.iter().map(ExactSizeIterator::len).sum();
+                    let n_orphans = replayed.n_orphans;
+                    let mut what = format!("{n_bytes} bytes in the middle of this segment have changed");
+                    if n_orphans > 0 {
+                        what += &format!(", and {n_orphans} samples after them are nobody's");
+                    }
+                    // How many samples the changed bytes held is not known unless there were none.
+                    let n_samples = replayed.damaged.is_empty().then_some(n_orphans);
+                    let advice = "Start the server: the rest is replayed, and the changed bytes are kept in quarantine/; or run `barograph fsck --quarantine`";
+                    self.find(path, what, advice, Some(Lost { n_samples, span }), Remedy::RewriteSegment);
+                }
+            }
+        }
+    }
+
+    fn others(&mut self) -> Result<(), OpenError> {
+        let tmp = self.list(&self.layout.tmp)?.len();
+        if tmp > 0 {
+            self.note(&self.layout.tmp.clone(), format!("{tmp} unfinished files, which the next start deletes"));
+        }
+        let set_aside = self.list(&self.layout.quarantine)?.len();
+        if set_aside > 0 {
+            let what = format!(
+                "{set_aside} files were set aside earlier; look at them, and delete them when they are not needed"
+            );
+            self.note(&self.layout.quarantine.clone(), what);
+        }
+        let restoring = self.layout.root.join(RESTORING);
+        let known = [
+            MANIFEST_NAME,
+            LOCK_NAME,
+            RESTORING,
+            "wal",
+            "blocks",
+            "index",
+            "tmp",
+            "quarantine",
+            "deletes",
+            "snapshots",
+            "tiers",
+            "results",
+        ];
+        for entry in self.list(&self.layout.root)? {
+            if !known.contains(&entry.name()) {
+                self.note(&entry.path, "is not barograph's, and is left alone");
+            }
+        }
+        if restoring.exists() {
+            self.note(&restoring, "a restore into this directory has not finished; empty it and restore again");
+        }
+        Ok(())
+    }
+}
+
+/// Whether both say the same of every run.
+fn is_same(found: &BlockIndex, expected: &BlockIndex) -> bool {
+    let said = |index: &BlockIndex| index.runs().len();
+    said(found) == said(expected)
+        && found.runs().iter().zip(expected.runs()).all(|(a, b)| {
+            let rows = |run: &super::block::Run| (run.row_start, run.n_rows, run.min_time, run.max_time);
+            a.key == b.key && rows(a) == rows(b)
+        })
+}

@@ -1,0 +1,87 @@
+//! Reading windows: from the files of a tier as far as they reach, from samples beyond.
+
+use std::path::PathBuf;
+
+use hashbrown::HashMap;
+
+use super::super::error::{BlockError, SelectError};
+use super::super::files::Files;
+use super::super::layout::Layout;
+use super::super::select::{Failed, select_where};
+use super::super::view::View;
+use super::file::{index_of, read};
+use super::keep::is_current;
+use super::{Downsampled, Tier, TierEntry, Window, Windows, fold, join};
+use crate::series::{Key, Millis, Selector, TimeRange};
+
+/// The tier whose windows answer a question with this `step` over `range`, and how wide windows are.
+///
+/// The coarsest whose windows are no wider than the step. Where the samples of a part of the range are gone, the
+/// finest tier that still has it, even when its windows are wider.
+fn pick(tiers: &[TierEntry], range: TimeRange, step: Millis) -> (Option<Tier>, Millis) {
+    let overlapping = || tiers.iter().filter(|entry| range.overlaps(entry.min_time, entry.last_time()));
+    let has = |tier: Tier| overlapping().any(|entry| entry.tier == tier);
+    let fits = Tier::ALL.into_iter().rev().find(|tier| tier.width() <= step && has(*tier));
+    let needed = || overlapping().filter(|entry| entry.is_final).map(|entry| entry.tier).min();
+    match fits.or_else(needed) {
+        Some(tier) => (Some(tier), tier.width().max(step / tier.width() * tier.width())),
+        None => (None, step),
+    }
+}
+
+/// See [`Store::select_downsampled`](super::super::Store::select_downsampled).
+pub(in crate::storage) fn select_downsampled(
+    view: &View,
+    files: &dyn Files,
+    layout: &Layout,
+    selector: &Selector,
+    range: TimeRange,
+    step: Millis,
+) -> Result<Downsampled, Failed> {
+    let step = step.max(1);
+    let (tier, width) = pick(&view.tiers, range, step);
+    let down = |at: Millis| at.div_euclid(width).saturating_mul(width);
+    let end = down(range.end().saturating_sub(1)).saturating_add(width).max(range.start());
+    let range = TimeRange::new(down(range.start()).min(range.start()), end).unwrap_or(range);
+    let is_read = |entry: &&TierEntry| Some(entry.tier) == tier && is_current(entry, view);
+    let used: Vec<&TierEntry> = view.tiers.iter().filter(is_read).collect();
+    let mut found: HashMap<Key, Vec<Window>> = HashMap::new();
+    for entry in used.iter().filter(|entry| range.overlaps(entry.min_time, entry.last_time())) {
+        let path = layout.tier_file(entry);
+        let index = index_of(files, layout, entry).map_err(failed(&path))?;
+        let hidden = view.tombstones.of_block(&entry.id);
+        let runs: Vec<_> = index.matching(selector, range).collect();
+        if runs.is_empty() {
+            continue;
+        }
+        for (run, windows) in runs.iter().zip(read(files, layout, entry, &runs).map_err(failed(&path))?) {
+            let is_asked = |window: &Window| {
+                range.contains(window.start)
+                    && !hidden.touches(&run.key, window.start, window.start + entry.tier.width() - 1)
+            };
+            let wide =
+                windows.into_iter().filter(is_asked).map(|window| Window { start: down(window.start), ..window });
+            found.entry(run.key.clone()).or_default().extend(wide);
+        }
+    }
+    let is_in_tier = |id: &str| used.iter().any(|entry| entry.source == id);
+    let raw = select_where(view, files, selector, range, |block| !is_in_tier(&block.entry().id))?;
+    let is_partly_raw = !raw.is_empty();
+    for series in raw {
+        found.entry(series.key).or_default().extend(fold(&series.samples, width));
+    }
+    let joined = found.into_iter().map(|(key, windows)| Windows { key, windows: join(windows) });
+    let mut series: Vec<Windows> = joined.filter(|series| !series.windows.is_empty()).collect();
+    series.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let tier = tier.filter(|_| !used.is_empty());
+    Ok(Downsampled { width, tier, is_partly_raw, series })
+}
+
+fn failed(path: &std::path::Path) -> impl FnOnce(BlockError) -> Failed {
+    let path: PathBuf = path.to_owned();
+    move |source| {
+        let is_gone = source.is_gone();
+        let error = SelectError::Block { path, source };
+        if is_gone { Failed::Outdated(error) } else { Failed::Lasting(error) }
+    }
+}
