@@ -21,6 +21,8 @@ use super::params::Params;
 use super::routes::{Accepts, Does, Route};
 use super::state::App;
 
+/// Flushing, linking many files, waiting for a merge: minutes at the very most.
+const ACT_TIME: Duration = Duration::from_secs(3600);
 /// A form holds a query, not data.
 const MAX_FORM: usize = 1 << 20;
 
@@ -77,6 +79,11 @@ async fn answer(app: &Arc<App>, route: Option<&'static Route>, parts: &mut Parts
             let shared = Arc::clone(app);
             in_pool(&app.query_slots, time, move || ask(&shared, &params)).await
         }
+        Does::Act(act) => {
+            check_site(&parts.headers)?;
+            let shared = Arc::clone(app);
+            in_pool(&app.write_slots, ACT_TIME, move || act(&shared, &params)).await
+        }
         Does::Take(take) => {
             let (limit, time_to_send) = (app.config.limits.max_body, app.config.http.body_timeout);
             let body = body.read(limit, "limits.max_body", time_to_send).await?;
@@ -85,6 +92,21 @@ async fn answer(app: &Arc<App>, route: Option<&'static Route>, parts: &mut Parts
             in_pool(&app.write_slots, time, move || take(&shared, upload)).await
         }
     }
+}
+
+/// Refuses what a browser sends on behalf of another site's page: without a token set, reaching this server is all it
+/// takes to act, and a page must not act for whoever looks at it.
+fn check_site(headers: &HeaderMap) -> Result<(), Error> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    let is_own_site = matches!(site, None | Some("same-origin" | "none"));
+    let is_own_origin = text(header::ORIGIN).is_none_or(|origin| {
+        text(header::HOST).is_some_and(|host| origin.split_once("://").is_some_and(|(_, from)| from == host))
+    });
+    if is_own_site && is_own_origin {
+        return Ok(());
+    }
+    Err(Error::new(Fault::Forbidden, "a web page of another site may not do this; send the request from a shell"))
 }
 
 fn check_token(token: Option<&str>, headers: &HeaderMap) -> Result<(), Error> {
@@ -119,7 +141,7 @@ async fn read_params(app: &App, route: &Route, parts: &mut Parts, body: &mut Inc
         }
     }
     params.read(parts.uri.query().unwrap_or_default().as_bytes())?;
-    if parts.method == Method::POST && matches!(route.does, Does::Ask(_)) {
+    if parts.method == Method::POST && matches!(route.does, Does::Ask(_) | Does::Act(_)) {
         let content_type = content_type(&parts.headers);
         if !matches!(content_type.as_deref(), None | Some("application/x-www-form-urlencoded")) {
             return Err(Error::new(
@@ -203,6 +225,24 @@ mod tests {
         }),
         ..PANICS
     };
+
+    #[test]
+    fn pages_of_other_sites_may_not_act() {
+        let check = |pairs: &[(&'static str, &'static str)], expected: bool| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value)));
+            assert_eq!(check_site(&headers.collect()).is_ok(), expected, "{pairs:?}");
+        };
+        check(&[("host", "127.0.0.1:9275")], true);
+        check(
+            &[("host", "127.0.0.1:9275"), ("origin", "http://127.0.0.1:9275"), ("sec-fetch-site", "same-origin")],
+            true,
+        );
+        check(&[("host", "127.0.0.1:9275"), ("origin", "https://evil.example")], false);
+        check(&[("host", "127.0.0.1:9275"), ("origin", "null")], false);
+        check(&[("host", "127.0.0.1:9275"), ("sec-fetch-site", "cross-site")], false);
+    }
 
     fn app(dir: &std::path::Path, query_timeout: Duration) -> Arc<App> {
         let store = Arc::new(Store::open(dir, StoreSettings::default()).unwrap());

@@ -3,6 +3,8 @@
 //! In: the errors of the rooms below. Out: `{"status":"error","errorType":..,"error":..}` with advice for the client;
 //! what only the operator should see goes to the log.
 
+use std::io::ErrorKind;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -13,7 +15,7 @@ use super::answer::json;
 use crate::forecast::ForecastError;
 use crate::ingest::IngestError;
 use crate::query::QueryError;
-use crate::storage::{AppendError, SelectError};
+use crate::storage::{AppendError, BlockError, FlushError, SelectError};
 use crate::watch::WatchError;
 
 /// What went wrong, from the client's point of view; each has one status.
@@ -23,6 +25,8 @@ pub(super) enum Fault {
     BadData,
     /// 401: no token, or a wrong one.
     Unauthorized,
+    /// 403: a web page of another site asks for what only an operator may.
+    Forbidden,
     /// 404: no such route, or no series matches.
     NotFound,
     /// 405: the route has other methods.
@@ -50,6 +54,7 @@ impl Fault {
         match self {
             Fault::BadData => StatusCode::BAD_REQUEST,
             Fault::Unauthorized => StatusCode::UNAUTHORIZED,
+            Fault::Forbidden => StatusCode::FORBIDDEN,
             Fault::NotFound => StatusCode::NOT_FOUND,
             Fault::Method => StatusCode::METHOD_NOT_ALLOWED,
             Fault::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -66,7 +71,7 @@ impl Fault {
     fn error_type(self) -> &'static str {
         match self {
             Fault::BadData | Fault::Method | Fault::TooLarge | Fault::Unsupported => "bad_data",
-            Fault::Unauthorized => "unauthorized",
+            Fault::Unauthorized | Fault::Forbidden => "unauthorized",
             Fault::NotFound => "not_found",
             Fault::Execution => "execution",
             Fault::Internal => "internal",
@@ -140,6 +145,7 @@ impl IntoResponse for Error {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Fault::BadData
+            | Fault::Forbidden
             | Fault::NotFound
             | Fault::Method
             | Fault::Slow
@@ -178,6 +184,24 @@ impl From<AppendError> for Error {
             AppendError::Io { .. } | AppendError::Overloaded { .. } | AppendError::Closed => Fault::Unavailable,
         };
         Error::new(fault, error.to_string())
+    }
+}
+
+impl From<FlushError> for Error {
+    fn from(error: FlushError) -> Error {
+        let cause = match &error {
+            FlushError::Io { source, .. } | FlushError::Block { source: BlockError::Io(source), .. } => {
+                Some(source.kind())
+            }
+            FlushError::Block { .. } | FlushError::Closed => None,
+        };
+        let fault = match (&error, cause) {
+            (FlushError::Closed, _) => Fault::Unavailable,
+            (_, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) => Fault::Full,
+            _ => return Error::internal(&error.to_string()),
+        };
+        tracing::warn!(%error, "the store could not be changed");
+        Error::new(fault, format!("{error}; nothing was changed"))
     }
 }
 

@@ -14,6 +14,7 @@ mod routes;
 mod server;
 mod state;
 
+mod admin;
 mod anomalies;
 mod capacity;
 mod forecast;
@@ -24,6 +25,7 @@ mod metrics;
 mod openapi;
 mod query;
 mod stats;
+mod windows;
 mod write;
 
 pub use server::{ServeError, Server, router};

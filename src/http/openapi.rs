@@ -89,6 +89,10 @@ fn operation(route: &Route, verb: &str) -> OperationBuilder {
         operation = operation.response("415", failure("the content type or encoding is not one the route reads"));
         operation = operation.response("507", failure("the disk is full; send again when there is room"));
     }
+    if matches!(route.does, Does::Act(_)) {
+        operation = operation.response("403", failure("a web page of another site asks"));
+        operation = operation.response("507", failure("the disk is full; nothing was changed"));
+    }
     if !route.params.is_empty() || matches!(route.does, Does::Take(_)) {
         operation = operation.response("400", failure("the request says something that cannot be"));
     }

@@ -10,7 +10,9 @@ use utoipa::openapi::{RefOr, Schema};
 use super::answer::Answer;
 use super::params::Params;
 use super::state::App;
-use super::{anomalies, capacity, forecast, health, incidents, ingest, metrics, openapi, query, stats, write};
+use super::{
+    admin, anomalies, capacity, forecast, health, incidents, ingest, metrics, openapi, query, stats, windows, write,
+};
 
 /// One parameter of a route.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +45,7 @@ pub(super) const fn repeated(name: &'static str, what: &'static str, is_required
 pub(super) enum Verbs {
     /// GET, and HEAD with it.
     Get,
-    /// POST with a body of samples.
+    /// POST, with a body of samples or with parameters.
     Post,
     /// GET, or POST with the parameters as a form, as Prometheus clients send long queries.
     GetOrForm,
@@ -71,6 +73,8 @@ pub(super) enum Does {
     Tell(fn(&App, &Params, Accepts) -> Answer),
     /// Reads and calculates; waits for its turn.
     Ask(fn(&App, &Params) -> Answer),
+    /// Changes the store as a whole, and takes the time it needs; not for web pages of other sites.
+    Act(fn(&App, &Params) -> Answer),
     /// Takes a body in.
     Take(fn(&App, ingest::Upload) -> Answer),
 }
@@ -262,6 +266,36 @@ pub(super) const ROUTES: &[Route] = &[
         is_strict: true,
         is_public: false,
         answers: Answers::Data("Stats", register::<stats::Stats>),
+    },
+    Route {
+        path: "/api/v1/windows",
+        verbs: Verbs::Get,
+        does: Does::Ask(windows::answer),
+        summary: "Least, greatest, sum, count and last value per window, from the tier that suits range and step",
+        params: windows::PARAMS,
+        is_strict: true,
+        is_public: false,
+        answers: Answers::Data("SeriesInWindows", register::<windows::SeriesInWindows>),
+    },
+    Route {
+        path: "/api/v1/admin/snapshot",
+        verbs: Verbs::Post,
+        does: Does::Act(admin::snapshot),
+        summary: "Makes a consistent copy of everything acknowledged so far, below snapshots/ in the data directory",
+        params: &[],
+        is_strict: true,
+        is_public: false,
+        answers: Answers::Data("SnapshotMade", register::<admin::SnapshotMade>),
+    },
+    Route {
+        path: "/api/v1/admin/delete",
+        verbs: Verbs::Post,
+        does: Does::Act(admin::delete),
+        summary: "Deletes the samples, acknowledged so far, of the series that a selector matches",
+        params: admin::DELETE_PARAMS,
+        is_strict: true,
+        is_public: false,
+        answers: Answers::Data("SamplesDeleted", register::<admin::SamplesDeleted>),
     },
     Route {
         path: "/health",

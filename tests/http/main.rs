@@ -3,6 +3,7 @@
 // A test that cannot go on says so where it stopped.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod bad_input;
 mod client;
 mod guard;

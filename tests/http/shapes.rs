@@ -78,7 +78,14 @@ fn an_unknown_path_is_a_404_that_says_where_to_look() {
 fn documented_parameters_are_the_ones_that_are_taken() {
     let server = start();
     let document = server.get("/openapi.json").json();
-    for path in ["/api/v1/forecast", "/api/v1/anomalies", "/api/v1/incidents", "/api/v1/capacity", "/api/v1/stats"] {
+    for path in [
+        "/api/v1/forecast",
+        "/api/v1/anomalies",
+        "/api/v1/incidents",
+        "/api/v1/capacity",
+        "/api/v1/stats",
+        "/api/v1/windows",
+    ] {
         let error = server.get(&format!("{path}?mach=up")).error(400);
         assert!(error.contains("`mach`"), "{error}");
         for param in document["paths"][path]["get"]["parameters"].as_array().unwrap() {
