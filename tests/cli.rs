@@ -3,6 +3,8 @@
 // A test that cannot go on says so where it stopped.
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/keeping.rs"]
+mod keeping;
 #[path = "cli/serving.rs"]
 mod serving;
 #[path = "cli/support.rs"]
@@ -15,7 +17,11 @@ use tempfile::TempDir;
 #[test]
 fn help_has_an_example_for_every_command_and_bad_usage_is_2() {
     let help = stdout(&done(&["--help"]));
-    for command in ["demo", "serve", "forecast", "detect", "analyze", "backtest", "models", "check-config"] {
+    let of_data = ["fsck", "snapshot", "restore"];
+    for command in ["demo", "serve", "forecast", "detect", "analyze", "backtest", "models", "check-config"]
+        .into_iter()
+        .chain(of_data)
+    {
         assert!(help.contains(command), "{command}");
         let own = stdout(&done(&[command, "--help"]));
         assert!(own.contains("Example") && own.contains(&format!("barograph {command}")), "{own}");

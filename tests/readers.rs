@@ -144,4 +144,50 @@ fn duckdb_polars_and_pyarrow_read_the_blocks_folder() {
             assert_eq!(row, expected, "{reader}");
         }
     }
+    let snapshot = store.snapshot().unwrap();
+    assert_eq!(read_with(&python, "duckdb", &snapshot.path.join("blocks")), expected, "the snapshot");
+}
+
+#[test]
+fn duckdb_polars_and_pyarrow_read_a_tier() {
+    let Some(python) = python() else {
+        println!("skipped: no Python with duckdb, polars and pyarrow; set BAROGRAPH_PYTHON");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    // Old blocks are retired, and their tier is made before.
+    let settings =
+        StoreSettings { retention: Some(10 * DAY), retention_1h: Some(1_000 * DAY), ..StoreSettings::default() };
+    let store = Store::open(dir.path(), settings).unwrap();
+    let key = Key::from_pairs("up", &[("host", "a")]).unwrap();
+    let times = (0..240).map(|n| n * 60_000).chain([100 * DAY]);
+    store
+        .append(&Batch::from_samples(times.map(|at| (key.clone(), Sample { at, value: (at / 60_000) as f64 }))))
+        .unwrap();
+    store.flush().unwrap();
+    let folder = dir.path().join("tiers/1h");
+    for _ in 0..500 {
+        if store.figures().n_blocks == 1 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let script = r#"
+import sys, glob
+import duckdb, polars as pl, pyarrow.dataset as ds
+folder = sys.argv[1]
+names = ["metric", "min", "max", "sum", "count", "last"]
+a = duckdb.connect().execute(f"select {', '.join(names)} from read_parquet('{folder}/**/*.parquet', hive_partitioning = true) order by timestamp").fetchall()
+b = pl.scan_parquet(f"{folder}/**/*.parquet", hive_partitioning=True).sort("timestamp").select(names).collect().rows()
+c = [tuple(row[name] for name in names) for row in ds.dataset(folder, partitioning="hive").to_table().sort_by("timestamp").to_pylist()]
+assert a == b == c, (a, b, c)
+for row in a:
+    print(*row)
+"#;
+    let output = Command::new(&python).args(["-c", script]).arg(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let hours = ["up 0.0 59.0 1770.0 60 59.0", "up 60.0 119.0 5370.0 60 119.0"];
+    assert_eq!((lines.len(), &lines[..2]), (4, &hours[..]), "{text}");
 }

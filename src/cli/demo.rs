@@ -2,7 +2,7 @@
 //!
 //! The server that runs is the one of `serve`; everything told here is asked of it over HTTP, as anyone could.
 
-mod client;
+pub(super) mod client;
 mod record;
 
 use std::path::PathBuf;

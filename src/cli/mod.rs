@@ -11,9 +11,12 @@ mod check_config;
 mod demo;
 mod detect;
 mod forecast;
+mod fsck;
 mod models;
 mod progress;
+mod restore;
 mod serve;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -37,6 +40,9 @@ enum Command {
     Backtest(backtest::Arguments),
     Models(models::Arguments),
     CheckConfig(check_config::Arguments),
+    Fsck(fsck::Arguments),
+    Snapshot(snapshot::Arguments),
+    Restore(restore::Arguments),
 }
 
 /// Why a command did not do its work.
@@ -67,6 +73,9 @@ pub fn run() -> ExitCode {
         Command::Backtest(arguments) => backtest::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Fsck(arguments) => fsck::run(&arguments),
+        Command::Snapshot(arguments) => snapshot::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -49,11 +49,7 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Samples of some of `series`.
-    pub(super) fn new(
-        samples: RefSamples,
-        series: Vec<SeriesRef>,
-        reply: SyncSender<Result<(), Refused>>,
-    ) -> Pending {
+    pub(super) fn new(samples: RefSamples, series: Vec<SeriesRef>, reply: SyncSender<Result<(), Refused>>) -> Pending {
         let mut records = Vec::new();
         for start in (0..samples.refs.len()).step_by(MAX_RECORD_SAMPLES) {
             let part = start..samples.refs.len().min(start + MAX_RECORD_SAMPLES);

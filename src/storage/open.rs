@@ -298,7 +298,8 @@ impl Opening<'_> {
         for delete in &manifest.deletes {
             let path = self.layout.delete(&delete.id);
             if !found.iter().any(|entry| entry.path == path) {
-                files::make_dir(self.files, &self.layout.deletes).map_err(OpenError::io("create", &self.layout.deletes))?;
+                files::make_dir(self.files, &self.layout.deletes)
+                    .map_err(OpenError::io("create", &self.layout.deletes))?;
                 delete.write(self.files, &self.layout.tmp, &path).map_err(OpenError::io("write", &path))?;
             }
         }

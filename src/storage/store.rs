@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::durable::create_dir_durably;
 use super::commit::{Pending, Refused, Work, Writer};
+use super::durable::create_dir_durably;
 use super::error::{AppendError, FlushError, OpenError, SelectError};
 use super::figures::Figures;
 use super::files::{Disk, Files};

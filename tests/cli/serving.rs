@@ -23,7 +23,7 @@ fn check_config_says_good_or_where_it_is_not() {
 }
 
 /// A child that does not outlive its test.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -33,7 +33,7 @@ impl Drop for Running {
 }
 
 /// Starts `serve` and answers it with its address.
-fn serve(data: &Path) -> (Running, String) {
+pub fn serve(data: &Path) -> (Running, String) {
     let mut child = program()
         .args(["serve", "--listen", "127.0.0.1:0", "--data", text(data)])
         .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The few lines of HTTP that the demo needs to ask its own server, as any stranger would.
+//! The few lines of HTTP that the demo and other commands need to ask a server, as any stranger would.
 //!
 //! One request per connection, answers read to their end: enough for a loopback server whose answers carry
 //! Content-Length or come in chunks.
@@ -15,26 +15,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks one server.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     address: SocketAddr,
 }
 
 impl Client {
-    pub(super) fn new(address: SocketAddr) -> Client {
+    pub(in crate::cli) fn new(address: SocketAddr) -> Client {
         Client { address }
     }
 
     /// The `data` of a GET's answer.
     pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
         let target = target(path, parameters);
-        let answer = self.ask(&format!("GET {target} HTTP/1.1\r\n"), &[])?;
+        let answer = self.ask(&format!("GET {target} HTTP/1.1\r\n"), &[], PATIENCE)?;
         Ok(answer.get("data").cloned().unwrap_or(Value::Null))
     }
 
     /// Pushes samples, one JSON object per line; answers how many were accepted.
     pub(super) fn push(&self, lines: &str) -> anyhow::Result<u64> {
         let head = "POST /api/v1/ingest HTTP/1.1\r\nContent-Type: application/x-ndjson\r\n";
-        let answer = self.ask(head, lines.as_bytes())?;
+        let answer = self.ask(head, lines.as_bytes(), PATIENCE)?;
         let accepted = answer.pointer("/data/accepted").or(answer.get("accepted"));
         accepted.and_then(Value::as_u64).with_context(|| format!("an unexpected answer to a push: {answer}"))
     }
@@ -44,9 +44,16 @@ impl Client {
         format!("http://{}{}", self.address, target(path, parameters))
     }
 
-    fn ask(&self, head: &str, body: &[u8]) -> anyhow::Result<Value> {
+    /// The `data` of the answer to a POST without a body that may take its time.
+    pub(in crate::cli) fn act(&self, path: &str, token: Option<&str>, patience: Duration) -> anyhow::Result<Value> {
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let answer = self.ask(&format!("POST {path} HTTP/1.1\r\n{token}"), &[], patience)?;
+        Ok(answer.get("data").cloned().unwrap_or(Value::Null))
+    }
+
+    fn ask(&self, head: &str, body: &[u8], patience: Duration) -> anyhow::Result<Value> {
         let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         let rest = format!("Host: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", self.address, body.len());
         stream.write_all(head.as_bytes())?;
         stream.write_all(rest.as_bytes())?;
