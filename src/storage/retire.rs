@@ -135,6 +135,11 @@ impl Keeper {
                 blocks.push(block.entry().id.clone());
             }
         }
+        // A block that is missing may be put back, and nobody knows what is in it until then.
+        let live = self.state.lock().manifest.blocks.clone();
+        let is_missing = |entry: &&BlockEntry| !view.blocks.iter().any(|block| block.entry().id == entry.id);
+        let near = live.iter().filter(|entry| range.overlaps(entry.min_time, entry.max_time));
+        blocks.extend(near.filter(is_missing).map(|entry| entry.id.clone()));
         // In the same delete, so that both are hidden at the same instant.
         blocks.extend(self.tiers_with(&view, selector, range, &mut keys)?);
         if blocks.is_empty() {

@@ -112,6 +112,29 @@ fn a_lost_manifest_brings_nothing_back() {
 }
 
 #[test]
+fn a_block_that_was_missing_when_its_samples_were_deleted_brings_none_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    store.append(&batch(&[(0, 1, 1.0), (2, 1, 1.0)])).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let block = parquet_files(dir.path()).remove(0);
+    let aside = dir.path().join("aside");
+    std::fs::rename(&block, &aside).unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    store.delete(&host(0), TimeRange::ALL).unwrap();
+    store.compact().unwrap();
+    drop(store);
+    std::fs::create_dir_all(block.parent().unwrap()).unwrap();
+    std::fs::rename(&aside, &block).unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    assert_eq!(found(&store), [row(2, 1, 1.0)]);
+    store.compact().unwrap();
+    assert_eq!(found(&store), [row(2, 1, 1.0)]);
+    assert_eq!(std::fs::read_dir(dir.path().join("deletes")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_delete_that_cannot_be_written_deletes_nothing() {
     use super::super::files::fault::{Call, Fault};
     for (call, path) in [
