@@ -150,10 +150,8 @@ fn duckdb_polars_and_pyarrow_read_the_blocks_folder() {
 
 #[test]
 fn duckdb_polars_and_pyarrow_read_a_tier() {
-    let Some(python) = python() else {
-        println!("skipped: no Python with duckdb, polars and pyarrow; set BAROGRAPH_PYTHON");
-        return;
-    };
+    let modules = "duckdb, polars, pyarrow.dataset";
+    let Some(python) = python(modules, "duckdb_polars_and_pyarrow_read_a_tier") else { return };
     let dir = tempfile::tempdir().unwrap();
     // Old blocks are retired, and their tier is made before.
     let settings =

@@ -59,7 +59,10 @@ pub fn check(root: &Path, document: &Path, text: &str) -> Checked {
 fn is_path(word: &str) -> bool {
     let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
     // The pages on formats name the folders of a data directory as they stand in it.
-    let is_data = matches!(word, "blocks/" | "index/" | "quarantine/" | "results/" | "tmp/" | "wal/");
+    let is_data = matches!(
+        word,
+        "blocks/" | "deletes/" | "index/" | "quarantine/" | "results/" | "snapshots/" | "tiers/" | "tmp/" | "wal/"
+    );
     is_plain && !is_data && !word.starts_with('/') && !word.starts_with("DATA/") && word.contains(['/', '.'])
 }
 
