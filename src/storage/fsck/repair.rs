@@ -32,7 +32,7 @@ pub(super) fn carry_out(files: &dyn Files, layout: &Layout, report: &mut Report)
     let tiers_given_up: Vec<String> = report.findings.iter().filter_map(tier_given_up).collect();
     // A lost manifest is made again from the blocks that are left, so those that are not must go first.
     let is_lost = report.findings.iter().any(|finding| matches!(finding.remedy, Remedy::MakeManifest));
-    if !is_lost && !(given_up.is_empty() && tiers_given_up.is_empty()) {
+    if !is_lost && (!given_up.is_empty() || !tiers_given_up.is_empty()) {
         // Otherwise the manifest first: should this stop half way, a block it does not name is set aside at a start.
         repair.take_out(&given_up, &tiers_given_up)?;
     }

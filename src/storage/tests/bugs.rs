@@ -279,9 +279,9 @@ fn nothing_is_doubled_between_a_published_block_and_the_end_of_its_log() {
         store.append(&batch(&[(0, 1, 1.0), (1, 1, 1.0)])).unwrap();
         files.fail(&[Fault { call: Call::Remove, path: ".wal", kind: ErrorKind::Other }]);
         if is_orderly {
-            store.close().unwrap()
+            store.close().unwrap();
         } else {
-            store.flush().unwrap()
+            store.flush().unwrap();
         }
         drop(store);
         assert_eq!(segments(dir.path()).len(), 1, "the segment was to outlive its block");

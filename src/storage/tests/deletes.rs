@@ -1,5 +1,6 @@
 //! Deletes: gone at once, gone for good, and nothing else with them.
 
+use super::super::files::fault::{Call, Fault};
 use super::*;
 use crate::series::{MatchOp, Matcher};
 
@@ -90,11 +91,7 @@ fn a_lost_manifest_brings_nothing_back() {
         let store = open_on(&files, dir.path()).unwrap();
         store.append(&batch(&[(0, 1, 1.0), (2, 1, 1.0)])).unwrap();
         // The log's segment stays although its samples are in a block, as after a crash between the two.
-        files.fail(&[super::super::files::fault::Fault {
-            call: super::super::files::fault::Call::Remove,
-            path: ".wal",
-            kind: std::io::ErrorKind::Other,
-        }]);
+        files.fail(&[Fault { call: Call::Remove, path: ".wal", kind: std::io::ErrorKind::Other }]);
         store.delete(&host(0), TimeRange::ALL).unwrap();
         store.append(&batch(&[(0, 1, 9.0)])).unwrap();
         if is_carried_out {
@@ -136,7 +133,6 @@ fn a_block_that_was_missing_when_its_samples_were_deleted_brings_none_back() {
 
 #[test]
 fn a_delete_that_cannot_be_written_deletes_nothing() {
-    use super::super::files::fault::{Call, Fault};
     for (call, path) in [
         (Call::Create, "deletes"),
         (Call::Write, "tmp/01"),

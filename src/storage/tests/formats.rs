@@ -2,6 +2,7 @@
 
 use super::super::block::{BlockIndex, Run};
 use super::super::deletes::{Condition, Delete};
+use super::super::layout::END_TIME;
 use super::super::manifest::{BlockEntry, Manifest};
 use super::super::wal::frame::{FRAME_LEN, Header, encode_frame};
 use super::super::wal::record::{SEAL_PAYLOAD, encode_samples, encode_series};
@@ -70,7 +71,7 @@ fn the_manifest_and_the_delete_in_the_documentation_are_what_is_written() {
         id: "01KAJ5C8Z6D1F0G9H7J5K3M2NB".to_owned(),
         matchers: vec![Condition { name: "job".into(), op: "=".into(), value: "node".into() }],
         start: AT + 10_000,
-        end: super::super::layout::END_TIME,
+        end: END_TIME,
         wal_upto: 3,
         blocks: vec![block.id.clone()],
     };

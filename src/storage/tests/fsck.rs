@@ -1,5 +1,6 @@
 //! Checking and quarantining: whatever is damaged is told, and the rest is served afterwards.
 
+use super::super::files::fault::{Call, Fault};
 use super::*;
 
 /// A closed directory with a delete that waits, three blocks and a log of two segments.
@@ -11,11 +12,7 @@ fn dir_with_everything() -> tempfile::TempDir {
     store.append(&batch(&[(0, 1, 1.0), (1, 1, 2.0), (0, DAY, 3.0), (3, DAY, 3.5)])).unwrap();
     store.flush().unwrap();
     // Nothing can be rewritten, so that the delete stays.
-    let fault = super::super::files::fault::Fault {
-        call: super::super::files::fault::Call::Write,
-        path: ".parquet",
-        kind: std::io::ErrorKind::Other,
-    };
+    let fault = Fault { call: Call::Write, path: ".parquet", kind: std::io::ErrorKind::Other };
     files.fail(&[fault]);
     store.delete(&Selector::exactly(&key(3)), TimeRange::ALL).unwrap();
     store.append(&batch(&[(0, DAY + 1, 4.0)])).unwrap();
