@@ -51,6 +51,7 @@ pub struct History {
     start: Millis,
     step: Step,
     values: Vec<f64>,
+    n_gaps: usize,
 }
 
 impl History {
@@ -61,7 +62,13 @@ impl History {
                 *value = f64::NAN;
             }
         }
-        History { start, step, values }
+        History::of_cells(start, step, values)
+    }
+
+    /// `values` are finite or NaN.
+    fn of_cells(start: Millis, step: Step, values: Vec<f64>) -> History {
+        let n_gaps = values.iter().filter(|value| value.is_nan()).count();
+        History { start, step, values, n_gaps }
     }
 
     /// Puts samples of a metric of `kind` on a grid with `step`, or the detected one.
@@ -92,7 +99,7 @@ impl History {
         for sample in finite() {
             values[cell_of(sample.at) as usize] = sample.value;
         }
-        Ok(History { start: first.at, step, values })
+        Ok(History::of_cells(first.at, step, values))
     }
 
     /// When the first cell stands.
@@ -127,7 +134,7 @@ impl History {
 
     /// How many cells are gaps.
     pub fn n_gaps(&self) -> usize {
-        self.values.iter().filter(|value| value.is_nan()).count()
+        self.n_gaps
     }
 
     /// When cell `idx` stands; it may lie past the end.
@@ -135,9 +142,11 @@ impl History {
         self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis))
     }
 
-    /// Cells `from..to` as a history of their own.
+    /// Cells `from..to` as a history of their own, as many of them as there are.
     pub fn slice(&self, from: usize, to: usize) -> History {
-        History { start: self.at(from), step: self.step, values: self.values[from..to].to_vec() }
+        let to = to.min(self.len());
+        let from = from.min(to);
+        History::of_cells(self.at(from), self.step, self.values[from..to].to_vec())
     }
 
     /// The last `n` cells, or all when there are fewer.
@@ -145,28 +154,9 @@ impl History {
         self.slice(self.len().saturating_sub(n), self.len())
     }
 
-    /// The cells with gaps filled: straight lines between neighbours, the nearest value at the ends.
-    ///
-    /// For methods that cannot skip a gap. Empty when every cell is a gap.
+    /// The cells with gaps filled, see [`filled`].
     pub fn filled(&self) -> Vec<f64> {
-        let mut filled = self.values.clone();
-        let present: Vec<usize> = (0..filled.len()).filter(|&idx| !filled[idx].is_nan()).collect();
-        let (Some(&first), Some(&last)) = (present.first(), present.last()) else {
-            return Vec::new();
-        };
-        let (head, tail) = (filled[first], filled[last]);
-        filled[..first].fill(head);
-        filled[last + 1..].fill(tail);
-        for pair in present.windows(2) {
-            let (from, to) = (pair[0], pair[1]);
-            let (a, b) = (filled[from], filled[to]);
-            for (idx, cell) in filled[from..to].iter_mut().enumerate().skip(1) {
-                let share = idx as f64 / (to - from) as f64;
-                // Weighted ends rather than a + share * (b - a), whose difference can overflow.
-                *cell = a * (1.0 - share) + b * share;
-            }
-        }
-        filled
+        filled(&self.values)
     }
 
     /// The cells as samples, gaps left out.
@@ -174,6 +164,29 @@ impl History {
         let present = self.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
         present.map(|(idx, &value)| Sample { at: self.at(idx), value })
     }
+}
+
+/// `values` with gaps filled: straight lines between neighbours, the nearest value at the ends.
+///
+/// For methods that cannot skip a gap. Empty when every value is a gap.
+pub fn filled(values: &[f64]) -> Vec<f64> {
+    let present: Vec<usize> = (0..values.len()).filter(|&idx| !values[idx].is_nan()).collect();
+    let (Some(&first), Some(&last)) = (present.first(), present.last()) else {
+        return Vec::new();
+    };
+    let mut filled = values.to_vec();
+    filled[..first].fill(values[first]);
+    filled[last + 1..].fill(values[last]);
+    for pair in present.windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let (a, b) = (values[from], values[to]);
+        for (idx, cell) in filled[from..to].iter_mut().enumerate().skip(1) {
+            let share = idx as f64 / (to - from) as f64;
+            // Weighted ends rather than a + share * (b - a), whose difference can overflow.
+            *cell = a * (1.0 - share) + b * share;
+        }
+    }
+    filled
 }
 
 /// Sorts by time and keeps, of several samples with one timestamp, the one written last.
@@ -317,11 +330,20 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_beyond_the_ends_is_what_there_is() {
+        let history = History::new(0, Step::seconds(1), vec![1.0, 2.0, 3.0]);
+        assert_eq!(history.slice(1, 9).values(), [2.0, 3.0]);
+        assert!(history.slice(7, 9).is_empty() && history.slice(2, 1).is_empty());
+        assert_eq!(history.tail(9).start(), 0);
+    }
+
+    #[test]
     fn filling_draws_straight_lines() {
         let gap = f64::NAN;
         let history = History::new(0, Step::seconds(1), vec![gap, 1.0, gap, gap, 4.0, gap]);
         assert_eq!(history.filled(), [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]);
         assert_eq!(history.n_gaps(), 4);
+        assert_eq!((history.slice(1, 3).n_gaps(), history.tail(2).n_gaps()), (1, 1));
         assert_eq!(History::new(0, Step::seconds(1), vec![gap; 3]).filled(), [] as [f64; 0]);
     }
 }

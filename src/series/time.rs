@@ -44,7 +44,11 @@ impl Step {
 
     /// How many steps fill `span`, rounded to the nearest whole number and never below one.
     pub fn count_in(self, span: Millis) -> usize {
-        usize::try_from((span.max(0) + self.0 / 2) / self.0).unwrap_or(usize::MAX).max(1)
+        let span = span.max(0);
+        // The rest is compared with what it lacks to a whole step, as adding half a step first could overflow.
+        let (whole, rest) = (span / self.0, span % self.0);
+        let rounded = whole + Millis::from(rest >= self.0 - rest);
+        usize::try_from(rounded).unwrap_or(usize::MAX).max(1)
     }
 }
 
@@ -152,5 +156,10 @@ mod tests {
         assert_eq!(Step::new(-5), None);
         assert_eq!(Step::seconds(60).count_in(HOUR), 60);
         assert_eq!(Step::seconds(60).count_in(1), 1);
+        assert_eq!(Step::seconds(60).count_in(89_999), 1);
+        assert_eq!(Step::seconds(60).count_in(90_000), 2);
+        assert_eq!(Step::new(3).map(|step| (step.count_in(4), step.count_in(5))), Some((1, 2)));
+        assert_eq!(Step::new(1).map(|step| step.count_in(Millis::MAX)), Some(Millis::MAX as usize));
+        assert_eq!(Step::new(Millis::MAX).map(|step| step.count_in(Millis::MAX)), Some(1));
     }
 }
