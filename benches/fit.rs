@@ -4,7 +4,9 @@
 
 use std::hint::black_box;
 
-use barograph::forecast::{Coverage, FORECASTERS, Horizon, Request, SeasonChoice, Settings, find_seasons, prepare};
+use barograph::forecast::{
+    Coverage, FORECASTERS, Horizon, Past, Request, SeasonChoice, Settings, find_seasons, prepare,
+};
 use barograph::series::{History, Season, Step};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -29,9 +31,10 @@ fn fit(criterion: &mut Criterion) {
     for n in [1_000, 10_000] {
         let history = hours(n);
         for entry in FORECASTERS {
-            let method = (entry.build)(&Settings { season: Season::new(24) });
+            let seasons: Vec<Season> = Season::new(24).into_iter().collect();
+            let method = (entry.build)(&Settings { seasons, horizon: None });
             group.bench_with_input(BenchmarkId::new(entry.name, n), &history, |bencher, history| {
-                bencher.iter(|| method.fit(black_box(history)).expect("the history suits every method"));
+                bencher.iter(|| method.fit(&Past::of(black_box(history))).expect("the history suits every method"));
             });
         }
     }
@@ -45,8 +48,7 @@ fn prepared(criterion: &mut Criterion) {
     for n in [1_000, 10_000] {
         let history = hours(n);
         for entry in FORECASTERS {
-            let request =
-                Request { model: entry.name.to_owned(), season: SeasonChoice::Auto, horizon, ..Request::default() };
+            let request = Request { model: entry.name.to_owned(), season: SeasonChoice::Auto, horizon };
             group.bench_with_input(BenchmarkId::new(entry.name, n), &history, |bencher, history| {
                 bencher.iter(|| prepare(black_box(history), &request).expect("the history suits every method"));
             });

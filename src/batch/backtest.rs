@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::forecast::{Backtest, Coverage, Request, SeasonChoice, backtest};
+use crate::forecast::{Backtest, Coverage, Facts, Past, Request, SeasonChoice, backtest};
 use crate::presets::Presets;
 use crate::series::Sample;
 
@@ -75,10 +75,9 @@ fn backtest_one(
         model: model.to_owned(),
         season: ask.season,
         horizon: ask.ahead.in_steps(source.axis, history.step())?,
-        valid_min: metric.valid_min,
-        valid_max: metric.valid_max,
     };
-    Ok(backtest(&history, &request, ask.coverage, ask.n_origins)?)
+    let facts = Facts::from(&metric);
+    Ok(backtest(Past::of(&history).with_facts(&facts), &request, ask.coverage, ask.n_origins)?)
 }
 
 /// Every replay by lead: series, model, lead, mae, bias, smape, coverage, n.

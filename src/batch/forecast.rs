@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::forecast::{Coverage, Forecast, ForecastError, Horizon, Request, SeasonChoice, prepare};
+use crate::forecast::{Coverage, Facts, Forecast, ForecastError, Horizon, Past, Request, SeasonChoice, prepare};
 use crate::presets::Presets;
 use crate::series::{
     DurationError, History, HistoryError, MetricSettings, Millis, Sample, Step, format_duration, parse_duration,
@@ -150,14 +150,9 @@ fn forecast_history(
     metric: &MetricSettings,
 ) -> Result<Forecast, ForecastFailure> {
     let horizon = ask.ahead.in_steps(source.axis, history.step())?;
-    let request = Request {
-        model: ask.model.clone(),
-        season: ask.season,
-        horizon,
-        valid_min: metric.valid_min,
-        valid_max: metric.valid_max,
-    };
-    Ok(prepare(history, &request)?.forecast(horizon, ask.coverage))
+    let request = Request { model: ask.model.clone(), season: ask.season, horizon };
+    let facts = Facts::from(metric);
+    Ok(prepare(Past::of(history).with_facts(&facts), &request)?.forecast(horizon, ask.coverage))
 }
 
 /// The forecasts as rows of series, step, timestamp, value, lo, hi, model; series without one are left out.

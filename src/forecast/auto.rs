@@ -3,23 +3,24 @@
 //! In: any history with a value. Out: the registered method with the least mean absolute error over a replay from
 //! rolling origins, fitted to the whole history. Seasonal methods stand for election once per season found.
 //!
-//! Judged are the origins in the later half. Three rules keep luck from winning. A method has to beat the better of naive and seasonal naive by
-//! [`LEAST_GAIN`], so the answer is never worse than naive on its own replay. One origin that went wild counts for at
-//! most [`WILDEST`] times the usual error of naive. And a winner whose forecast explodes ([`Fence`]) is passed over.
-//! A history too short to be replayed gets the seasonal naive, or the naive.
+//! Judged are the origins in the later half. Three rules keep luck from winning. A method has to beat the better of
+//! naive and seasonal naive by [`LEAST_GAIN`], so the answer is never worse than naive on its own replay. One origin
+//! that went wild counts for at most [`WILDEST`] times the usual error of naive. And a winner whose forecast explodes
+//! ([`Fence`]) is passed over. A history too short to be replayed gets the seasonal naive, or the naive.
 //!
 //! The errors of which bands are made are honest about the choosing: at each origin they are those of the method that
 //! the other origins would have chosen.
 
 use std::collections::BTreeMap;
 
-use super::backtest::{MOST_ORIGINS, Plan, Replay, mean, replay};
+use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, Replay, mean, replay};
 use super::guard::Fence;
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
-use super::mstl::Mstl;
-use super::registry::{Entry, FORECASTERS, SeasonUse, Settings};
+use super::past::{Past, Regressors};
+use super::registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, ValueNeed};
 use super::season::find_seasons;
-use crate::series::{History, Season, median};
+use super::shaped::Shaped;
+use crate::series::{Season, median};
 
 /// How much better than the better naive a method must be.
 const LEAST_GAIN: f64 = 0.01;
@@ -40,20 +41,33 @@ const LEAST_KNOWN: usize = 4;
 /// The registry's name of the method this file makes.
 pub(super) const AUTO: &str = "auto";
 
-/// The registry's name of the method that takes several seasons.
-const MSTL: &str = "mstl";
-
 /// A method with a season, standing for election.
 pub(super) struct Candidate {
-    pub name: &'static str,
+    pub entry: &'static Entry,
+    /// The longest it uses.
     pub season: Option<Season>,
-    pub method: Box<dyn Forecaster>,
+    pub method: Shaped<Box<dyn Forecaster>>,
+}
+
+impl Candidate {
+    fn is_anchor(&self) -> bool {
+        self.entry.role == Role::Anchor
+    }
+
+    /// Its errors from the origins of `plan`.
+    pub fn replay(&self, past: &Past<'_>, plan: &Plan) -> Replay {
+        let most_fits = match self.entry.cost {
+            Cost::Light => usize::MAX,
+            Cost::Heavy => MOST_FITS,
+        };
+        replay(&self.method, past, plan, most_fits)
+    }
 }
 
 /// Who won.
 #[derive(Debug)]
 pub(super) struct Chosen {
-    pub name: &'static str,
+    pub entry: &'static Entry,
     pub season: Option<Season>,
     pub fitted: Box<dyn Fitted>,
     /// Its own errors; empty when the history could not be replayed.
@@ -63,79 +77,71 @@ pub(super) struct Chosen {
 }
 
 /// One method of the registry with each of `seasons` that it would use.
-pub(super) fn variants(entry: &'static Entry, seasons: &[Season]) -> Vec<Candidate> {
-    let of = |season| Candidate { name: entry.name, season, method: (entry.build)(&Settings { season }) };
-    // All seasons at once is what MSTL is for.
-    if let (MSTL, [_, .., longest]) = (entry.name, by_length(seasons).as_slice()) {
-        return vec![Candidate {
-            name: MSTL,
-            season: Some(*longest),
-            method: Box::new(Mstl { seasons: seasons.to_vec() }),
-        }];
+pub(super) fn variants(entry: &'static Entry, seasons: &[Season], horizon: usize) -> Vec<Candidate> {
+    let with = |seasons: &[Season]| Candidate {
+        entry,
+        season: seasons.iter().max_by_key(|season| season.steps()).copied(),
+        method: Shaped((entry.build)(&Settings { seasons: seasons.to_vec(), horizon: Horizon::new(horizon) })),
+    };
+    match entry.season {
+        SeasonUse::Ignores => vec![with(&[])],
+        SeasonUse::NeedsAll => vec![with(seasons)],
+        SeasonUse::Takes | SeasonUse::Needs if seasons.is_empty() => vec![with(&[])],
+        SeasonUse::Takes | SeasonUse::Needs => seasons.iter().map(|&season| with(&[season])).collect(),
     }
-    if seasons.is_empty() || entry.season == SeasonUse::Ignores {
-        return vec![of(None)];
-    }
-    seasons.iter().map(|&season| of(Some(season))).collect()
 }
 
-fn by_length(seasons: &[Season]) -> Vec<Season> {
-    let mut sorted = seasons.to_vec();
-    sorted.sort_by_key(|season| season.steps());
-    sorted
+/// Everything in the registry but `auto` itself, as far as it suits `past`.
+pub(super) fn everyone(past: &Past<'_>, seasons: &[Season], horizon: usize) -> Vec<Candidate> {
+    let present = || past.values().iter().copied().filter(|value| !value.is_nan());
+    let smallest = present().fold(f64::INFINITY, f64::min);
+    let is_clear_of_zero = smallest > LEAST_SHARE * mean(present());
+    let suits = |entry: &&Entry| {
+        let has_seasons = !matches!(entry.season, SeasonUse::Needs | SeasonUse::NeedsAll) || !seasons.is_empty();
+        let has_values = entry.values != ValueNeed::ClearOfZero || is_clear_of_zero;
+        entry.role != Role::Chooser && has_seasons && has_values
+    };
+    FORECASTERS.iter().filter(suits).flat_map(|entry| variants(entry, seasons, horizon)).collect()
 }
 
-/// Everything in the registry but `auto` itself, as far as it suits `history`.
-pub(super) fn everyone(history: &History, seasons: &[Season]) -> Vec<Candidate> {
-    let present: Vec<f64> = history.values().iter().copied().filter(|value| !value.is_nan()).collect();
-    let smallest = present.iter().copied().fold(f64::INFINITY, f64::min);
-    let is_clear_of_zero = smallest > LEAST_SHARE * mean(present.iter().copied());
-    FORECASTERS
-        .iter()
-        .filter(|entry| entry.name != AUTO)
-        .filter(|entry| entry.season != SeasonUse::Needs || !seasons.is_empty())
-        .filter(|entry| entry.name != "holt-winters-multiplicative" || is_clear_of_zero)
-        .flat_map(|entry| variants(entry, seasons))
-        .collect()
-}
-
-/// The best of `candidates` on the past of `history`.
+/// The best of `candidates` on `past`.
 ///
 /// # Errors
 /// When none can be fitted: what the last one said.
 pub(super) fn choose(
     candidates: &[Candidate],
-    history: &History,
+    past: &Past<'_>,
     plan: Option<&Plan>,
     horizon: usize,
 ) -> Result<Chosen, FitError> {
     let replays: Vec<Replay> = match plan {
         Some(plan) if !plan.origins.is_empty() => {
-            candidates.iter().map(|candidate| replay(&*candidate.method, history, plan)).collect()
+            candidates.iter().map(|candidate| candidate.replay(past, plan)).collect()
         }
         _ => vec![Replay::default(); candidates.len()],
     };
     let mut maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
-    let judged_from = plan.map_or(0, |plan| judged_from(plan, history.len()));
+    let judged_from = plan.map_or(0, |plan| judged_from(plan, past.len()));
     maes.iter_mut().for_each(|row| row.iter_mut().take(judged_from).for_each(|mae| *mae = f64::NAN));
-    let anchors: Vec<usize> = (0..candidates.len()).filter(|&idx| is_anchor(&candidates[idx])).collect();
+    let anchors: Vec<usize> = (0..candidates.len()).filter(|&idx| candidates[idx].is_anchor()).collect();
     let order = ranking(&maes, &anchors, None);
-    let horizon = Horizon::new(horizon).expect("at least one step");
-    let fence = Fence::around(history, horizon.steps());
+    let fence = Fence::around(past, horizon);
+    let mut points = vec![0.0; horizon];
     let mut failure = FitError::TooShort { needed: 1, got: 0 };
     let mut exploded = None;
     for &idx in &order {
         let candidate = &candidates[idx];
-        match candidate.method.fit(history) {
+        match candidate.method.fit(past) {
             Ok(fitted) => {
                 let chosen = Chosen {
-                    name: candidate.name,
+                    entry: candidate.entry,
                     season: candidate.season,
                     fitted,
                     replayed: replays[idx].from(judged_from).known(),
                     honest: honest(&replays, &maes, &anchors, &order, idx),
                 };
-                if fence.holds(&chosen.fitted.points(horizon)) {
+                chosen.fitted.points_into(past.ahead(), &mut points);
+                if fence.holds(&points) {
                     return Ok(chosen);
                 }
                 exploded = exploded.or(Some(chosen));
@@ -154,13 +160,9 @@ fn judged_from(plan: &Plan, n_cells: usize) -> usize {
     if plan.origins.len() - first >= ENOUGH_ORIGINS { first } else { 0 }
 }
 
-fn is_anchor(candidate: &Candidate) -> bool {
-    candidate.name == "naive" || candidate.name == "seasonal-naive"
-}
-
 /// Errors per origin, none above so many times the usual error of the first anchor (of the first candidate without).
 fn clipped(mut maes: Vec<Vec<f64>>, candidates: &[Candidate]) -> Vec<Vec<f64>> {
-    let reference = candidates.iter().position(is_anchor).unwrap_or(0);
+    let reference = candidates.iter().position(Candidate::is_anchor).unwrap_or(0);
     let usual = maes.get(reference).and_then(|row| {
         let known: Vec<f64> = row.iter().copied().filter(|mae| !mae.is_nan()).collect();
         median(&known)
@@ -232,34 +234,45 @@ fn honest(replays: &[Replay], maes: &[Vec<f64>], anchors: &[usize], order: &[usi
 }
 
 /// The registered method: everything above behind one name.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Auto {
-    /// Looked for when there is none.
-    pub season: Option<Season>,
+    /// Seasons are looked for when there is none.
+    pub settings: Settings,
 }
 
 #[derive(Debug)]
 struct FittedAuto(Chosen);
 
 impl Forecaster for Auto {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
-        let seasons = self.season.map_or_else(|| find_seasons(history), |season| vec![season]);
-        let horizon = seasons.first().map_or(12, |season| season.steps());
-        let plan = Plan::new(history.len(), horizon, seasons.first().map(|s| s.steps()), MOST_ORIGINS / 2);
-        Ok(Box::new(FittedAuto(choose(&everyone(history, &seasons), history, plan.as_ref(), horizon)?)))
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
+        let found = if self.settings.seasons.is_empty() { find_seasons(past) } else { Vec::new() };
+        let seasons = if found.is_empty() { &self.settings.seasons } else { &found };
+        let cycle = seasons.first().map(|season| season.steps());
+        let horizon = self.settings.horizon.map_or(cycle.unwrap_or(12), Horizon::steps);
+        let plan = Plan::new(past.len(), horizon, cycle, MOST_ORIGINS / 2);
+        Ok(Box::new(FittedAuto(choose(&everyone(past, seasons, horizon), past, plan.as_ref(), horizon)?)))
     }
 }
 
 impl Fitted for FittedAuto {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
-        self.0.fitted.points(horizon)
+    fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
+        self.0.fitted.points_into(known, points);
     }
 
-    fn update(&mut self, value: f64) -> Updated {
-        self.0.fitted.update(value)
+    fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        match self.0.fitted.update(value, known) {
+            // Another method might be chosen with the value.
+            Updated::Exact | Updated::Filtered => Updated::Filtered,
+            Updated::NeedsRefit => Updated::NeedsRefit,
+        }
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         self.0.fitted.settings()
+    }
+
+    fn n_bytes(&self) -> usize {
+        let errors = |replay: &Replay| replay.errors.iter().map(|row| size_of_val(row.as_slice())).sum::<usize>();
+        self.0.fitted.n_bytes() + errors(&self.0.replayed) + errors(&self.0.honest)
     }
 }

@@ -4,8 +4,8 @@
 //! Source: Gardner and McKenzie, "Forecasting trends in time series", 1985; recursion and estimation in `smoothing`.
 
 use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::smoothing::{self, Seasonal, Shape, Trend, Weights};
-use crate::series::History;
 
 /// The share of the trend kept per step; the bounds that R's `ets` uses.
 const DAMPING: Trend = Trend::Damped { least: 0.8, most: 0.98 };
@@ -18,8 +18,8 @@ pub(super) struct Damped {
 }
 
 impl Forecaster for Damped {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let shape = Shape { trend: DAMPING, seasonal: Seasonal::None };
-        Ok(Box::new(smoothing::fit(shape, self.fixed, history)?))
+        Ok(Box::new(smoothing::fit(shape, self.fixed, past)?))
     }
 }

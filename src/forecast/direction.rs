@@ -7,11 +7,12 @@
 //! the wandering that the means may show taken into account.
 
 use super::outlook::{Direction, Heading};
+use super::past::Past;
 use super::profile::{centred, profile_of};
 use super::scale::Scale;
 use super::slope::{LEAST_POINTS, slope_test};
 use super::smoothing::line_through;
-use crate::series::{History, Season};
+use crate::series::Season;
 
 /// Means that the history is thinned to. Few, so that noise averages out and a wandering level shows as one.
 const MOST_POINTS: usize = 40;
@@ -22,7 +23,8 @@ const SIGNIFICANCE: f64 = 0.05;
 const UNKNOWN: Direction = Direction { heading: Heading::Flat, slope_per_step: 0.0, p_value: 1.0 };
 
 /// The heading of `history`, cleared of `season`.
-pub fn direction(history: &History, season: Option<Season>) -> Direction {
+pub fn direction<'a>(history: impl Into<Past<'a>>, season: Option<Season>) -> Direction {
+    let history = history.into();
     let cells = history.values();
     if cells.len() - history.n_gaps() < LEAST_POINTS {
         return UNKNOWN;
@@ -75,7 +77,7 @@ fn without_season(mut values: Vec<f64>, season: Option<usize>) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::forecast::tests::Noise;
-    use crate::series::Step;
+    use crate::series::{History, Step};
 
     fn of(values: Vec<f64>, season: usize) -> Direction {
         direction(&History::new(0, Step::seconds(60), values), Season::new(season))

@@ -4,6 +4,8 @@
 //! [`AugursTrend`] wraps one as the trend model of augurs' MSTL. Intervals are split conformal, from a replay of the
 //! wrapped method on the same values; a level that the values cannot promise is an error, not a made-up width.
 //!
+//! augurs hands over bare values. Where a method goes by the calendar, [`Augurs::starting`] says when they begin.
+//!
 //! augurs asks for in-sample predictions as well: ours are one-step forecasts from a replay, so out-of-sample; NaN
 //! where there were too few values before.
 
@@ -14,21 +16,24 @@ use std::sync::Arc;
 use augurs::mstl::{FittedTrendModel, TrendModel};
 use augurs::{Fit, ModelError, Predict};
 
-use super::backtest::{MOST_ORIGINS, Plan, replay};
+use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, replay};
 use super::conformal::Conformal;
 use super::model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
-use crate::series::{History, Step};
+use super::past::{Past, Regressors};
+use crate::series::{Millis, Step};
 
 /// A [`Forecaster`] as augurs' `Fit`.
 #[derive(Clone)]
 pub struct Augurs {
     method: Arc<dyn Forecaster>,
+    start: Millis,
+    step: Step,
 }
 
 /// A fitted method as augurs' `Predict`.
 #[derive(Clone)]
 pub struct FittedAugurs {
-    method: Arc<dyn Forecaster>,
+    by: Augurs,
     fitted: Arc<dyn Fitted>,
     values: Arc<[f64]>,
 }
@@ -64,15 +69,25 @@ impl fmt::Debug for FittedAugurs {
 }
 
 impl Augurs {
-    /// Wraps `method`.
+    /// Wraps `method`; values are taken for seconds since the epoch.
     pub fn new(method: Box<dyn Forecaster>) -> Augurs {
-        Augurs { method: method.into() }
+        Augurs { method: method.into(), start: 0, step: Step::seconds(1) }
+    }
+
+    /// The same for values that begin at `start` and stand `step` apart.
+    #[must_use]
+    pub fn starting(self, start: Millis, step: Step) -> Augurs {
+        Augurs { start, step, ..self }
+    }
+
+    fn past<'a>(&self, values: &'a [f64]) -> Past<'a> {
+        Past::new(self.start, self.step, values)
     }
 }
 
-/// augurs' models know no time; any step does.
-fn history_of(values: &[f64]) -> History {
-    History::new(0, Step::seconds(1), values.to_vec())
+/// augurs' callers may hand in infinities, which are gaps here.
+fn cleared(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|&value| if value.is_finite() { value } else { f64::NAN }).collect()
 }
 
 impl Fit for Augurs {
@@ -80,22 +95,23 @@ impl Fit for Augurs {
     type Error = AugursError;
 
     fn fit(&self, y: &[f64]) -> Result<FittedAugurs, AugursError> {
-        let fitted = self.method.fit(&history_of(y))?;
-        Ok(FittedAugurs { method: Arc::clone(&self.method), fitted: fitted.into(), values: y.into() })
+        let values = cleared(y);
+        let fitted = self.method.fit(&self.past(&values))?;
+        Ok(FittedAugurs { by: self.clone(), fitted: fitted.into(), values: values.into() })
     }
 }
 
 impl FittedAugurs {
     /// Lower and upper offsets for each of `n_leads`, or why there are none.
-    fn offsets(&self, n_leads: usize, level: f64) -> Result<Vec<f64>, AugursError> {
+    fn offsets(&self, n_leads: usize, level: f64) -> Result<Vec<(f64, f64)>, AugursError> {
         let coverage = Coverage::new(level)
             .ok_or_else(|| AugursError::NoInterval { level, reason: "it must lie between 0 and 1".to_owned() })?;
-        let history = history_of(&self.values);
-        let replayed = Plan::new(history.len(), n_leads.max(1), None, MOST_ORIGINS)
-            .map(|plan| replay(&*self.method, &history, &plan).known())
+        let past = self.by.past(&self.values);
+        let replayed = Plan::new(past.len(), n_leads.max(1), None, MOST_ORIGINS)
+            .map(|plan| replay(&*self.by.method, &past, &plan, MOST_FITS).known())
             .unwrap_or_default();
-        let widths = Conformal::new(&replayed).half_widths(coverage, n_leads);
-        widths.map_err(|reason| AugursError::NoInterval { level, reason })
+        let offsets = Conformal::new(&replayed).offsets(coverage, 0..n_leads);
+        offsets.map_err(|reason| AugursError::NoInterval { level, reason })
     }
 }
 
@@ -107,11 +123,11 @@ impl Predict for FittedAugurs {
         level: Option<f64>,
         forecast: &mut augurs::Forecast,
     ) -> Result<(), AugursError> {
-        forecast.point = one_step_replay(&*self.method, &self.values);
+        forecast.point = self.one_step_replay();
         forecast.intervals = match level {
             Some(level) => {
-                let width = self.offsets(1, level)?[0];
-                Some(around(&forecast.point, level, |_| width))
+                let offset = self.offsets(1, level)?[0];
+                Some(around(&forecast.point, level, |_| offset))
             }
             None => None,
         };
@@ -127,8 +143,8 @@ impl Predict for FittedAugurs {
         forecast.point = Horizon::new(horizon).map_or_else(Vec::new, |horizon| self.fitted.points(horizon));
         forecast.intervals = match level {
             Some(level) => {
-                let widths = self.offsets(horizon, level)?;
-                Some(around(&forecast.point, level, |idx| widths[idx]))
+                let offsets = self.offsets(horizon, level)?;
+                Some(around(&forecast.point, level, |idx| offsets[idx]))
             }
             None => None,
         };
@@ -140,35 +156,42 @@ impl Predict for FittedAugurs {
     }
 }
 
-fn around(points: &[f64], level: f64, width: impl Fn(usize) -> f64) -> augurs::ForecastIntervals {
-    let shifted = |sign: f64| points.iter().enumerate().map(|(idx, point)| point + sign * width(idx)).collect();
-    augurs::ForecastIntervals { level, lower: shifted(-1.0), upper: shifted(1.0) }
+fn around(points: &[f64], level: f64, offset: impl Fn(usize) -> (f64, f64)) -> augurs::ForecastIntervals {
+    let (lower, upper) =
+        points.iter().enumerate().map(|(idx, point)| (point + offset(idx).0, point + offset(idx).1)).unzip();
+    augurs::ForecastIntervals { level, lower, upper }
 }
 
-/// The forecast of each value from those before it; refitted when the values have doubled.
-fn one_step_replay(method: &dyn Forecaster, values: &[f64]) -> Vec<f64> {
-    let one = Horizon::new(1).expect("one is not zero");
-    let mut fitted: Option<Box<dyn Fitted>> = None;
-    let mut fit_again_at = 0;
-    (0..values.len())
-        .map(|n| {
-            let took = match &mut fitted {
-                Some(fitted) if n < fit_again_at => fitted.update(values[n - 1]) == Updated::InPlace,
-                _ => false,
-            };
-            if !took {
-                fitted = method.fit(&history_of(&values[..n])).ok();
-                fit_again_at = n * 2;
-            }
-            fitted.as_ref().map_or(f64::NAN, |fitted| fitted.points(one)[0])
-        })
-        .collect()
+impl FittedAugurs {
+    /// The forecast of each value from those before it; refitted when the values have doubled.
+    fn one_step_replay(&self) -> Vec<f64> {
+        let one = Horizon::new(1).expect("one is not zero");
+        let past = self.by.past(&self.values);
+        let mut fitted: Option<Box<dyn Fitted>> = None;
+        let mut fit_again_at = 0;
+        (0..past.len())
+            .map(|n| {
+                let took = match &mut fitted {
+                    Some(fitted) if n < fit_again_at => {
+                        fitted.update(self.values[n - 1], Regressors::NONE) != Updated::NeedsRefit
+                    }
+                    _ => false,
+                };
+                if !took {
+                    fitted = self.by.method.fit(&past.upto(n)).ok();
+                    fit_again_at = n * 2;
+                }
+                fitted.as_ref().map_or(f64::NAN, |fitted| fitted.points(one)[0])
+            })
+            .collect()
+    }
 }
 
-/// A [`Forecaster`] as the trend model of augurs' MSTL.
+/// A [`Forecaster`] as the trend model of augurs' MSTL, for values that begin at `start`.
 pub(super) struct AugursTrend<F> {
-    pub name: &'static str,
     pub method: F,
+    pub start: Millis,
+    pub step: Step,
 }
 
 #[derive(Debug)]
@@ -181,17 +204,18 @@ type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
 impl<F> fmt::Debug for AugursTrend<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str("AugursTrend")
     }
 }
 
 impl<F: Forecaster> TrendModel for AugursTrend<F> {
     fn name(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.name)
+        Cow::Borrowed("barograph")
     }
 
     fn fit(&self, y: &[f64]) -> Result<Box<dyn FittedTrendModel + Sync + Send>, Boxed> {
-        let fitted = self.method.fit(&history_of(y))?;
+        let values = cleared(y);
+        let fitted = self.method.fit(&Past::new(self.start, self.step, &values))?;
         Ok(Box::new(FittedAugursTrend { fitted, n_values: y.len() }))
     }
 }
@@ -239,7 +263,8 @@ mod tests {
     fn a_method_of_ours_runs_through_the_api_of_augurs() {
         let y: Vec<f64> = (0..200).map(|i| 50.0 + [0.0, 9.0, 4.0, -6.0][i % 4] + (i * 37 % 11) as f64 / 10.0).collect();
         let build = find("holt-winters-additive").unwrap().build;
-        let model = Augurs::new(build(&Settings { season: Season::new(4) }));
+        let model =
+            Augurs::new(build(&Settings { seasons: Season::new(4).into_iter().collect(), ..Settings::default() }));
         let forecast = through_augurs(&model, &y, 4, 0.9);
         let intervals = forecast.intervals.unwrap();
         for (ahead, point) in forecast.point.iter().enumerate() {

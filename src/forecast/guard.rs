@@ -1,6 +1,6 @@
 //! What a forecast may not be: beyond the metric's range, or off into the sky.
 
-use crate::series::History;
+use super::past::Past;
 
 /// Holds `value` within the metric's range.
 pub(super) fn clip(value: f64, valid_min: Option<f64>, valid_max: Option<f64>) -> f64 {
@@ -19,10 +19,10 @@ pub(super) struct Fence {
 impl Fence {
     /// The history's range, widened on both sides by itself, in proportion when the horizon is longer than the
     /// history: a straight line stays inside.
-    pub fn around(history: &History, horizon: usize) -> Fence {
-        let values = || history.values().iter().copied().filter(|value| !value.is_nan());
+    pub fn around(past: &Past<'_>, horizon: usize) -> Fence {
+        let values = || past.values().iter().copied().filter(|value| !value.is_nan());
         let (least, most) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-        let longer = (1.5 * horizon as f64 / history.len().max(1) as f64).max(1.0);
+        let longer = (1.5 * horizon as f64 / past.len().max(1) as f64).max(1.0);
         // Halved and doubled, as the difference of two huge values can overflow.
         let reach = ((most * 0.5 - least * 0.5) * longer).min(f64::MAX / 4.0) * 2.0;
         Fence { least: least - reach, most: most + reach }
@@ -40,10 +40,11 @@ mod tests {
 
     #[test]
     fn a_line_stays_inside_and_an_explosion_does_not() {
-        let history = History::new(0, Step::seconds(1), (0..100).map(f64::from).collect());
-        assert!(Fence::around(&history, 400).holds(&[100.0, 499.0]));
-        assert!(!Fence::around(&history, 10).holds(&[100.0, 1000.0]));
-        assert!(!Fence::around(&history, 10).holds(&[f64::NAN]));
+        let values: Vec<f64> = (0..100).map(f64::from).collect();
+        let past = Past::new(0, Step::seconds(1), &values);
+        assert!(Fence::around(&past, 400).holds(&[100.0, 499.0]));
+        assert!(!Fence::around(&past, 10).holds(&[100.0, 1000.0]));
+        assert!(!Fence::around(&past, 10).holds(&[f64::NAN]));
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! `smoothing`.
 
 use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::smoothing::{self, Seasonal, Shape, Trend, Weights};
-use crate::series::{History, Season};
+use crate::series::Season;
 
 /// The share of the trend kept per step: from R's lower bound to a trend that goes on for ever.
 const DAMPING: Trend = Trend::Damped { least: 0.8, most: 1.0 };
@@ -21,9 +22,9 @@ pub(super) struct HoltWintersMultiplicative {
 }
 
 impl Forecaster for HoltWintersMultiplicative {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let season = self.season.ok_or(FitError::NoSeason)?;
         let shape = Shape { trend: DAMPING, seasonal: Seasonal::Multiplicative(season.steps()) };
-        Ok(Box::new(smoothing::fit(shape, self.fixed, history)?))
+        Ok(Box::new(smoothing::fit(shape, self.fixed, past)?))
     }
 }

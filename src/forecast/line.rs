@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{FitError, Fitted, Horizon};
+use super::model::{FitError, Fitted};
+use super::past::{Past, Regressors};
 use super::profile::profile_of;
 use super::scale::Scale;
-use crate::series::{History, Season};
+use crate::series::Season;
 
 /// The least values a line is drawn through.
 const LEAST_VALUES: usize = 3;
@@ -18,7 +19,7 @@ pub(super) struct Scaled {
 }
 
 impl Scaled {
-    pub fn of(history: &History, season: Option<Season>) -> Result<Scaled, FitError> {
+    pub fn of(history: &Past<'_>, season: Option<Season>) -> Result<Scaled, FitError> {
         let cells = history.values();
         let n_values = cells.len() - history.n_gaps();
         if n_values < LEAST_VALUES {
@@ -58,13 +59,12 @@ struct FittedLine {
 }
 
 impl Fitted for FittedLine {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
-        (self.n_cells..self.n_cells + horizon.steps())
-            .map(|idx| {
-                let season = if self.profile.is_empty() { 0.0 } else { self.profile[idx % self.profile.len()] };
-                self.scale.undo(self.intercept + self.slope * idx as f64 + season)
-            })
-            .collect()
+    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
+        for (ahead, point) in points.iter_mut().enumerate() {
+            let idx = self.n_cells + ahead;
+            let season = if self.profile.is_empty() { 0.0 } else { self.profile[idx % self.profile.len()] };
+            *point = self.scale.undo(self.intercept + self.slope * idx as f64 + season);
+        }
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
@@ -73,5 +73,9 @@ impl Fitted for FittedLine {
             settings.insert("season", self.profile.len() as f64);
         }
         settings
+    }
+
+    fn n_bytes(&self) -> usize {
+        size_of_val(self.profile.as_slice())
     }
 }

@@ -5,9 +5,10 @@
 
 use super::line::Scaled;
 use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::profile::centred;
 use super::smoothing::line_through;
-use crate::series::{History, Season};
+use crate::series::Season;
 
 /// The least-squares line over the whole history.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +17,7 @@ pub(super) struct Linear {
 }
 
 impl Forecaster for Linear {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, history: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let scaled = Scaled::of(history, self.season)?;
         // Whole cycles only.
         let from = scaled.season.map_or(0, |season| scaled.values.len() % season);
@@ -38,7 +39,7 @@ impl Forecaster for Linear {
 mod tests {
     use super::*;
     use crate::forecast::Horizon;
-    use crate::series::Step;
+    use crate::series::{History, Step};
 
     #[test]
     fn it_continues_a_line_with_a_season_and_gaps() {
@@ -46,7 +47,8 @@ mod tests {
         let at = |idx: usize| 100.0 + 2.0 * idx as f64 + season[idx % 3];
         let mut values: Vec<f64> = (0..31).map(at).collect();
         (values[7], values[20]) = (f64::NAN, f64::NAN);
-        let fitted = Linear { season: Season::new(3) }.fit(&History::new(0, Step::seconds(1), values)).unwrap();
+        let fitted =
+            Linear { season: Season::new(3) }.fit(&Past::of(&History::new(0, Step::seconds(1), values))).unwrap();
         for (ahead, point) in fitted.points(Horizon::new(6).unwrap()).into_iter().enumerate() {
             assert!((point - at(31 + ahead)).abs() < 1.0, "{ahead}: {point}");
         }

@@ -1,6 +1,7 @@
 //! What comes next, and how sure?
 //!
-//! In: a [`History`](crate::series::History), a method by name, a horizon and a coverage.
+//! In: a [`Past`] (a [`History`](crate::series::History) and what is known beside it), a method by name, a horizon and
+//! a coverage.
 //! Out: a [`Forecast`]: points, a band that held its promise on the series' own past, a direction, and how the
 //! method did against seasonal naive.
 //!
@@ -28,6 +29,7 @@ mod mstl;
 mod naive;
 mod optimise;
 mod outlook;
+mod past;
 mod prepare;
 mod profile;
 mod registry;
@@ -35,6 +37,7 @@ mod scale;
 mod season;
 mod seasonal_naive;
 mod ses;
+mod shaped;
 mod slope;
 mod smoothing;
 mod theil_sen;
@@ -47,6 +50,7 @@ pub use direction::direction;
 pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
 pub use model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
 pub use outlook::{Accuracy, Band, Direction, Forecast, Heading};
+pub use past::{Facts, Past, Regressor, Regressors};
 pub use prepare::{ForecastError, Prepared, Request, prepare};
-pub use registry::{Entry, FORECASTERS, SeasonUse, Settings, UnknownModel, find};
+pub use registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, UnknownModel, ValueNeed, find};
 pub use season::{SeasonChoice, SeasonChoiceError, find_season, find_seasons};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
 
-use crate::series::History;
+use super::past::{Past, Regressors};
 
 /// How many steps ahead, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,11 +69,13 @@ pub enum FitError {
     NotFinite(String),
 }
 
-/// Whether a fitted model took a new value in.
+/// What a fitted model did with a new value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Updated {
-    /// It did, and now agrees with a fit to the longer history with the same settings.
-    InPlace,
+    /// It took it in and now agrees with a fit to the longer history.
+    Exact,
+    /// It took it in by its recursion; what was estimated or chosen stays that of the last fit.
+    Filtered,
     /// It cannot; fit again. The model is unchanged.
     NeedsRefit,
 }
@@ -81,30 +83,50 @@ pub enum Updated {
 /// A method with its settings: a value that can be fitted to histories.
 ///
 /// # For implementers
-/// `fit` must not panic on any history: empty, all gaps, constant, huge or tiny values. It reads the history alone;
-/// the same history gives the same fit, bit for bit. It takes time linear in the history's length, up to a logarithm.
+/// `fit` must not panic on any past: empty, all gaps, constant, huge or tiny values. It reads the past alone, and of
+/// the columns known beforehand what it likes; the same past gives the same fit, bit for bit. It takes time linear in
+/// the past's length, up to a logarithm. It need not keep points within the metric's range: that is done around it.
 pub trait Forecaster: Send + Sync {
-    /// Fits the method to `history`.
+    /// Fits the method to `past`.
     ///
     /// # Errors
-    /// [`FitError`] when the history does not carry the method.
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError>;
+    /// [`FitError`] when the past does not carry the method.
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError>;
+}
+
+impl<F: Forecaster + ?Sized> Forecaster for Box<F> {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
+        (**self).fit(past)
+    }
 }
 
 /// A fitted method that can look ahead.
 ///
 /// # For implementers
-/// Points start one step after the last value seen, are always finite, and a longer horizon only appends.
+/// Points start one step after the last value seen, are always finite, and a longer horizon only appends. What is
+/// known beforehand comes in from outside, from the next step on, so that the same model answers what would be if.
 pub trait Fitted: Send + Sync + Debug {
-    /// The expected values at the next `horizon` steps.
-    fn points(&self, horizon: Horizon) -> Vec<f64>;
+    /// Writes the expected values of the next steps, as many as `points` holds.
+    fn points_into(&self, known: Regressors<'_>, points: &mut [f64]);
 
-    /// Takes in the value at the next step; NaN is a gap.
-    fn update(&mut self, value: f64) -> Updated {
-        let _ = value;
+    /// Takes in the value at the next step; NaN is a gap. The first row of `known` belongs to that step.
+    fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        let _ = (value, known);
         Updated::NeedsRefit
     }
 
     /// What was estimated or chosen, by name: `alpha`, `season`, `slope`.
     fn settings(&self) -> BTreeMap<&'static str, f64>;
+
+    /// What the model holds on the heap, in bytes: what bounds how many are kept.
+    fn n_bytes(&self) -> usize {
+        0
+    }
+
+    /// The expected values at the next `horizon` steps, where nothing is known beforehand.
+    fn points(&self, horizon: Horizon) -> Vec<f64> {
+        let mut points = vec![0.0; horizon.steps()];
+        self.points_into(Regressors::NONE, &mut points);
+        points
+    }
 }

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
-use crate::series::{History, Season};
+use super::model::{FitError, Fitted, Forecaster, Updated};
+use super::past::{Past, Regressors};
+use crate::series::Season;
 
 const WINDOWS: [usize; 12] = [2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377];
 
@@ -27,17 +28,19 @@ struct FittedMovingAverage {
     // The last values, gaps left out; `window` of them, or fewer when there are no more. Never empty.
     last: VecDeque<f64>,
     window: usize,
+    // Whether the window was given, or is the best one of the values fitted to.
+    is_given: bool,
 }
 
 impl Forecaster for MovingAverage {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
-        let values: Vec<f64> = history.values().iter().copied().filter(|value| !value.is_nan()).collect();
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
+        let values: Vec<f64> = past.values().iter().copied().filter(|value| !value.is_nan()).collect();
         if values.len() < 2 {
             return Err(FitError::TooShort { needed: 2, got: values.len() });
         }
         let window = self.window.unwrap_or_else(|| self.best_window(&values)).max(1);
         let last = values[values.len().saturating_sub(window)..].iter().copied().collect();
-        Ok(Box::new(FittedMovingAverage { last, window }))
+        Ok(Box::new(FittedMovingAverage { last, window, is_given: self.window.is_some() }))
     }
 }
 
@@ -75,37 +78,42 @@ impl MovingAverage {
 }
 
 impl Fitted for FittedMovingAverage {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
+    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
         // Divided before they are added: the sum of huge values would not be a number.
         let n = self.last.len() as f64;
         let mean = self.last.iter().map(|value| value / n).sum::<f64>();
         let (least, most) =
             self.last.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
-        vec![mean.clamp(least, most); horizon.steps()]
+        points.fill(mean.clamp(least, most));
     }
 
-    fn update(&mut self, value: f64) -> Updated {
+    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
         if value.is_finite() {
             if self.last.len() == self.window {
                 self.last.pop_front();
             }
             self.last.push_back(value);
         }
-        Updated::InPlace
+        if self.is_given { Updated::Exact } else { Updated::Filtered }
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         BTreeMap::from([("window", self.window as f64)])
+    }
+
+    fn n_bytes(&self) -> usize {
+        self.last.len() * size_of::<f64>()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::Horizon;
     use crate::series::Step;
 
     fn fit(values: Vec<f64>, window: Option<usize>) -> Box<dyn Fitted> {
-        MovingAverage { season: None, window }.fit(&History::new(0, Step::seconds(1), values)).unwrap()
+        MovingAverage { season: None, window }.fit(&Past::new(0, Step::seconds(1), &values)).unwrap()
     }
 
     #[test]
@@ -113,7 +121,7 @@ mod tests {
         let one = Horizon::new(1).unwrap();
         let mut fitted = fit(vec![9.0, 1.0, 2.0, f64::NAN, 6.0], Some(3));
         assert_eq!(fitted.points(one), [3.0]);
-        fitted.update(7.0);
+        fitted.update(7.0, Regressors::NONE);
         assert_eq!(fitted.points(one), [5.0]);
     }
 

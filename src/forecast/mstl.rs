@@ -1,8 +1,8 @@
 //! MSTL: the series taken apart into a trend and one season or two, each continued and put together again.
 //!
 //! In: at least two of the longest cycle; gaps are filled by straight lines. Out: the last cycle of each season on a
-//! damped trend. The decomposition is augurs' (its `stlrs`); the trend model is our damped smoothing through augurs'
-//! own trait. Source: Bandara, Hyndman and Bergmeir, "MSTL: A seasonal-trend decomposition algorithm", 2021.
+//! trend that any method of ours continues. The decomposition is augurs' (its `stlrs`); the trend's method, a damped
+//! smoothing unless told otherwise, reaches it through augurs' own trait. Source: Bandara, Hyndman and Bergmeir, "MSTL: A seasonal-trend decomposition algorithm", 2021.
 //!
 //! augurs computes in 32-bit floats. Values are centred and scaled to -1..1 first, so that what is lost is a ten
 //! millionth of their spread, not of their size. A long history is cut to its last [`LONGEST`] cells or
@@ -15,9 +15,10 @@ use augurs::{Fit, Predict};
 
 use super::damped::Damped;
 use super::edge_augurs::AugursTrend;
-use super::model::{FitError, Fitted, Forecaster, Horizon};
+use super::model::{FitError, Fitted, Forecaster};
+use super::past::{Past, Regressors};
 use super::scale::Scale;
-use crate::series::{History, Season};
+use crate::series::Season;
 
 /// Cells that a fit looks back on.
 const LONGEST: usize = 1000;
@@ -29,9 +30,18 @@ const MOST_CYCLES: usize = 5;
 const JUMPS_PER_WINDOW: usize = 10;
 
 /// Decomposes by `seasons`, shortest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Mstl {
     pub seasons: Vec<Season>,
+    /// Makes the method that continues the trend.
+    pub trend: fn() -> Box<dyn Forecaster>,
+}
+
+impl Mstl {
+    /// With a damped trend.
+    pub fn of(seasons: &[Season]) -> Mstl {
+        Mstl { seasons: seasons.to_vec(), trend: || Box::new(Damped::default()) }
+    }
 }
 
 #[derive(Debug)]
@@ -39,16 +49,18 @@ struct FittedMstl {
     scale: Scale,
     model: FittedMSTLModel,
     seasons: Vec<usize>,
+    // augurs keeps the whole decomposition, in 32 bits: each season, the trend, the rest and weights, and the values.
+    n_held: usize,
 }
 
 impl Forecaster for Mstl {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let mut seasons: Vec<usize> = self.seasons.iter().map(|season| season.steps()).collect();
         // The shortest must go first, or the longest would take its pattern with it.
         seasons.sort_unstable();
         seasons.dedup();
         let longest = *seasons.last().ok_or(FitError::NoSeason)?;
-        let tail = history.tail(LONGEST.max(MOST_CYCLES * longest));
+        let tail = past.tail(LONGEST.max(MOST_CYCLES * longest));
         let n_values = tail.len() - tail.n_gaps();
         let needed = (2 * longest + 1).max(8);
         if n_values < needed {
@@ -57,14 +69,16 @@ impl Forecaster for Mstl {
         let filled = tail.filled();
         let scale = Scale::centred(&filled);
         let scaled: Vec<f64> = filled.into_iter().map(|value| scale.apply(value)).collect();
-        let trend = AugursTrend { name: "damped", method: Damped::default() };
+        let trend = AugursTrend { method: (self.trend)(), start: tail.start(), step: tail.step() };
         let model = MSTLModel::new(seasons.clone(), trend)
             .mstl_params(params(longest))
             .fit(&scaled)
             .map_err(|error| FitError::NotFinite(error.to_string()))?;
-        let fitted = FittedMstl { scale, model, seasons };
-        let one_cycle = Horizon::new(longest).expect("a season is at least two steps");
-        if fitted.points(one_cycle).iter().any(|point| !point.is_finite()) {
+        let n_held = (seasons.len() + 4) * scaled.len() * size_of::<f32>();
+        let fitted = FittedMstl { scale, model, seasons, n_held };
+        let mut one_cycle = vec![0.0; longest];
+        fitted.points_into(Regressors::NONE, &mut one_cycle);
+        if one_cycle.iter().any(|point| !point.is_finite()) {
             return Err(FitError::NotFinite("the decomposition".to_owned()));
         }
         Ok(Box::new(fitted))
@@ -84,21 +98,29 @@ fn params(longest: usize) -> stlrs::MstlParams {
 }
 
 impl Fitted for FittedMstl {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
+    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
         // The trend and the seasons have been fitted, and neither can fail without intervals.
-        let points = self.model.predict(horizon.steps(), None).map(|forecast| forecast.point).unwrap_or_default();
-        points.into_iter().map(|point| self.scale.undo(point)).collect()
+        let ahead = self.model.predict(points.len(), None).map(|forecast| forecast.point).unwrap_or_default();
+        for (point, ahead) in points.iter_mut().zip(ahead) {
+            *point = self.scale.undo(ahead);
+        }
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         let names = ["season", "second_season", "third_season"];
         names.into_iter().zip(self.seasons.iter().map(|&steps| steps as f64)).collect()
     }
+
+    fn n_bytes(&self) -> usize {
+        self.n_held
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::Horizon;
+    use crate::forecast::naive::Naive;
     use crate::series::Step;
 
     #[test]
@@ -108,12 +130,17 @@ mod tests {
             1e9 + 0.02 * t as f64 + (day as f64 - 11.5).abs() + if week >= 5 { -6.0 } else { 0.0 }
         };
         let n = 24 * 7 * 4 + 5;
-        let history = History::new(0, Step::seconds(3600), (0..n).map(at).collect());
-        let seasons = [24, 168].into_iter().filter_map(Season::new).collect();
-        let fitted = Mstl { seasons }.fit(&history).unwrap();
+        let values: Vec<f64> = (0..n).map(at).collect();
+        let past = Past::new(0, Step::seconds(3600), &values);
+        let seasons: Vec<Season> = [24, 168].into_iter().filter_map(Season::new).collect();
+        let fitted = Mstl::of(&seasons).fit(&past).unwrap();
         let points = fitted.points(Horizon::new(168).unwrap());
         let error = points.iter().enumerate().map(|(idx, p)| (p - at(n + idx)).abs()).sum::<f64>() / 168.0;
         assert!(error < 1.2, "{error}");
         assert_eq!(fitted.settings(), BTreeMap::from([("season", 24.0), ("second_season", 168.0)]));
+        let flat = Mstl { seasons, trend: || Box::new(Naive) }.fit(&past).unwrap();
+        let last = flat.points(Horizon::new(168).unwrap());
+        let error = last.iter().enumerate().map(|(idx, p)| (p - at(n + idx)).abs()).sum::<f64>() / 168.0;
+        assert!(last != points && error < 4.0, "{error}");
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
-use crate::series::History;
+use super::model::{FitError, Fitted, Forecaster, Updated};
+use super::past::{Past, Regressors};
 
 /// Repeats the last value.
 #[derive(Clone, Copy, Debug)]
@@ -18,23 +18,23 @@ struct FittedNaive {
 }
 
 impl Forecaster for Naive {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
-        let last = history.values().iter().rev().find(|value| !value.is_nan());
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
+        let last = past.values().iter().rev().find(|value| !value.is_nan());
         let last = *last.ok_or(FitError::TooShort { needed: 1, got: 0 })?;
         Ok(Box::new(FittedNaive { last }))
     }
 }
 
 impl Fitted for FittedNaive {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
-        vec![self.last; horizon.steps()]
+    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
+        points.fill(self.last);
     }
 
-    fn update(&mut self, value: f64) -> Updated {
+    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
         if value.is_finite() {
             self.last = value;
         }
-        Updated::InPlace
+        Updated::Exact
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
@@ -45,16 +45,17 @@ impl Fitted for FittedNaive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::Horizon;
     use crate::series::Step;
 
     #[test]
     fn it_repeats_the_last_value_and_passes_over_gaps() {
-        let history = History::new(0, Step::seconds(1), vec![1.0, 4.0, f64::NAN]);
-        let mut fitted = Naive.fit(&history).unwrap();
+        let values = [1.0, 4.0, f64::NAN];
+        let mut fitted = Naive.fit(&Past::new(0, Step::seconds(1), &values)).unwrap();
         let two = Horizon::new(2).unwrap();
         assert_eq!(fitted.points(two), [4.0, 4.0]);
-        fitted.update(5.0);
-        fitted.update(f64::NAN);
+        fitted.update(5.0, Regressors::NONE);
+        fitted.update(f64::NAN, Regressors::NONE);
         assert_eq!(fitted.points(two), [5.0, 5.0]);
     }
 }

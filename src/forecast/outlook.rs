@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::series::{Millis, Step};
+use crate::series::{MINUTE, Millis, Step};
 
 use super::model::Coverage;
 
@@ -72,7 +72,7 @@ pub struct Accuracy {
 /// Points at the next steps, with a band where one can be promised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
-    /// When the first point stands: one step after the history's last cell.
+    /// When the first point stands: one step after the history's last cell, unless a later start was asked for.
     pub start: Millis,
     /// The spacing of the points.
     pub step: Step,
@@ -82,6 +82,8 @@ pub struct Forecast {
     pub band: Option<Band>,
     /// Why there is no band.
     pub band_reason: Option<String>,
+    /// When the last value stands that the model has seen; where this is long ago, the series has fallen silent.
+    pub last_seen: Millis,
     /// Where the series is heading.
     pub direction: Direction,
     /// The registered name of the method that made the points; under `auto` the one it chose.
@@ -94,7 +96,18 @@ pub struct Forecast {
     pub season: Option<usize>,
 }
 
+/// Steps without a sample after which a series counts as silent,
+const SILENT_STEPS: Millis = 5;
+/// but not before so much time.
+const SILENT_SPAN: Millis = MINUTE;
+
 impl Forecast {
+    /// For how long the series has been silent at `now`; `None` while samples come in.
+    pub fn silent_for(&self, now: Millis) -> Option<Millis> {
+        let span = now.saturating_sub(self.last_seen);
+        (span > self.step.millis().saturating_mul(SILENT_STEPS).max(SILENT_SPAN)).then_some(span)
+    }
+
     /// When point `idx` stands.
     pub fn at(&self, idx: usize) -> Millis {
         self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis))

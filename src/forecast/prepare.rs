@@ -1,20 +1,19 @@
 //! Fit once, replay the past once, then forecast in microseconds.
 //!
-//! In: a history and a [`Request`]. Out: a [`Prepared`], which answers [`Forecast`]s for any horizon and coverage and
+//! In: a [`Past`] and a [`Request`]. Out: a [`Prepared`], which answers [`Forecast`]s for any horizon and coverage and
 //! takes in new values as they come.
 
 use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
-use super::backtest::{MOST_ORIGINS, Plan, Replay, accuracy, replay};
+use super::backtest::{MOST_ORIGINS, Plan, Replay, accuracy};
 use super::conformal::Conformal;
 use super::direction::direction;
-use super::guard::clip;
-use super::model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
-use super::naive::Naive;
+use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
-use super::registry::{self, UnknownModel};
+use super::past::{Facts, Past, Regressors};
+use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse, UnknownModel};
 use super::season::{SeasonChoice, find_seasons};
-use super::seasonal_naive::SeasonalNaive;
-use crate::series::{History, Millis, Season, Step};
+use super::shaped::shape;
+use crate::series::{Millis, Season, Step};
 
 /// What to forecast with, and how far.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,10 +24,6 @@ pub struct Request {
     pub season: SeasonChoice,
     /// The longest lead for which bands are made.
     pub horizon: Horizon,
-    /// Smallest possible value; points and bands stop there.
-    pub valid_min: Option<f64>,
-    /// Largest possible value; points and bands stop there.
-    pub valid_max: Option<f64>,
 }
 
 impl Default for Request {
@@ -37,8 +32,6 @@ impl Default for Request {
             model: AUTO.to_owned(),
             season: SeasonChoice::Auto,
             horizon: Horizon::new(24).expect("24 is not zero"),
-            valid_min: None,
-            valid_max: None,
         }
     }
 }
@@ -73,91 +66,101 @@ pub enum ForecastError {
 pub struct Prepared {
     model: &'static str,
     fitted: Box<dyn Fitted>,
-    residuals: Vec<Vec<f64>>,
     bands: Conformal,
     accuracy: Option<Accuracy>,
     direction: Direction,
     season: Option<usize>,
-    valid_min: Option<f64>,
-    valid_max: Option<f64>,
+    facts: Facts,
     end: Millis,
+    last_seen: Millis,
     step: Step,
     n_seen: usize,
 }
 
-/// Fits the method of `request` to `history` and replays its past.
+/// Fits the method of `request` to `past` and replays it.
 ///
 /// A seasonal method asked for by name without a season takes the one of those found that did best.
 ///
 /// # Errors
-/// When no method bears the name, when the history is empty, when the method cannot be fitted to it.
-pub fn prepare(history: &History, request: &Request) -> Result<Prepared, ForecastError> {
-    let (chosen, accuracy, seasons) = run(history, request, MOST_ORIGINS)?;
+/// When no method bears the name, when the past is empty, when the method cannot be fitted to it.
+pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepared, ForecastError> {
+    let past = past.into();
+    let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
+    let (chosen, accuracy, seasons) = run(&past, request, MOST_ORIGINS)?;
     let bands = Conformal::new(&chosen.honest);
     Ok(Prepared {
-        model: chosen.name,
+        model: chosen.entry.name,
         fitted: chosen.fitted,
-        residuals: chosen.honest.errors,
         bands,
         accuracy,
-        direction: direction(history, seasons.first().copied()),
+        direction: direction(past, seasons.first().copied()),
         season: chosen.season.map(Season::steps),
-        valid_min: request.valid_min,
-        valid_max: request.valid_max,
-        end: history.end(),
-        step: history.step(),
-        n_seen: history.len(),
+        facts: past.facts().clone(),
+        end: past.end(),
+        last_seen,
+        step: past.step(),
+        n_seen: past.len(),
     })
 }
 
 /// What [`backtest`](super::backtest()) reports: the method's name, its errors, and how it did.
 pub(super) fn replay_request(
-    history: &History,
+    past: &Past<'_>,
     request: &Request,
     n_origins: usize,
 ) -> Result<(String, Replay, Option<Accuracy>), ForecastError> {
-    let (chosen, accuracy, _) = run(history, request, n_origins)?;
-    Ok((chosen.name.to_owned(), chosen.replayed, accuracy))
+    let (chosen, accuracy, _) = run(past, request, n_origins)?;
+    Ok((chosen.entry.name.to_owned(), chosen.replayed, accuracy))
 }
 
 fn run(
-    history: &History,
+    past: &Past<'_>,
     request: &Request,
     n_origins: usize,
 ) -> Result<(Chosen, Option<Accuracy>, Vec<Season>), ForecastError> {
     let entry = registry::find(&request.model)?;
-    if history.n_gaps() == history.len() {
+    if past.last_seen().is_none() {
         return Err(ForecastError::Empty);
     }
-    let seasons = seasons_for(history, request);
+    let seasons = seasons_for(past, request, entry);
     let horizon = request.horizon.steps();
-    // The longest season decides how much must lie before the first origin, if the history can give it.
-    let longest = seasons.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= history.len()).max();
+    // The longest season decides how much must lie before the first origin, if the past can give it.
+    let longest = seasons.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
     let lead_in = longest.or_else(|| seasons.first().map(|season| season.steps()));
-    let plan = Plan::new(history.len(), horizon, lead_in, n_origins);
-    let candidates: Vec<Candidate> =
-        if entry.name == AUTO { everyone(history, &seasons) } else { variants(entry, &seasons) };
-    let chosen = choose(&candidates, history, plan.as_ref(), horizon)
+    let plan = Plan::new(past.len(), horizon, lead_in, n_origins);
+    let candidates: Vec<Candidate> = if entry.role == Role::Chooser {
+        everyone(past, &seasons, horizon)
+    } else {
+        variants(entry, &seasons, horizon)
+    };
+    let chosen = choose(&candidates, past, plan.as_ref(), horizon)
         .map_err(|source| ForecastError::Fit { model: entry.name.to_owned(), source })?;
-    let season = seasons.first().filter(|season| season.steps() < history.len()).copied();
+    let season = seasons.first().filter(|season| season.steps() < past.len()).copied();
     let accuracy = plan.and_then(|plan| {
-        let baseline: Box<dyn Forecaster> =
-            if season.is_some() { Box::new(SeasonalNaive { season }) } else { Box::new(Naive) };
-        accuracy(history, &chosen.replayed, &replay(&*baseline, history, &plan), season.map(Season::steps))
+        let baseline = baseline(season, horizon).replay(past, &plan);
+        accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
     Ok((chosen, accuracy, seasons))
 }
 
+/// The yardstick of every answer: the registry's anchor that uses a season, where there is one, else the one without.
+fn baseline(season: Option<Season>, horizon: usize) -> Candidate {
+    let suits = |use_of: SeasonUse| (use_of == SeasonUse::Needs) == season.is_some();
+    let entry = FORECASTERS.iter().find(|entry| entry.role == Role::Anchor && suits(entry.season));
+    let entry = entry.expect("an anchor with a season and one without are registered");
+    variants(entry, season.as_slice(), horizon).swap_remove(0)
+}
+
 /// The seasons to try, the one that stands out most first.
-fn seasons_for(history: &History, request: &Request) -> Vec<Season> {
+fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Vec<Season> {
     match request.season {
         SeasonChoice::None => Vec::new(),
-        SeasonChoice::Auto => find_seasons(history),
-        // `auto` may add a longer cycle made of whole given ones: the week over the day.
-        SeasonChoice::Steps(given) if request.model == AUTO => {
+        SeasonChoice::Auto => find_seasons(past),
+        // Who chooses may add a longer cycle made of whole given ones: the week over the day.
+        SeasonChoice::Steps(given) if entry.role == Role::Chooser => {
             let is_longer =
                 |found: &Season| found.steps() > given.steps() && found.steps().is_multiple_of(given.steps());
-            std::iter::once(given).chain(find_seasons(history).into_iter().filter(is_longer).take(1)).collect()
+            std::iter::once(given).chain(find_seasons(past).into_iter().filter(is_longer).take(1)).collect()
         }
         SeasonChoice::Steps(given) => vec![given],
     }
@@ -166,22 +169,39 @@ fn seasons_for(history: &History, request: &Request) -> Vec<Season> {
 impl Prepared {
     /// Points for the next `horizon` steps with a band at `coverage`, where one can be promised.
     pub fn forecast(&self, horizon: Horizon, coverage: Coverage) -> Forecast {
-        let clip = |value: f64| clip(value.clamp(-f64::MAX, f64::MAX), self.valid_min, self.valid_max);
-        let raw = self.fitted.points(horizon);
-        let (band, band_reason) = match self.bands.half_widths(coverage, horizon.steps()) {
-            Ok(widths) => {
-                let edge =
-                    |sign: f64| raw.iter().zip(&widths).map(|(point, width)| clip(point + sign * width)).collect();
-                (Some(Band { coverage, lower: edge(-1.0), upper: edge(1.0) }), None)
+        self.forecast_after(0, horizon, coverage, Regressors::NONE)
+    }
+
+    /// The same, beginning `skipped` steps later: for a model that stands behind, or a series that fell silent. The
+    /// first row of `known` belongs to the step after the last value taken in.
+    pub fn forecast_after(
+        &self,
+        skipped: usize,
+        horizon: Horizon,
+        coverage: Coverage,
+        known: Regressors<'_>,
+    ) -> Forecast {
+        let mut points = vec![0.0; skipped.saturating_add(horizon.steps())];
+        self.fitted.points_into(known, &mut points);
+        let points = points.split_off(skipped);
+        let (band, band_reason) = match self.bands.offsets(coverage, skipped..skipped + points.len()) {
+            Ok(offsets) => {
+                let edge = |point: &f64, offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
+                let both = || points.iter().zip(&offsets);
+                let lower = both().map(|(point, (below, _))| edge(point, *below)).collect();
+                let upper = both().map(|(point, (_, above))| edge(point, *above)).collect();
+                (Some(Band { coverage, lower, upper }), None)
             }
             Err(reason) => (None, Some(reason)),
         };
+        let skipped = self.step.millis().saturating_mul(Millis::try_from(skipped).unwrap_or(Millis::MAX));
         Forecast {
-            start: self.end,
+            start: self.end.saturating_add(skipped),
             step: self.step,
-            points: raw.into_iter().map(clip).collect(),
+            points,
             band,
             band_reason,
+            last_seen: self.last_seen,
             direction: self.direction,
             model: self.model.to_owned(),
             settings: self.fitted.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -190,11 +210,15 @@ impl Prepared {
         }
     }
 
-    /// Takes in the value at the next step; NaN is a gap. Bands, accuracy and direction stay those of the last fit.
-    pub fn update(&mut self, value: f64) -> Updated {
-        let updated = self.fitted.update(value);
-        if updated == Updated::InPlace {
+    /// Takes in the value at the next step; NaN is a gap. The first row of `known` belongs to that step. Bands,
+    /// accuracy and direction stay those of the last fit.
+    pub fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        let updated = self.fitted.update(value, known);
+        if updated != Updated::NeedsRefit {
             self.n_seen += 1;
+            if !value.is_nan() {
+                self.last_seen = self.end;
+            }
             self.end = self.end.saturating_add(self.step.millis());
         }
         updated
@@ -203,6 +227,11 @@ impl Prepared {
     /// How many cells the model has seen, gaps among them.
     pub fn n_seen(&self) -> usize {
         self.n_seen
+    }
+
+    /// Up to how many steps ahead a band can be made.
+    pub fn n_leads(&self) -> usize {
+        self.bands.n_leads()
     }
 
     /// The registered name of the method that makes the points; under `auto` the one it chose.
@@ -215,13 +244,18 @@ impl Prepared {
         self.end
     }
 
+    /// When the last value stands that was no gap.
+    pub fn last_seen(&self) -> Millis {
+        self.last_seen
+    }
+
     /// The spacing of the points.
     pub fn step(&self) -> Step {
         self.step
     }
 
-    /// Value minus forecast, one row per replayed origin, by lead; NaN where the history has a gap.
-    pub fn residuals(&self) -> &[Vec<f64>] {
-        &self.residuals
+    /// What it holds in memory.
+    pub fn n_bytes(&self) -> usize {
+        size_of::<Prepared>() + self.fitted.n_bytes() + self.bands.n_bytes()
     }
 }

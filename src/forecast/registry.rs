@@ -6,7 +6,7 @@ use super::holt::Holt;
 use super::holt_winters_additive::HoltWintersAdditive;
 use super::holt_winters_multiplicative::HoltWintersMultiplicative;
 use super::linear::Linear;
-use super::model::Forecaster;
+use super::model::{Forecaster, Horizon};
 use super::moving_average::MovingAverage;
 use super::mstl::Mstl;
 use super::naive::Naive;
@@ -16,21 +16,62 @@ use super::theil_sen::TheilSen;
 use crate::series::Season;
 
 /// What an entry needs to build its method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The season that seasonal methods use; without one they answer `NoSeason` when fitted.
-    pub season: Option<Season>,
+    /// The seasons to use, the one that stands out most first; without one, methods that need a season answer
+    /// `NoSeason` when fitted.
+    pub seasons: Vec<Season>,
+    /// How far ahead will be asked, for methods that are made for a lead.
+    pub horizon: Option<Horizon>,
 }
 
-/// What a method does with a season.
+impl Settings {
+    /// The season that stands out most, for methods that take one.
+    pub fn season(&self) -> Option<Season> {
+        self.seasons.first().copied()
+    }
+}
+
+/// What a method does with seasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeasonUse {
     /// Nothing.
     Ignores,
     /// Uses one when there is one.
     Takes,
-    /// Cannot be fitted without.
+    /// Needs one, and uses one.
     Needs,
+    /// Needs one at least, and uses all there are at once.
+    NeedsAll,
+}
+
+/// What the values must be like for a method to stand for election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueNeed {
+    /// Any will do.
+    Any,
+    /// Positive and well away from zero, for methods that multiply.
+    ClearOfZero,
+}
+
+/// What a method is to the choice among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is the choice.
+    Chooser,
+    /// A yardstick: the others have to beat it, and it stands in for them where they cannot be judged.
+    Anchor,
+    /// One of those that are chosen from.
+    Candidate,
+}
+
+/// How dear one fit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// A few passes over the values; it can be fitted at every origin of a replay.
+    Light,
+    /// A search or a decomposition.
+    Heavy,
 }
 
 /// A method that can be asked for by name.
@@ -40,8 +81,14 @@ pub struct Entry {
     pub name: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
-    /// What it does with a season.
+    /// What it does with seasons.
     pub season: SeasonUse,
+    /// What the values must be like for `auto` to consider it.
+    pub values: ValueNeed,
+    /// What it is to `auto`.
+    pub role: Role,
+    /// How dear one fit is.
+    pub cost: Cost,
     /// Makes the method from settings.
     pub build: fn(&Settings) -> Box<dyn Forecaster>,
 }
@@ -52,68 +99,109 @@ pub const FORECASTERS: &[Entry] = &[
         name: AUTO,
         summary: "the method below that did best on the series' own past",
         season: SeasonUse::Takes,
-        build: |settings| Box::new(Auto { season: settings.season }),
+        values: ValueNeed::Any,
+        role: Role::Chooser,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Auto { settings: settings.clone() }),
     },
-    Entry { name: "naive", summary: "repeats the last value", season: SeasonUse::Ignores, build: |_| Box::new(Naive) },
+    Entry {
+        name: "naive",
+        summary: "repeats the last value",
+        season: SeasonUse::Ignores,
+        values: ValueNeed::Any,
+        role: Role::Anchor,
+        cost: Cost::Light,
+        build: |_| Box::new(Naive),
+    },
     Entry {
         name: "seasonal-naive",
         summary: "repeats the last cycle",
         season: SeasonUse::Needs,
-        build: |settings| Box::new(SeasonalNaive { season: settings.season }),
+        values: ValueNeed::Any,
+        role: Role::Anchor,
+        cost: Cost::Light,
+        build: |settings| Box::new(SeasonalNaive { season: settings.season() }),
     },
     Entry {
         name: "moving-average",
         summary: "the mean of the last values; the window that forecast best",
         season: SeasonUse::Takes,
-        build: |settings| Box::new(MovingAverage { season: settings.season, window: None }),
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(MovingAverage { season: settings.season(), window: None }),
     },
     Entry {
         name: "ses",
         summary: "simple exponential smoothing: a level that forgets",
         season: SeasonUse::Ignores,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
         build: |_| Box::new(Ses::default()),
     },
     Entry {
         name: "holt",
         summary: "Holt's exponential smoothing: a level and a straight trend",
         season: SeasonUse::Ignores,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
         build: |_| Box::new(Holt::default()),
     },
     Entry {
         name: "damped",
         summary: "damped Holt: a level and a trend that fades",
         season: SeasonUse::Ignores,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
         build: |_| Box::new(Damped::default()),
     },
     Entry {
         name: "holt-winters-additive",
         summary: "level, trend and a season that is added",
         season: SeasonUse::Needs,
-        build: |settings| Box::new(HoltWintersAdditive { season: settings.season, fixed: None }),
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(HoltWintersAdditive { season: settings.season(), fixed: None }),
     },
     Entry {
         name: "holt-winters-multiplicative",
         summary: "level, trend and a season that is multiplied; positive values only",
         season: SeasonUse::Needs,
-        build: |settings| Box::new(HoltWintersMultiplicative { season: settings.season, fixed: None }),
+        values: ValueNeed::ClearOfZero,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(HoltWintersMultiplicative { season: settings.season(), fixed: None }),
     },
     Entry {
         name: "linear",
         summary: "least-squares line, with the season's profile on it",
         season: SeasonUse::Takes,
-        build: |settings| Box::new(Linear { season: settings.season }),
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(Linear { season: settings.season() }),
     },
     Entry {
         name: "theil-sen",
         summary: "robust line by the median of slopes, with the season's profile on it",
         season: SeasonUse::Takes,
-        build: |settings| Box::new(TheilSen { season: settings.season }),
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(TheilSen { season: settings.season() }),
     },
     Entry {
         name: "mstl",
         summary: "seasons and trend taken apart by augurs' MSTL, each continued",
-        season: SeasonUse::Needs,
-        build: |settings| Box::new(Mstl { seasons: settings.season.into_iter().collect() }),
+        season: SeasonUse::NeedsAll,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Mstl::of(&settings.seasons)),
     },
 ];
 
@@ -141,6 +229,22 @@ pub fn find(name: &str) -> Result<&'static Entry, UnknownModel> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::{FitError, Past};
+    use crate::series::Step;
+
+    #[test]
+    fn one_entry_chooses_and_what_multiplies_says_so() {
+        let choosers: Vec<&str> =
+            FORECASTERS.iter().filter(|entry| entry.role == Role::Chooser).map(|entry| entry.name).collect();
+        assert_eq!(choosers, [AUTO]);
+        let past = [3.0, -1.0, 2.0, 4.0, 5.0, 3.0, 2.0, 1.0, 2.0, 4.0, 6.0, 5.0];
+        for entry in FORECASTERS {
+            let settings = Settings { seasons: Season::new(4).into_iter().collect(), horizon: None };
+            let refused = (entry.build)(&settings).fit(&Past::new(0, Step::seconds(1), &past)).err();
+            let is_refused = matches!(refused, Some(FitError::NotPositive { .. }));
+            assert_eq!(is_refused, entry.values == ValueNeed::ClearOfZero, "{}", entry.name);
+        }
+    }
 
     #[test]
     fn names_are_unique_and_an_unknown_one_lists_them() {

@@ -15,8 +15,9 @@ use std::str::FromStr;
 use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 
 use super::fourier::{autocorrelations, power};
+use super::past::Past;
 use super::scale::Scale;
-use crate::series::{DAY, HOUR, History, MINUTE, Season, WEEK, mad, median};
+use crate::series::{DAY, HOUR, MINUTE, Season, WEEK, mad, median};
 
 /// How the season is decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,13 +71,13 @@ const SIGNIFICANCE: f64 = 0.001;
 const LEAST_GAIN: f64 = 0.03;
 
 /// The season that stands out most, or `None`.
-pub fn find_season(history: &History) -> Option<Season> {
-    find_seasons(history).first().copied()
+pub fn find_season<'a>(past: impl Into<Past<'a>>) -> Option<Season> {
+    find_seasons(past).first().copied()
 }
 
 /// At most two seasons, the one that explains most of the history first.
-pub fn find_seasons(history: &History) -> Vec<Season> {
-    let tail = history.tail(LONGEST);
+pub fn find_seasons<'a>(past: impl Into<Past<'a>>) -> Vec<Season> {
+    let tail = past.into().tail(LONGEST);
     if tail.len() < 8 || tail.n_gaps() * 2 > tail.len() {
         return Vec::new();
     }
@@ -132,14 +133,14 @@ fn calmed(values: Vec<f64>) -> Vec<f64> {
 }
 
 /// Cycles worth a test, shortest first, of which the history has at least two.
-fn candidates(history: &History) -> Vec<usize> {
-    let step = history.step().millis();
+fn candidates(past: &Past<'_>) -> Vec<usize> {
+    let step = past.step().millis();
     let of_calendar = CALENDAR.iter().filter(|cycle| **cycle % step == 0 || **cycle > 20 * DAY).map(|cycle| {
         // Months and years are no whole number of steps; the nearest will do.
         ((cycle + step / 2) / step) as usize
     });
     let mut candidates: Vec<usize> = of_calendar.chain(CUSTOMARY).collect();
-    candidates.retain(|&steps| steps >= 4 && steps * 2 <= history.len());
+    candidates.retain(|&steps| steps >= 4 && steps * 2 <= past.len());
     candidates.sort_unstable();
     candidates.dedup();
     candidates
@@ -318,9 +319,9 @@ fn search(values: &[f64]) -> Option<Found> {
 }
 
 /// The calendar's cycle where a found one is off by a step or 2 %: in noise, the neighbour may look better by chance.
-fn snapped(steps: usize, history: &History) -> usize {
+fn snapped(steps: usize, past: &Past<'_>) -> usize {
     let reach = (steps / 50).max(1);
-    let near = candidates(history).into_iter().filter(|known| known.abs_diff(steps) <= reach);
+    let near = candidates(past).into_iter().filter(|known| known.abs_diff(steps) <= reach);
     near.min_by_key(|known| known.abs_diff(steps)).unwrap_or(steps)
 }
 
@@ -340,7 +341,7 @@ fn hann(values: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::forecast::tests::Noise;
-    use crate::series::Step;
+    use crate::series::{History, Step};
 
     fn history(step_seconds: u32, values: Vec<f64>) -> History {
         History::new(0, Step::seconds(step_seconds), values)

@@ -2,13 +2,14 @@
 //!
 //! In: at least one cycle. Out: the last value seen at each place of the cycle, repeated. The yardstick for series
 //! with a season. A place whose value is a gap takes the one of the cycle before; a place never seen, what a straight
-//! line between its neighbours gives.
+//! line between its neighbours in the cycle gives.
 //! Source: Hyndman and Athanasopoulos, "Forecasting: Principles and Practice", on benchmark methods.
 
 use std::collections::BTreeMap;
 
-use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
-use crate::series::{History, Season};
+use super::model::{FitError, Fitted, Forecaster, Updated};
+use super::past::{Past, Regressors};
+use crate::series::{Season, filled};
 
 /// Repeats the last cycle.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +19,19 @@ pub(super) struct SeasonalNaive {
 
 #[derive(Clone, Debug)]
 struct FittedSeasonalNaive {
-    // Exactly one cycle, so never empty; `cycle[next]` belongs to the coming step.
+    // Exactly one cycle, so never empty; `cycle[next]` belongs to the coming step. NaN at a place never seen, but
+    // never everywhere.
     cycle: Vec<f64>,
+    // The cycle without NaN; empty when it has none.
+    mended: Vec<f64>,
     next: usize,
 }
 
 impl Forecaster for SeasonalNaive {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let season = self.season.ok_or(FitError::NoSeason)?.steps();
-        let cells = history.values();
-        let n_values = cells.len() - history.n_gaps();
+        let cells = past.values();
+        let n_values = cells.len() - past.n_gaps();
         if cells.len() < season || n_values == 0 {
             return Err(FitError::TooShort { needed: season, got: n_values });
         }
@@ -43,51 +47,89 @@ impl Forecaster for SeasonalNaive {
                 break;
             }
         }
-        if n_missing > 0 {
-            cycle = History::new(0, history.step(), cycle).filled();
-        }
-        Ok(Box::new(FittedSeasonalNaive { cycle, next: 0 }))
+        let mended = if n_missing > 0 { mended(&cycle) } else { Vec::new() };
+        Ok(Box::new(FittedSeasonalNaive { cycle, mended, next: 0 }))
     }
 }
 
+/// Straight lines across the gaps of a cycle that comes round; at least one place has a value.
+fn mended(cycle: &[f64]) -> Vec<f64> {
+    let n = cycle.len();
+    let Some(first) = cycle.iter().position(|value| !value.is_nan()) else { return vec![0.0; n] };
+    // One cycle from a place that is known to the same place again.
+    let round: Vec<f64> = (0..=n).map(|idx| cycle[(first + idx) % n]).collect();
+    let mut mended = filled(&round);
+    mended.truncate(n);
+    mended.rotate_right(first);
+    mended
+}
+
 impl Fitted for FittedSeasonalNaive {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
-        self.cycle.iter().copied().cycle().skip(self.next).take(horizon.steps()).collect()
+    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
+        let cycle = if self.mended.is_empty() { &self.cycle } else { &self.mended };
+        for (point, value) in points.iter_mut().zip(cycle.iter().cycle().skip(self.next)) {
+            *point = *value;
+        }
     }
 
-    fn update(&mut self, value: f64) -> Updated {
+    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
         if value.is_finite() {
             self.cycle[self.next] = value;
+            if !self.mended.is_empty() {
+                self.mended =
+                    if self.cycle.iter().any(|value| value.is_nan()) { mended(&self.cycle) } else { Vec::new() };
+            }
         }
         self.next = (self.next + 1) % self.cycle.len();
-        Updated::InPlace
+        Updated::Exact
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         BTreeMap::from([("season", self.cycle.len() as f64)])
+    }
+
+    fn n_bytes(&self) -> usize {
+        size_of_val(self.cycle.as_slice()) + size_of_val(self.mended.as_slice())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::Horizon;
     use crate::series::Step;
 
     #[test]
     fn it_repeats_the_last_cycle_over_gaps() {
         let gap = f64::NAN;
-        let history = History::new(0, Step::seconds(1), vec![0.0, 1.0, 2.0, 3.0, gap, 5.0, 6.0]);
-        let mut fitted = SeasonalNaive { season: Season::new(3) }.fit(&history).unwrap();
+        let values = [0.0, 1.0, 2.0, 3.0, gap, 5.0, 6.0];
+        let past = Past::new(0, Step::seconds(1), &values);
+        let mut fitted = SeasonalNaive { season: Season::new(3) }.fit(&past).unwrap();
         let five = Horizon::new(5).unwrap();
         assert_eq!(fitted.points(five), [1.0, 5.0, 6.0, 1.0, 5.0]);
-        fitted.update(7.0);
+        fitted.update(7.0, Regressors::NONE);
         assert_eq!(fitted.points(five), [5.0, 6.0, 7.0, 5.0, 6.0]);
     }
 
     #[test]
+    fn a_place_never_seen_lies_between_its_neighbours_round_the_cycle() {
+        let gap = f64::NAN;
+        let values = [4.0, gap, 2.0, gap, 4.0, gap, 2.0, gap, 4.0];
+        let fit =
+            |n: usize| SeasonalNaive { season: Season::new(4) }.fit(&Past::new(0, Step::seconds(1), &values[..n]));
+        let mut grown = fit(4).unwrap();
+        let four = Horizon::new(4).unwrap();
+        assert_eq!(grown.points(four), [4.0, 3.0, 2.0, 3.0]);
+        for n in 5..=values.len() {
+            grown.update(values[n - 1], Regressors::NONE);
+            assert_eq!(grown.points(four), fit(n).unwrap().points(four), "{n}");
+        }
+    }
+
+    #[test]
     fn it_says_what_it_lacks() {
-        let history = History::new(0, Step::seconds(1), vec![0.0, 1.0]);
-        let fit = |season| SeasonalNaive { season }.fit(&history).unwrap_err();
+        let past = Past::new(0, Step::seconds(1), &[0.0, 1.0]);
+        let fit = |season| SeasonalNaive { season }.fit(&past).unwrap_err();
         assert_eq!(fit(None), FitError::NoSeason);
         assert_eq!(fit(Season::new(3)), FitError::TooShort { needed: 3, got: 2 });
     }

@@ -4,8 +4,8 @@
 //! Source: Brown, "Statistical Forecasting for Inventory Control", 1959; recursion and estimation in `smoothing`.
 
 use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::smoothing::{self, Seasonal, Shape, Trend, Weights};
-use crate::series::History;
 
 /// A level and nothing else.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,8 +15,8 @@ pub(super) struct Ses {
 }
 
 impl Forecaster for Ses {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let shape = Shape { trend: Trend::None, seasonal: Seasonal::None };
-        Ok(Box::new(smoothing::fit(shape, self.fixed, history)?))
+        Ok(Box::new(smoothing::fit(shape, self.fixed, past)?))
     }
 }

@@ -12,10 +12,11 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{FitError, Fitted, Horizon, Updated};
+use super::model::{FitError, Fitted, Updated};
 use super::optimise::{Bounds, minimise};
+use super::past::{Past, Regressors};
 use super::scale::Scale;
-use crate::series::{History, median};
+use crate::series::median;
 
 /// Cells that a fit looks back on; enough for a level that forgets 0.5 % per step.
 pub(super) const LONGEST: usize = 1500;
@@ -134,21 +135,19 @@ impl State {
     }
 
     /// The expected values ahead.
-    pub fn points(&self, n: usize, phi: f64, seasonal: Seasonal) -> Vec<f64> {
+    pub fn points_into(&self, points: &mut [f64], phi: f64, seasonal: Seasonal) {
         let (mut level, mut drift, mut next) = (self.level, self.trend, self.next);
-        (0..n)
-            .map(|_| {
-                drift *= phi;
-                level += drift;
-                let slot = self.season.get(next).copied();
-                next = if next + 1 >= self.season.len() { 0 } else { next + 1 };
-                match seasonal {
-                    Seasonal::None => level,
-                    Seasonal::Additive(_) => level + slot.unwrap_or(0.0),
-                    Seasonal::Multiplicative(_) => level.max(LEAST_LEVEL) * slot.unwrap_or(1.0),
-                }
-            })
-            .collect()
+        for point in points {
+            drift *= phi;
+            level += drift;
+            let slot = self.season.get(next).copied();
+            next = if next + 1 >= self.season.len() { 0 } else { next + 1 };
+            *point = match seasonal {
+                Seasonal::None => level,
+                Seasonal::Additive(_) => level + slot.unwrap_or(0.0),
+                Seasonal::Multiplicative(_) => level.max(LEAST_LEVEL) * slot.unwrap_or(1.0),
+            };
+        }
     }
 }
 
@@ -159,13 +158,17 @@ pub(super) struct Smoothed {
     weights: Weights,
     state: State,
     scale: Scale,
+    // Whether the weights were given, or are the best ones of the values fitted to.
+    is_fixed: bool,
 }
 
-/// Fits `shape` to `history`, with `fixed` weights or the best ones.
-pub(super) fn fit(shape: Shape, fixed: Option<Weights>, history: &History) -> Result<Smoothed, FitError> {
+/// Fits `shape` to `past`, with `fixed` weights or the best ones.
+pub(super) fn fit(shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Result<Smoothed, FitError> {
     let steps = shape.seasonal.steps();
-    let cells = history.values();
-    let cells = &cells[cells.len().saturating_sub(LONGEST.max(MOST_CYCLES * steps))..];
+    let cells = past.values();
+    // One walk with given weights is cheap, and begins where every longer one begins.
+    let longest = if fixed.is_some() { usize::MAX } else { LONGEST.max(MOST_CYCLES * steps) };
+    let cells = &cells[cells.len().saturating_sub(longest)..];
     // What a leading gap would be worth is unknown; the phase does not matter, the season starts anew below.
     let lead = cells.iter().position(|value| !value.is_nan()).unwrap_or(cells.len());
     let cells = &cells[lead..];
@@ -203,7 +206,7 @@ pub(super) fn fit(shape: Shape, fixed: Option<Weights>, history: &History) -> Re
     if !all_finite {
         return Err(FitError::NotFinite(format!("the smoothing state left the numbers with {weights:?}")));
     }
-    Ok(Smoothed { shape, weights, state, scale })
+    Ok(Smoothed { shape, weights, state, scale, is_fixed: fixed.is_some() })
 }
 
 /// The state before the first of `scaled`, from its first values or cycles.
@@ -359,20 +362,19 @@ fn estimate(shape: Shape, start: State, scaled: &[f64]) -> (Weights, State) {
 }
 
 impl Fitted for Smoothed {
-    fn points(&self, horizon: Horizon) -> Vec<f64> {
-        let mut points = self.state.points(horizon.steps(), self.weights.phi, self.shape.seasonal);
-        for point in &mut points {
+    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
+        self.state.points_into(points, self.weights.phi, self.shape.seasonal);
+        for point in points {
             *point = self.scale.undo(*point);
         }
-        points
     }
 
-    fn update(&mut self, value: f64) -> Updated {
+    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
         let scaled = self.scale.apply(value);
         // A value absurdly far beyond those of the fit is passed over like a gap, lest the state become infinite.
         let taken = if scaled.abs() < WILDEST { scaled } else { f64::NAN };
         self.state.step(taken, &self.weights, self.shape.seasonal);
-        Updated::InPlace
+        if self.is_fixed { Updated::Exact } else { Updated::Filtered }
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
@@ -389,6 +391,10 @@ impl Fitted for Smoothed {
             settings.insert("season", self.shape.seasonal.steps() as f64);
         }
         settings
+    }
+
+    fn n_bytes(&self) -> usize {
+        size_of_val(self.state.season.as_slice())
     }
 }
 

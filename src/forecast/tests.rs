@@ -55,7 +55,11 @@ fn seasonal(n: usize) -> Vec<f64> {
 }
 
 fn fit(entry: &Entry, values: Vec<f64>) -> Result<Box<dyn Fitted>, FitError> {
-    (entry.build)(&Settings { season: Season::new(12) }).fit(&history(values))
+    (entry.build)(&twelve()).fit(&Past::of(&history(values)))
+}
+
+fn twelve() -> Settings {
+    Settings { seasons: Season::new(12).into_iter().collect(), horizon: None }
 }
 
 fn largest(a: &[f64], b: &[f64]) -> f64 {
@@ -103,7 +107,7 @@ fn no_method_panics_or_leaves_the_numbers_on_a_degenerate_history() {
                 let all_finite = |fitted: &dyn Fitted| fitted.points(steps(30)).iter().all(|point| point.is_finite());
                 assert!(all_finite(&*fitted), "{shown}");
                 for value in [gap, 1e308, -1e308, 0.0, f64::INFINITY] {
-                    fitted.update(value);
+                    fitted.update(value, Regressors::NONE);
                     assert!(all_finite(&*fitted), "{shown} after {value}");
                 }
             }
@@ -139,7 +143,7 @@ fn constants_are_continued_and_their_band_held_on_the_past() {
 }
 
 #[test]
-fn what_a_method_takes_in_place_agrees_with_a_fit_to_all() {
+fn what_a_method_takes_in_exactly_agrees_with_a_fit_to_all() {
     use super::damped::Damped;
     use super::holt::Holt;
     use super::holt_winters_additive::HoltWintersAdditive;
@@ -163,13 +167,16 @@ fn what_a_method_takes_in_place_agrees_with_a_fit_to_all() {
         ("holt-winters-additive", Box::new(HoltWintersAdditive { season, fixed })),
         ("holt-winters-multiplicative", Box::new(HoltWintersMultiplicative { season, fixed })),
     ];
-    let mut values = seasonal(150);
-    (values[70], values[120]) = (f64::NAN, f64::NAN);
+    // Longer than a search for weights looks back on.
+    let mut values = seasonal(2_000);
+    (values[70], values[120], values[1990]) = (f64::NAN, f64::NAN, f64::NAN);
     for (name, method) in methods {
-        let whole = method.fit(&history(values.clone())).unwrap();
-        let mut grown = method.fit(&history(values[..90].to_vec())).unwrap();
+        let all = history(values.clone());
+        let past = Past::of(&all);
+        let whole = method.fit(&past).unwrap();
+        let mut grown = method.fit(&past.upto(90)).unwrap();
         for &value in &values[90..] {
-            assert_eq!(grown.update(value), Updated::InPlace, "{name}");
+            assert_eq!(grown.update(value, Regressors::NONE), Updated::Exact, "{name}");
         }
         let apart = largest(&whole.points(steps(20)), &grown.points(steps(20)));
         assert!(apart < 1e-9, "{name}: {apart}");
@@ -181,7 +188,7 @@ fn a_method_that_cannot_take_a_value_in_is_unchanged() {
     for entry in FORECASTERS {
         let mut fitted = fit(entry, seasonal(140)).unwrap();
         let before = fitted.points(steps(5));
-        if fitted.update(500.0) == Updated::NeedsRefit {
+        if fitted.update(500.0, Regressors::NONE) == Updated::NeedsRefit {
             assert_eq!(fitted.points(steps(5)), before, "{}", entry.name);
         }
     }
@@ -304,23 +311,115 @@ fn a_prepared_model_moves_on_with_the_values_it_takes() {
     let request = Request { model: "seasonal-naive".to_owned(), ..Request::default() };
     let mut prepared = prepare(&history(values.clone()), &request).unwrap();
     let end = prepared.end();
-    assert_eq!(prepared.update(1.0), Updated::InPlace);
+    assert_eq!(prepared.update(1.0, Regressors::NONE), Updated::Exact);
     assert_eq!((prepared.n_seen(), prepared.end()), (201, end + 3_600_000));
     let first = prepared.forecast(steps(12), Coverage::P95);
     assert_eq!((first.points[0], first.points[11]), (values[189], 1.0));
     let linear = Request { model: "linear".to_owned(), ..Request::default() };
     let mut prepared = prepare(&history(values), &linear).unwrap();
-    assert_eq!(prepared.update(1.0), Updated::NeedsRefit);
+    assert_eq!(prepared.update(1.0, Regressors::NONE), Updated::NeedsRefit);
     assert_eq!(prepared.n_seen(), 200);
 }
 
 #[test]
 fn points_and_bands_stay_in_the_valid_range() {
-    let values: Vec<f64> = (0..100).map(|t| 100.0 - t as f64 + (t * 7 % 5) as f64).collect();
-    let request = Request { valid_min: Some(0.0), valid_max: Some(100.0), ..Request::default() };
-    let forecast = prepare(&history(values), &request).unwrap().forecast(steps(20), Coverage::P95);
+    let values: Vec<f64> = (0..240).map(|t| 240.0 - t as f64 + (t * 7 % 5) as f64).collect();
+    let facts = Facts { min: Some(0.0), max: Some(240.0), ..Facts::default() };
+    let all = history(values);
+    let past = Past::of(&all).with_facts(&facts);
+    let forecast = prepare(past, &Request::default()).unwrap().forecast(steps(20), Coverage::P95);
     assert_eq!(forecast.points[19], 0.0);
     assert!(forecast.band.unwrap().lower.iter().all(|lower| *lower >= 0.0));
+}
+
+#[test]
+fn methods_are_judged_by_the_points_that_are_answered() {
+    // Falls to an empty queue and stays there: a line goes on below zero, where no queue is.
+    let mut noise = Noise::seeded(9);
+    let values: Vec<f64> = (0..200).map(|t| (60.0 - t as f64 + noise.normal()).max(0.0)).collect();
+    let all = history(values);
+    let request = Request { model: "linear".to_owned(), horizon: steps(10), ..Request::default() };
+    let facts = Facts { min: Some(0.0), ..Facts::default() };
+    let mae = |past: Past<'_>| backtest(past, &request, Coverage::P95, 20).unwrap().overall.mae;
+    let (free, held) = (mae(Past::of(&all)), mae(Past::of(&all).with_facts(&facts)));
+    assert!(held < 0.1 && free > 5.0, "{held} {free}");
+}
+
+/// A level and what an event known beforehand adds to it, by least squares.
+struct Eventful;
+
+#[derive(Debug)]
+struct FittedEventful {
+    level: f64,
+    effect: f64,
+}
+
+impl Forecaster for Eventful {
+    fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
+        let points: Vec<(f64, f64)> =
+            past.values().iter().enumerate().map(|(idx, value)| (past.regressors().get(0, idx), *value)).collect();
+        let (level, effect) = smoothing::line_through(&points);
+        Ok(Box::new(FittedEventful { level, effect }))
+    }
+}
+
+impl Fitted for FittedEventful {
+    fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
+        for (ahead, point) in points.iter_mut().enumerate() {
+            *point = self.level + self.effect * known.get(0, ahead);
+        }
+    }
+
+    fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        self.level += 0.1 * (value - self.level - self.effect * known.get(0, 0));
+        Updated::Filtered
+    }
+
+    fn settings(&self) -> std::collections::BTreeMap<&'static str, f64> {
+        [("effect", self.effect)].into()
+    }
+}
+
+#[test]
+fn what_is_known_beforehand_reaches_a_method_when_fitted_updated_replayed_and_asked() {
+    let is_event = |t: usize| if t * 7919 % 11 < 2 { 1.0 } else { 0.0 };
+    let values: Vec<f64> = (0..200).map(|t| 5.0 + 30.0 * is_event(t)).collect();
+    let columns = [Regressor { name: "event".to_owned(), values: (0..260).map(is_event).collect() }];
+    let all = history(values);
+    let past = Past::of(&all).with_regressors(&columns);
+    let plan = backtest::Plan { origins: vec![60, 77, 120, 121, 150, 161, 180], n_leads: 12 };
+    let replayed = backtest::replay(&Eventful, &past, &plan, 60);
+    assert!(replayed.errors.iter().flatten().all(|error| error.abs() < 1e-9), "{:?}", replayed.errors);
+    let fitted = Eventful.fit(&past).unwrap();
+    let mut points = [0.0; 40];
+    fitted.points_into(past.ahead(), &mut points);
+    for (ahead, point) in points.iter().enumerate() {
+        assert!((point - 5.0 - 30.0 * is_event(200 + ahead)).abs() < 1e-9, "{ahead}: {point}");
+    }
+    // What if nothing happens, from the same fit.
+    assert!(fitted.points(steps(40)).iter().all(|point| (point - 5.0).abs() < 1e-9));
+}
+
+#[test]
+fn a_forecast_may_begin_later() {
+    let prepared = prepare(&history(seasonal(300)), &Request::default()).unwrap();
+    let whole = prepared.forecast(steps(20), Coverage::P95);
+    let later = prepared.forecast_after(8, steps(12), Coverage::P95, Regressors::NONE);
+    assert_eq!((later.start, &later.points[..]), (whole.at(8), &whole.points[8..]));
+    let (all, rest) = (whole.band.unwrap(), later.band.unwrap());
+    assert_eq!((&rest.lower[..], &rest.upper[..]), (&all.lower[8..], &all.upper[8..]));
+    assert_eq!(later.last_seen, later.start - 9 * 3_600_000);
+    let too_far = prepared.forecast_after(8, steps(24), Coverage::P95, Regressors::NONE);
+    assert!(too_far.band_reason.unwrap().contains("24 steps ahead, not 32"));
+}
+
+#[test]
+fn one_moment_of_the_past_makes_no_band() {
+    let mut noise = Noise::seeded(4);
+    let forecast =
+        prepare(&history(noise.walk(32, 1.0)), &Request::default()).unwrap().forecast(steps(24), Coverage::P95);
+    let reason = forecast.band_reason.unwrap();
+    assert!(forecast.band.is_none() && reason.contains("that do not overlap"), "{reason}");
 }
 
 #[test]

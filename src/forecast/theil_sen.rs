@@ -10,7 +10,8 @@
 
 use super::line::Scaled;
 use super::model::{FitError, Fitted, Forecaster};
-use crate::series::{History, Season, median};
+use super::past::Past;
+use crate::series::{Season, median};
 
 const MOST_BLOCKS: usize = 300;
 
@@ -24,7 +25,7 @@ pub(super) struct TheilSen {
 }
 
 impl Forecaster for TheilSen {
-    fn fit(&self, history: &History) -> Result<Box<dyn Fitted>, FitError> {
+    fn fit(&self, history: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let scaled = Scaled::of(history, self.season)?;
         let values = &scaled.values;
         let slope = match scaled.season {
@@ -105,7 +106,7 @@ fn middle_of(values: &mut [f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::forecast::Horizon;
-    use crate::series::Step;
+    use crate::series::{History, Step};
 
     #[test]
     fn one_wild_value_does_not_tilt_the_line() {
@@ -113,7 +114,7 @@ mod tests {
         let xs: Vec<f64> = (0..8).map(f64::from).collect();
         assert!((theil_sen_slope(&xs, &ys) - 1.0).abs() < 1e-12);
         let history = History::new(0, Step::seconds(1), ys.to_vec());
-        let fitted = TheilSen::default().fit(&history).unwrap();
+        let fitted = TheilSen::default().fit(&Past::of(&history)).unwrap();
         assert!((fitted.settings()["slope"] - 1.0).abs() < 1e-12);
         // The median of y - x is 1.05.
         assert!((fitted.points(Horizon::new(1).unwrap())[0] - 9.05).abs() < 1e-12);
@@ -131,7 +132,8 @@ mod tests {
         let at = |idx: usize| 5.0 + 0.01 * idx as f64 + [0.0, 8.0, 3.0, -4.0][idx % 4];
         for n in [30, 5003] {
             let values: Vec<f64> = (0..n).map(|idx| if idx % 11 == 5 { 900.0 } else { at(idx) }).collect();
-            let fitted = TheilSen { season: Season::new(4) }.fit(&History::new(0, Step::seconds(1), values)).unwrap();
+            let fitted =
+                TheilSen { season: Season::new(4) }.fit(&Past::of(&History::new(0, Step::seconds(1), values))).unwrap();
             for (ahead, point) in fitted.points(Horizon::new(8).unwrap()).into_iter().enumerate() {
                 assert!((point - at(n + ahead)).abs() < 0.5, "{n} {ahead}: {point} {}", at(n + ahead));
             }

@@ -11,20 +11,18 @@ use super::params::Params;
 use super::routes::{Param, optional, required};
 use super::state::App;
 use crate::forecast::{Accuracy, Coverage, Direction, Forecast};
-use crate::series::{DAY, Millis, Step, TimeRange, format_duration};
-use crate::watch::ForecastAsk;
+use crate::series::{DAY, MINUTE, Millis, Step, TimeRange, format_duration};
+use crate::watch::{ForecastAsk, WatchError};
 
 pub(super) const PARAMS: &[Param] = &[
     required("match", "selector of the series, such as disk_used_bytes{host=\"a\"}"),
     optional("horizon", "how far ahead, such as 6h, 7d, 90d", "7d"),
     optional("level", "share of future values the band promises to hold, above 0 and below 1", "0.95"),
     optional("step", "spacing of the points, such as 1m, 1h", "the series' own"),
+    optional("from", "`end` begins the points after the last sample, `now` after now", "end"),
     optional("model", "a model's name, or auto; `barograph models` lists them", "auto"),
     optional("limit", "at most so many series, 1 to 1000", "20"),
 ];
-
-/// More points than a chart or a plan can use; a longer answer means that the step was forgotten.
-const MAX_POINTS: i64 = 100_000;
 
 /// The forecasts of the matching series.
 #[derive(Serialize, ToSchema)]
@@ -67,6 +65,10 @@ pub(super) struct Found {
     level: Option<f64>,
     /// Why there is no band.
     band_reason: Option<String>,
+    /// When the last sample stands that the model has seen.
+    last_sample: Time,
+    /// Set when the series has fallen silent: since how long, and what that means for the points.
+    silent: Option<String>,
     direction: DirectionDoc,
     /// How the model did on the series' own past; null when that is too short to say.
     accuracy: Option<AccuracyDoc>,
@@ -125,10 +127,17 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     let model = params.one("model")?.unwrap_or("auto").to_owned();
     let limit = params.count("limit", 20, 1000)?;
     crate::forecast::find(&model).map_err(|error| Error::bad_data(format!("parameter `model`: {error}")))?;
+    let from_now = match params.one("from")? {
+        None | Some("end") => false,
+        Some("now") => true,
+        Some(other) => return Err(Error::bad_data(format!("parameter `from`: `{other}` is neither `end` nor `now`"))),
+    };
+    let ask = ForecastAsk { horizon, coverage, step, model, from_now };
+    let now = app.watch.now();
+    // Before any model is fitted; where no step is asked for, each series has its own.
     if let Some(step) = step {
-        check_points(horizon, step)?;
+        ask.steps_of(step)?;
     }
-    let ask = ForecastAsk { horizon, coverage, step, model };
     let keys = app.keys(&selector, TimeRange::ALL)?;
     let matched = keys.len();
     let mut first_error = None;
@@ -137,7 +146,9 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         let name = SeriesName::of(&key);
         let kind = kind_word(app.kind_of(&key));
         forecasts.push(match app.watch.forecast(&key, &ask) {
-            Ok(forecast) => SeriesForecast { name, error: None, found: Some(Found::of(forecast, kind)) },
+            Ok(forecast) => SeriesForecast { name, error: None, found: Some(Found::of(forecast, kind, now)) },
+            // What is wrong with the question is wrong with all of it.
+            Err(error @ WatchError::Ask(_)) => return Err(error.into()),
             Err(error) => {
                 let error = error.to_string();
                 first_error.get_or_insert_with(|| error.clone());
@@ -161,19 +172,16 @@ pub(super) fn kind_word(kind: crate::series::MetricKind) -> &'static str {
     }
 }
 
-fn check_points(horizon: Millis, step: Step) -> Result<(), Error> {
-    let n_points = horizon / step.millis();
-    if n_points <= MAX_POINTS {
-        return Ok(());
-    }
-    Err(Error::bad_data(format!(
-        "a horizon of {} at a step of {step} is {n_points} points, more than {MAX_POINTS}; shorten `horizon` or lengthen `step`",
-        format_duration(horizon)
-    )))
+fn silence(span: Millis, is_from_now: bool) -> String {
+    // To the minute, for people.
+    let span = format_duration(if span > MINUTE { span - span % MINUTE } else { span });
+    let start = if is_from_now { "now" } else { "there; from=now begins them now" };
+    format!("no sample for {span}: the points go by what was known then, and begin {start}")
 }
 
 impl Found {
-    fn of(forecast: Forecast, kind: &'static str) -> Found {
+    fn of(forecast: Forecast, kind: &'static str, now: Millis) -> Found {
+        let silent = forecast.silent_for(now).map(|span| silence(span, forecast.start > now));
         let edge = |edges: Option<&Vec<f64>>, idx: usize| edges.and_then(|edges| edges.get(idx).copied());
         let (lower, upper) =
             (forecast.band.as_ref().map(|band| &band.lower), forecast.band.as_ref().map(|band| &band.upper));
@@ -194,6 +202,8 @@ impl Found {
             settings: forecast.settings,
             season: forecast.season,
             band_reason: forecast.band_reason,
+            last_sample: Time(forecast.last_seen),
+            silent,
         }
     }
 }

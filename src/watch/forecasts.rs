@@ -5,7 +5,7 @@
 //! refresh thread has fitted them anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -13,13 +13,19 @@ use parking_lot::Mutex;
 use super::error::WatchError;
 use super::history::{history_of, means, native_step, nearest, points_of, samples_of, span_for, step_for, until};
 use super::standing::ForecastAsk;
-use crate::forecast::{Band, Forecast, Horizon, Prepared, Request, SeasonChoice, Updated, prepare};
+use crate::forecast::{Facts, Forecast, Horizon, Past, Prepared, Regressors, Request, SeasonChoice, Updated, prepare};
 use crate::presets::Presets;
-use crate::series::{Key, MetricSettings, Millis, Season, Step, TimeRange};
+use crate::series::{Key, MetricSettings, Millis, Season, Step, TimeRange, format_duration};
 use crate::storage::Store;
 
 /// Fitted models kept; the ones not asked for longest go first.
 const MAX_PREPARED: usize = 256;
+/// What they may hold together, in bytes.
+const MAX_BYTES: usize = 64 << 20;
+/// Points of one answer, those before its start among them; more than a chart or a plan can use.
+const MAX_POINTS: usize = 100_000;
+/// Leads for which bands are made.
+const MAX_LEADS: usize = 5_000;
 /// A model that cannot be updated is fitted at once when it lags by more than this share of what it has seen.
 const MAX_LAG_SHARE: f64 = 0.05;
 /// Cells read before the model's end, so that a counter's first new sample has a predecessor.
@@ -57,6 +63,8 @@ struct Model {
     native: Step,
     /// Steps since the model's end whose values it could not take in.
     lag: usize,
+    /// When the series' last sample stands, also where the model could not take it in.
+    last_seen: Millis,
     fitted_at: Millis,
     n_updates: usize,
 }
@@ -65,6 +73,7 @@ struct Model {
 struct Slot {
     model: Mutex<Option<Model>>,
     used: AtomicU64,
+    n_bytes: AtomicUsize,
 }
 
 /// Counts, for the figures.
@@ -118,30 +127,28 @@ impl Forecasts {
         let slot = self.slot(&purpose);
         let mut held = slot.model.lock();
         let is_warm = match held.as_mut() {
-            Some(model) => self.catch_up(&purpose, model, now)?,
+            Some(model) => self.catch_up(&purpose, model, now)? && model.has_band_for(ask.horizon),
             None => false,
         };
         if is_warm {
             self.counts.n_warm.fetch_add(1, Ordering::Relaxed);
         } else {
             self.counts.n_cold.fetch_add(1, Ordering::Relaxed);
-            *held = Some(self.fit(&purpose, now)?);
+            let model = self.fit(&purpose, now)?;
+            slot.n_bytes.store(model.prepared.n_bytes(), Ordering::Relaxed);
+            *held = Some(model);
+            self.make_room(&purpose);
         }
         let model = held.as_ref().expect("fitted just now, or before");
         if now - model.fitted_at >= self.refresh_every {
             self.mark_due(&purpose);
         }
-        let steps = model.prepared.step().count_in(ask.horizon);
-        let horizon = Horizon::new(steps + model.lag).expect("count_in answers at least one");
-        Ok(without_lag(model.prepared.forecast(horizon, ask.coverage), model.lag))
+        model.answer(ask, now)
     }
 
     /// Answers from a model of its own, which is not kept: for forecasts that are made now and then only.
     pub fn fit_and_forget(&self, key: &Key, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
-        let model = self.fit(&Purpose::of(key, ask), now)?;
-        let steps = model.prepared.step().count_in(ask.horizon);
-        let horizon = Horizon::new(steps).expect("count_in answers at least one");
-        Ok(model.prepared.forecast(horizon, ask.coverage))
+        self.fit(&Purpose::of(key, ask), now)?.answer(ask, now)
     }
 
     /// Fits anew what was asked for lately and is old; one model per call. `None` when nothing is due.
@@ -153,7 +160,11 @@ impl Forecasts {
         let slot = self.slots.lock().get(&purpose).cloned()?;
         // Fitted outside the lock, so that questions are answered from the old model meanwhile.
         match self.fit(&purpose, now) {
-            Ok(model) => *slot.model.lock() = Some(model),
+            Ok(model) => {
+                slot.n_bytes.store(model.prepared.n_bytes(), Ordering::Relaxed);
+                *slot.model.lock() = Some(model);
+                self.make_room(&purpose);
+            }
             Err(error) => tracing::debug!(series = %purpose.key, %error, "a model could not be refreshed"),
         }
         Some(())
@@ -168,16 +179,26 @@ impl Forecasts {
 
     fn slot(&self, purpose: &Purpose) -> Arc<Slot> {
         let tick = self.tick.fetch_add(1, Ordering::Relaxed);
+        let slot = {
+            let mut slots = self.slots.lock();
+            let slot = slots.entry(purpose.clone()).or_default();
+            slot.used.store(tick, Ordering::Relaxed);
+            Arc::clone(slot)
+        };
+        self.make_room(purpose);
+        slot
+    }
+
+    /// Drops what was not asked for longest until the rest is within the bounds; never `kept`.
+    fn make_room(&self, kept: &Purpose) {
         let mut slots = self.slots.lock();
-        if slots.len() >= MAX_PREPARED && !slots.contains_key(purpose) {
-            let oldest = slots.iter().min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
-            if let Some(oldest) = oldest.map(|(purpose, _)| purpose.clone()) {
-                slots.remove(&oldest);
-            }
+        let mut n_bytes: usize = slots.values().map(|slot| slot.n_bytes.load(Ordering::Relaxed)).sum();
+        while slots.len() > MAX_PREPARED || n_bytes > MAX_BYTES {
+            let others = slots.iter().filter(|(purpose, _)| *purpose != kept);
+            let oldest = others.min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
+            let Some(oldest) = oldest.map(|(purpose, _)| purpose.clone()) else { break };
+            n_bytes -= slots.remove(&oldest).map_or(0, |slot| slot.n_bytes.load(Ordering::Relaxed)).min(n_bytes);
         }
-        let slot = slots.entry(purpose.clone()).or_default();
-        slot.used.store(tick, Ordering::Relaxed);
-        Arc::clone(slot)
     }
 
     fn metric(&self, key: &Key) -> (MetricSettings, Option<String>) {
@@ -212,14 +233,15 @@ impl Forecasts {
         let request = Request {
             model,
             season: season.map_or(SeasonChoice::Auto, SeasonChoice::Steps),
-            horizon: Horizon::new(step.count_in(purpose.longest()).min(5_000)).expect("count_in answers at least one"),
-            valid_min: metric.valid_min,
-            valid_max: metric.valid_max,
+            horizon: Horizon::new(leads_for(step.count_in(purpose.longest()), history.len()))
+                .expect("count_in answers at least one"),
         };
-        let prepared =
-            prepare(&history, &request).map_err(|source| WatchError::Forecast { key: key.clone(), source })?;
+        let facts = Facts::from(&metric);
+        let prepared = prepare(Past::of(&history).with_facts(&facts), &request)
+            .map_err(|source| WatchError::Forecast { key: key.clone(), source })?;
         self.counts.n_fits.fetch_add(1, Ordering::Relaxed);
-        Ok(Model { prepared, native, lag: 0, fitted_at: now, n_updates: 0 })
+        let last_seen = prepared.last_seen();
+        Ok(Model { prepared, native, lag: 0, last_seen, fitted_at: now, n_updates: 0 })
     }
 
     /// Tells the model what has come since; `false` when it must be fitted anew at once.
@@ -230,39 +252,82 @@ impl Forecasts {
         let samples = samples_of(&self.store, &purpose.key, range)?;
         let kind = self.metric(&purpose.key).0.kind_of(purpose.key.metric());
         let points = points_of(&samples, kind);
+        if let Some(last) = points.iter().rev().find(|point| point.value.is_finite()) {
+            model.last_seen = model.last_seen.max(last.at);
+        }
         let is_coarse = step.millis() > model.native.millis();
         let values = if is_coarse { means(&points, end, step, model.native) } else { nearest(&points, end, step) };
-        let seen = model.prepared.n_seen() as f64;
-        let allowed = (MAX_LAG_SHARE * seen).max(8.0) as usize;
+        let seen = model.prepared.n_seen();
+        let allowed = allowed_lag(seen);
         if model.lag > 0 || values.len() > allowed.max(1_000) {
             // What it missed is never taken in one by one later: the order would be wrong.
             model.lag = values.len();
         } else {
             for (idx, value) in values.iter().enumerate() {
-                if model.prepared.update(*value) == Updated::NeedsRefit {
+                if model.prepared.update(*value, Regressors::NONE) == Updated::NeedsRefit {
                     model.lag = values.len() - idx;
                     break;
                 }
                 model.n_updates += 1;
             }
         }
-        if model.lag > 0 || model.n_updates as f64 > 0.1 * seen {
+        if model.lag > 0 || model.n_updates as f64 > 0.1 * seen as f64 {
             self.mark_due(purpose);
         }
         Ok(model.lag <= allowed)
     }
 }
 
-/// A forecast without its first `lag` points, which are past.
-fn without_lag(mut forecast: Forecast, lag: usize) -> Forecast {
-    if lag == 0 {
-        return forecast;
+impl Model {
+    /// Whether the band reaches to the end of `horizon` in spite of the lag, or would not without it either.
+    fn has_band_for(&self, horizon: Millis) -> bool {
+        let (steps, n_leads) = (self.prepared.step().count_in(horizon), self.prepared.n_leads());
+        self.lag.saturating_add(steps) <= n_leads || steps > n_leads
     }
-    forecast.start = forecast.at(lag);
-    forecast.points.drain(..lag.min(forecast.points.len()));
-    if let Some(Band { lower, upper, .. }) = &mut forecast.band {
-        lower.drain(..lag.min(lower.len()));
-        upper.drain(..lag.min(upper.len()));
+
+    fn answer(&self, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
+        let (end, step) = (self.prepared.end(), self.prepared.step());
+        let horizon = ask.steps_of(step)?;
+        let mut skipped = self.lag;
+        if ask.from_now && end <= now {
+            let until_now = usize::try_from(now.saturating_sub(end) / step.millis()).unwrap_or(usize::MAX);
+            skipped = skipped.max(until_now.saturating_add(1));
+        }
+        if skipped.saturating_add(horizon.steps()) > MAX_POINTS + self.lag {
+            return Err(WatchError::Ask(format!(
+                "the last sample is {skipped} steps of {step} old, and {MAX_POINTS} points at most are made; leave \
+                 `from` out, or lengthen `step`"
+            )));
+        }
+        let forecast = self.prepared.forecast_after(skipped, horizon, ask.coverage, Regressors::NONE);
+        Ok(Forecast { last_seen: self.last_seen, ..forecast })
     }
-    forecast
+}
+
+impl ForecastAsk {
+    /// The horizon in steps of `step`.
+    ///
+    /// # Errors
+    /// When that is more points than a chart or a plan can use: mostly the step was forgotten.
+    pub fn steps_of(&self, step: Step) -> Result<Horizon, WatchError> {
+        let steps = step.count_in(self.horizon);
+        Horizon::new(steps).filter(|_| steps <= MAX_POINTS).ok_or_else(|| {
+            WatchError::Ask(format!(
+                "a horizon of {} at a step of {step} is {steps} points, more than {MAX_POINTS}; shorten `horizon` or \
+                 lengthen `step`",
+                format_duration(self.horizon)
+            ))
+        })
+    }
+}
+
+/// How many steps a model that cannot take in single values may stand behind, having seen `n_seen`.
+fn allowed_lag(n_seen: usize) -> usize {
+    ((MAX_LAG_SHARE * n_seen as f64) as usize).max(8)
+}
+
+/// How many leads to make bands for when `steps` are asked for: more, for the time when the model stands behind.
+fn leads_for(steps: usize, n_seen: usize) -> usize {
+    let room = allowed_lag(n_seen).min((steps / 8).max(8));
+    steps.saturating_add(room).min(MAX_LEADS)
 }

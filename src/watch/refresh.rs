@@ -74,7 +74,8 @@ impl Keeper<'_> {
         let settings = &self.shared.settings;
         let step = Step::new((settings.keep_horizon / N_POINTS / MINUTE * MINUTE).max(MINUTE));
         let coverage = Coverage::new(settings.coverage).unwrap_or(Coverage::P95);
-        let ask = ForecastAsk { horizon: settings.keep_horizon, coverage, step, model: "auto".to_owned() };
+        let ask =
+            ForecastAsk { horizon: settings.keep_horizon, coverage, step, model: "auto".to_owned(), from_now: false };
         match self.shared.forecasts.fit_and_forget(&key, &ask, now) {
             Ok(forecast) => {
                 self.turns.postpone(&key, now.saturating_add(settings.refresh_every));

@@ -44,6 +44,8 @@ pub struct ForecastAsk {
     pub step: Option<Step>,
     /// A registered forecaster; `auto` takes the preset's, or the one from the settings.
     pub model: String,
+    /// Whether the points begin after now even where the series' last sample is long ago; else they begin after that.
+    pub from_now: bool,
 }
 
 /// How often a rest looks whether it may end.
@@ -217,6 +219,11 @@ impl Watch {
     /// When there are no samples, or no model can forecast them.
     pub fn forecast(&self, key: &Key, ask: &ForecastAsk) -> Result<Forecast, WatchError> {
         self.shared.forecasts.forecast(key, ask, self.shared.now())
+    }
+
+    /// What time it is, by the clock that the loop goes by.
+    pub fn now(&self) -> Millis {
+        self.shared.now()
     }
 
     /// The anomalies of the selected series that overlap `range` and peak at `min_score` or above, by start.

@@ -11,7 +11,7 @@ use crate::detect::{Settings, detect};
 use crate::forecast::Coverage;
 use crate::incident::Member;
 use crate::presets::Presets;
-use crate::series::{Batch, DAY, HOUR, Key, MINUTE, Millis, Sample, Selector, Side, TimeRange};
+use crate::series::{Batch, DAY, HOUR, Key, MINUTE, Millis, SECOND, Sample, Selector, Side, Step, TimeRange};
 use crate::storage::{Store, StoreSettings};
 
 const START: Millis = 1_760_000_000_000;
@@ -234,7 +234,7 @@ fn series_beyond_the_limit_are_counted() {
 }
 
 fn ask(horizon: Millis) -> ForecastAsk {
-    ForecastAsk { horizon, coverage: Coverage::P95, step: None, model: "auto".to_owned() }
+    ForecastAsk { horizon, coverage: Coverage::P95, step: None, model: "auto".to_owned(), from_now: false }
 }
 
 #[test]
@@ -266,6 +266,52 @@ fn a_warm_forecast_follows_the_series() {
     assert!(long.points.len() <= 2_048 && long.step.millis() > MINUTE, "{} of {}", long.points.len(), long.step);
     assert!(watch.forecast(&key("a"), &ForecastAsk { model: "magic".to_owned(), ..ask(HOUR) }).is_err());
     assert!(watch.forecast(&key("a"), &ask(0)).is_err());
+}
+
+#[test]
+fn a_model_that_stands_behind_keeps_its_band() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let wave = |i: i64| 50.0 + 20.0 * (2.0 * std::f64::consts::PI * (i % 60) as f64 / 60.0).sin();
+    let sample = |i: i64| Sample { at: START + i * SECOND, value: wave(i) + ((i * 7919) % 100) as f64 / 100.0 };
+    bench.record(&key("a"), &(0..3_000).map(sample).collect::<Vec<_>>());
+    let watch = bench.watch(WatchSettings { enabled: false, ..settings() });
+    // A power of two: the longest horizon of its class.
+    let ask = ForecastAsk { model: "mstl".to_owned(), ..ask(128 * SECOND) };
+    for i in 3_000..3_008 {
+        let forecast = watch.forecast(&key("a"), &ask).unwrap();
+        assert_eq!((forecast.start, forecast.points.len()), (START + i * SECOND, 128));
+        let band = forecast.band.unwrap_or_else(|| panic!("{i}: {:?}", forecast.band_reason));
+        assert_eq!((band.lower.len(), band.upper.len()), (128, 128));
+        assert_eq!(forecast.last_seen, START + (i - 1) * SECOND);
+        bench.record(&key("a"), &[sample(i)]);
+    }
+    assert_eq!(watch.figures().n_cold_forecasts, 1);
+}
+
+#[test]
+fn a_silent_series_is_forecast_from_its_end_or_from_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let sample = |i: i64| Sample { at: START + i * MINUTE, value: (i % 60) as f64 };
+    bench.record(&key("a"), &(0..600).map(sample).collect::<Vec<_>>());
+    let watch = bench.watch(WatchSettings { enabled: false, ..settings() });
+    let end = START + 599 * MINUTE;
+    bench.now.store(end + 2 * DAY + 1, Ordering::Relaxed);
+    let ask = ask(HOUR);
+    let from_end = watch.forecast(&key("a"), &ask).unwrap();
+    assert_eq!((from_end.start, from_end.points.len(), from_end.last_seen), (end + MINUTE, 60, end));
+    assert_eq!(from_end.silent_for(watch.now()), Some(2 * DAY + 1));
+    assert_eq!(from_end.silent_for(end + MINUTE), None);
+    let from_now = watch.forecast(&key("a"), &ForecastAsk { from_now: true, ..ask.clone() }).unwrap();
+    assert_eq!((from_now.start, from_now.points.len(), from_now.last_seen), (end + 2 * DAY + MINUTE, 60, end));
+    // Two days ahead is further than its band was made for, and the answer says so.
+    assert!(from_now.band.is_none() && from_now.band_reason.is_some());
+    bench.now.store(end + 400 * DAY, Ordering::Relaxed);
+    let too_late = watch.forecast(&key("a"), &ForecastAsk { from_now: true, ..ask }).unwrap_err();
+    assert!(matches!(&too_late, WatchError::Ask(text) if text.contains("last sample")), "{too_late}");
+    let too_many = watch.forecast(&key("a"), &ForecastAsk { step: Step::new(MINUTE), ..self::ask(100 * DAY) });
+    assert!(matches!(too_many, Err(WatchError::Ask(_))));
 }
 
 #[test]

@@ -110,6 +110,28 @@ fn a_forecast_has_points_a_band_a_model_and_its_accuracy() {
 }
 
 #[test]
+fn a_forecast_says_when_its_series_fell_silent() {
+    let server = start();
+    let last = now() - 2 * 24 * 60 * MINUTE;
+    let lines: Vec<String> =
+        (0..300).map(|i| sample("stopped", "a", last - (299 - i) * MINUTE, i as f64).to_string()).collect();
+    assert_eq!(server.ndjson(lines.join("\n").as_bytes()).status, 200);
+    let ask = |from: &str| {
+        server.get(&format!("/api/v1/forecast?match=stopped&horizon=1h&model=naive{from}")).data()["forecasts"][0]
+            .clone()
+    };
+    let time =
+        |value: &Value| chrono::DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap().timestamp_millis();
+    let from_end = ask("");
+    assert_eq!((time(&from_end["last_sample"]), time(&from_end["points"][0]["time"])), (last, last + MINUTE));
+    assert!(from_end["silent"].as_str().unwrap().contains("no sample for 2d"), "{from_end}");
+    let from_now = ask("&from=now");
+    assert!(time(&from_now["points"][0]["time"]) >= now() - MINUTE, "{from_now}");
+    assert!(from_now["silent"].is_string() && from_now["band_reason"].is_string(), "{from_now}");
+    server.get("/api/v1/forecast?match=stopped&from=later").error(400);
+}
+
+#[test]
 fn many_series_make_a_list_that_says_where_it_was_cut() {
     let (server, _) = filled(60);
     let selector = encode("{__name__=~\"wave|disk_used\"}");

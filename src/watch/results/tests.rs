@@ -123,6 +123,7 @@ fn incidents_have_a_row_per_cause_and_forecasts_one_per_target() {
         points: vec![1.0, 2.0, 3.0],
         band: Some(Band { coverage: Coverage::P95, lower: vec![0.0; 3], upper: vec![9.0; 3] }),
         band_reason: None,
+        last_seen: START,
         direction: Direction { heading: Heading::Flat, slope_per_step: 0.0, p_value: 1.0 },
         model: "naive".to_owned(),
         settings: BTreeMap::new(),

@@ -1,0 +1,229 @@
+//! What a method is shown: a series up to some moment, and what is known of it beside its values.
+//!
+//! A [`Past`] borrows everything and is as cheap to cut as a slice, so that a replay shows a method one prefix after
+//! the other without a copy.
+
+use crate::series::{History, MetricSettings, Millis, Step, filled};
+
+/// What is known of a metric beside its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// What the clock on the wall is ahead of UTC, ms: where hours, days and weeks begin.
+    pub zone_offset: Millis,
+    /// Smallest possible value; points and bands stop there.
+    pub min: Option<f64>,
+    /// Largest possible value; points and bands stop there.
+    pub max: Option<f64>,
+    /// Whether values are whole numbers; points and bands are then too.
+    pub is_integer: bool,
+}
+
+impl Facts {
+    /// Nothing is known.
+    pub const NONE: &'static Facts = &Facts { zone_offset: 0, min: None, max: None, is_integer: false };
+}
+
+impl From<&MetricSettings> for Facts {
+    fn from(metric: &MetricSettings) -> Facts {
+        Facts { min: metric.valid_min, max: metric.valid_max, ..Facts::default() }
+    }
+}
+
+impl Default for Facts {
+    fn default() -> Facts {
+        Facts::NONE.clone()
+    }
+}
+
+/// A column of numbers known beforehand, one per cell: a holiday, a planned load, a maintenance window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regressor {
+    /// What it is called.
+    pub name: String,
+    /// One per cell from the first of the history on, past its end as far as it is known; beyond that it is 0.
+    pub values: Vec<f64>,
+}
+
+/// Columns known beforehand, seen from some cell on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Regressors<'a> {
+    columns: &'a [Regressor],
+    from: usize,
+}
+
+impl<'a> Regressors<'a> {
+    /// No column.
+    pub const NONE: Regressors<'static> = Regressors { columns: &[], from: 0 };
+
+    /// `columns`, from their first row on.
+    pub fn new(columns: &'a [Regressor]) -> Regressors<'a> {
+        Regressors { columns, from: 0 }
+    }
+
+    /// The columns; their rows count from the first cell of the history.
+    pub fn columns(&self) -> &'a [Regressor] {
+        self.columns
+    }
+
+    /// What `column` is at the cell `ahead` from here; 0 where nothing is known.
+    pub fn get(&self, column: usize, ahead: usize) -> f64 {
+        let row = self.columns.get(column).and_then(|column| column.values.get(self.from.saturating_add(ahead)));
+        row.copied().unwrap_or(0.0)
+    }
+
+    /// The same, seen from `n` cells later.
+    #[must_use]
+    pub fn skip(self, n: usize) -> Regressors<'a> {
+        Regressors { from: self.from.saturating_add(n), ..self }
+    }
+}
+
+/// Values at `start`, `start + step` and so on, NaN for a gap, and what is known beside them.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    start: Millis,
+    step: Step,
+    values: &'a [f64],
+    regressors: Regressors<'a>,
+    facts: &'a Facts,
+}
+
+impl<'a> From<&'a History> for Past<'a> {
+    fn from(history: &'a History) -> Past<'a> {
+        Past::new(history.start(), history.step(), history.values())
+    }
+}
+
+impl<'a> From<&Past<'a>> for Past<'a> {
+    fn from(past: &Past<'a>) -> Past<'a> {
+        *past
+    }
+}
+
+impl<'a> Past<'a> {
+    /// An even grid of values that are finite, or NaN for a gap.
+    pub fn new(start: Millis, step: Step, values: &'a [f64]) -> Past<'a> {
+        Past { start, step, values, regressors: Regressors::NONE, facts: Facts::NONE }
+    }
+
+    /// All of `history`.
+    pub fn of(history: &'a History) -> Past<'a> {
+        history.into()
+    }
+
+    /// The same values, of a metric of which `facts` are known.
+    #[must_use]
+    pub fn with_facts(self, facts: &'a Facts) -> Past<'a> {
+        Past { facts, ..self }
+    }
+
+    /// The same values, beside columns whose first row belongs to the first value.
+    #[must_use]
+    pub fn with_regressors(self, columns: &'a [Regressor]) -> Past<'a> {
+        Past { regressors: Regressors::new(columns), ..self }
+    }
+
+    /// When the first cell stands.
+    pub fn start(&self) -> Millis {
+        self.start
+    }
+
+    /// When the cell after the last would stand: the first instant a forecast is about.
+    pub fn end(&self) -> Millis {
+        self.at(self.values.len())
+    }
+
+    /// The spacing.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
+    /// The cells; NaN marks a gap.
+    pub fn values(&self) -> &'a [f64] {
+        self.values
+    }
+
+    /// How many cells there are, gaps among them.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is no cell.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// How many cells are gaps; counts them.
+    pub fn n_gaps(&self) -> usize {
+        self.values.iter().filter(|value| value.is_nan()).count()
+    }
+
+    /// When cell `idx` stands; it may lie past the end.
+    pub fn at(&self, idx: usize) -> Millis {
+        let ahead = self.step.millis().saturating_mul(Millis::try_from(idx).unwrap_or(Millis::MAX));
+        self.start.saturating_add(ahead)
+    }
+
+    /// What is known of the metric.
+    pub fn facts(&self) -> &'a Facts {
+        self.facts
+    }
+
+    /// Columns known beforehand, seen from the first cell on.
+    pub fn regressors(&self) -> Regressors<'a> {
+        self.regressors
+    }
+
+    /// Columns known beforehand, seen from the cell after the last on: what a forecast may know.
+    pub fn ahead(&self) -> Regressors<'a> {
+        self.regressors.skip(self.values.len())
+    }
+
+    /// The first `n` cells, or all when there are fewer.
+    #[must_use]
+    pub fn upto(self, n: usize) -> Past<'a> {
+        Past { values: &self.values[..n.min(self.values.len())], ..self }
+    }
+
+    /// The last `n` cells, or all when there are fewer.
+    #[must_use]
+    pub fn tail(self, n: usize) -> Past<'a> {
+        let from = self.values.len().saturating_sub(n);
+        Past { start: self.at(from), values: &self.values[from..], regressors: self.regressors.skip(from), ..self }
+    }
+
+    /// When the last value stands that is not a gap.
+    pub fn last_seen(&self) -> Option<Millis> {
+        self.values.iter().rposition(|value| !value.is_nan()).map(|idx| self.at(idx))
+    }
+
+    /// The cells with gaps filled by straight lines; empty when every cell is a gap.
+    pub fn filled(&self) -> Vec<f64> {
+        filled(self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_keeps_time_values_and_columns_together() {
+        let values: Vec<f64> = (0..10).map(f64::from).collect();
+        let columns = [Regressor { name: "holiday".to_owned(), values: (0..12).map(|i| f64::from(100 + i)).collect() }];
+        let past = Past::new(5_000, Step::seconds(1), &values).with_regressors(&columns);
+        let cut = past.upto(8).tail(3);
+        assert_eq!((cut.start(), cut.values(), cut.end()), (10_000, &[5.0, 6.0, 7.0][..], 13_000));
+        assert_eq!((cut.regressors().get(0, 0), cut.ahead().get(0, 0), cut.ahead().get(0, 3)), (105.0, 108.0, 111.0));
+        // Beyond its last row a column is 0, and so is a column that there is not.
+        assert_eq!((cut.ahead().get(0, 4), cut.ahead().get(1, 0)), (0.0, 0.0));
+        assert_eq!((past.upto(99).len(), past.tail(99).start()), (10, 5_000));
+    }
+
+    #[test]
+    fn the_last_value_seen_is_no_gap() {
+        let values = [1.0, 2.0, f64::NAN];
+        assert_eq!(Past::new(0, Step::seconds(1), &values).last_seen(), Some(1_000));
+        assert_eq!(Past::new(0, Step::seconds(1), &values[2..]).last_seen(), None);
+    }
+}
