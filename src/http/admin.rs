@@ -1,4 +1,4 @@
-//! `POST /api/v1/admin/snapshot`, `POST /api/v1/admin/delete`: what changes the store as a whole.
+//! `POST /api/v1/admin/snapshot`, `compact`, `delete`: what changes the store as a whole.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +29,17 @@ pub(super) struct SnapshotMade {
     bytes: u64,
 }
 
+/// The store after everything was merged.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Compacted {
+    /// Live blocks.
+    blocks: u64,
+    /// Samples in them.
+    samples: u64,
+    /// Bytes of them.
+    bytes: u64,
+}
+
 /// What was deleted.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SamplesDeleted {
@@ -46,6 +57,17 @@ pub(super) fn snapshot(app: &App, _: &Params) -> Answer {
         blocks: snapshot.n_blocks,
         samples: snapshot.n_samples,
         bytes: snapshot.n_bytes,
+    }))
+}
+
+pub(super) fn compact(app: &App, _: &Params) -> Answer {
+    app.store.flush()?;
+    app.store.compact()?;
+    let figures = app.store.figures();
+    Ok(success(&Compacted {
+        blocks: figures.n_blocks,
+        samples: figures.n_block_samples,
+        bytes: figures.block_bytes,
     }))
 }
 

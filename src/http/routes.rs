@@ -288,6 +288,16 @@ pub(super) const ROUTES: &[Route] = &[
         answers: Answers::Data("SnapshotMade", register::<admin::SnapshotMade>),
     },
     Route {
+        path: "/api/v1/admin/compact",
+        verbs: Verbs::Post,
+        does: Does::Act(admin::compact),
+        summary: "Writes what is in memory to blocks and merges them now, without waiting for late samples",
+        params: &[],
+        is_strict: true,
+        is_public: false,
+        answers: Answers::Data("Compacted", register::<admin::Compacted>),
+    },
+    Route {
         path: "/api/v1/admin/delete",
         verbs: Verbs::Post,
         does: Does::Act(admin::delete),

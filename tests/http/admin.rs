@@ -56,6 +56,17 @@ fn a_snapshot_is_made_while_serving() {
 }
 
 #[test]
+fn compacting_writes_out_what_is_in_memory() {
+    let server = start();
+    for minute in 0..3 {
+        server.ingest(&sample("kept", "a", now() - minute * 60_000, 1.0)).data();
+        let compacted = server.post("/api/v1/admin/compact", &[], b"").data();
+        assert_eq!(compacted["samples"], minute + 1);
+    }
+    assert_eq!(server.count("kept"), 3);
+}
+
+#[test]
 fn windows_say_what_they_were_made_from() {
     let server = start();
     let at = now() / 3_600_000 * 3_600_000 - 7_200_000;
