@@ -78,7 +78,8 @@ struct Measured {
 
 impl std::fmt::Display for Measured {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Measured { rate, per_cpu_loading, per_cpu_in_all, acks: [p50, p99, max], resident, bytes_per_sample } = self;
+        let Measured { rate, per_cpu_loading, per_cpu_in_all, acks: [p50, p99, max], resident, bytes_per_sample } =
+            self;
         write!(
             f,
             "{rate:>11.0} {per_cpu_loading:>13.0} {per_cpu_in_all:>13.0} {p50:>9.2} {p99:>9.2} {max:>9.2} {resident:>8.0} {bytes_per_sample:>10.2}"
@@ -310,9 +311,7 @@ fn requests(series: &[Vec<f64>], connection: usize) -> Vec<Vec<u8>> {
         for (values, named) in series.iter().zip(&fleet) {
             let Some(value) = values.get(moment) else { continue };
             let sample = message::Sample { value: *value, timestamp: START + moment as i64 * STEP };
-            request
-                .timeseries
-                .push(message::TimeSeries { labels: named.labels.clone(), samples: vec![sample] });
+            request.timeseries.push(message::TimeSeries { labels: named.labels.clone(), samples: vec![sample] });
             if request.timeseries.len() == SAMPLES_PER_REQUEST {
                 close(&mut request, &mut bodies);
             }

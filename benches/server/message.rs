@@ -1,5 +1,8 @@
 //! Remote write 1.0 messages as `prompb/remote.proto` has them, by an encoder that is not ours.
 
+// Each benchmark uses the part of this that answers its question.
+#![allow(dead_code)]
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct WriteRequest {
     #[prost(message, repeated, tag = "1")]

@@ -64,11 +64,7 @@ pub(super) fn compact(app: &App, _: &Params) -> Answer {
     app.store.flush()?;
     app.store.compact()?;
     let figures = app.store.figures();
-    Ok(success(&Compacted {
-        blocks: figures.n_blocks,
-        samples: figures.n_block_samples,
-        bytes: figures.block_bytes,
-    }))
+    Ok(success(&Compacted { blocks: figures.n_blocks, samples: figures.n_block_samples, bytes: figures.block_bytes }))
 }
 
 pub(super) fn delete(app: &App, params: &Params) -> Answer {

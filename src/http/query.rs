@@ -177,10 +177,12 @@ pub(super) fn series(app: &App, params: &Params) -> Answer {
         ));
     }
     let range = params.range_or_all(app.now())?;
-    let mut keys = BTreeSet::new();
+    let mut keys = Vec::new();
     for selector in &selectors {
         keys.extend(app.store.keys(selector, range)?);
     }
+    keys.sort_unstable();
+    keys.dedup();
     let listed: Vec<LabelSet<'_>> = keys.iter().take(most(params)?).map(LabelSet).collect();
     Ok(success(&listed))
 }

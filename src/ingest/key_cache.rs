@@ -137,11 +137,7 @@ impl CacheReader<'_> {
     }
 
     /// The series with these label bytes; `parse` is asked when they are new, and its errors are not kept.
-    pub(super) fn get_or_parse<E>(
-        &mut self,
-        raw: &[u8],
-        parse: impl FnOnce() -> Result<Key, E>,
-    ) -> Result<&Entry, E> {
+    pub(super) fn get_or_parse<E>(&mut self, raw: &[u8], parse: impl FnOnce() -> Result<Key, E>) -> Result<&Entry, E> {
         let hash = xxh3_64_with_seed(raw, self.seed);
         let Known { entries, by_hash, generation, .. } = &*self.known;
         if let Some(&idx) = by_hash.find(hash, |&idx| *entries[idx as usize].raw == *raw) {

@@ -165,9 +165,10 @@ mod tests {
     fn a_number_is_its_owners() {
         let key = Key::from_pairs("up", &[]).unwrap();
         assert_eq!((key.number(0), key.number(1)), (None, None));
-        key.clone().set_number(1, 7);
+        let twins = [key.clone(), key.clone()];
+        twins[0].set_number(1, 7);
         assert_eq!((key.number(1), key.number(2)), (Some(7), None));
-        key.set_number(2, 0);
+        twins[1].set_number(2, 0);
         assert_eq!((key.number(1), key.number(2)), (None, Some(0)));
     }
 
