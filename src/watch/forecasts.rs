@@ -328,6 +328,6 @@ fn allowed_lag(n_seen: usize) -> usize {
 
 /// How many leads to make bands for when `steps` are asked for: more, for the time when the model stands behind.
 fn leads_for(steps: usize, n_seen: usize) -> usize {
-    let room = allowed_lag(n_seen).min((steps / 8).max(8));
+    let room = allowed_lag(n_seen).min((steps / 8).max(32));
     steps.saturating_add(room).min(MAX_LEADS)
 }
