@@ -1,76 +1,75 @@
-//! Many small blocks of a day become one: what to merge, and merging.
+//! Merging: what is read a block at a time is kept in few blocks, by time: 2 hours, then a day, then 30 days.
 //!
-//! Only neighbours in the order of arrival are merged, so that the result can stand where they stood and last write
-//! wins stays true. Rows are streamed, a series at a time; a merge's memory does not grow with its blocks.
+//! Rows are streamed, a series at a time, and sources are limited, so that a merge's memory does not grow with its
+//! blocks. What to merge is decided in `plan.rs`.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::aside::verify;
-use super::block::{About, Block, BlockIndex, BlockWriter, Cursor, Effort, block_order};
+use super::block::{About, Block, BlockIndex, BlockReader, BlockWriter, Effort, Run, TextId};
 use super::deletes::{Hidden, Tombstones};
-use super::error::{BlockError, FlushError};
+use super::error::FlushError;
 use super::files::Files;
 use super::layout::Layout;
 use super::manifest::BlockEntry;
-use super::merge::merge;
-use crate::series::{Key, TimeRange};
-
-/// Which of one day's blocks, in order of arrival, to merge now.
-///
-/// At most `max_blocks` stay. Rather than always merging everything, it takes the youngest blocks as long as they are
-/// of about one size with what they are merged into: each sample is rewritten only logarithmically often. A settled
-/// day, to which nothing has come for a while, becomes a single block.
-pub(super) fn pick(n_samples: &[u64], max_blocks: usize, is_settled: bool) -> Option<Range<usize>> {
-    let n_blocks = n_samples.len();
-    if is_settled && n_blocks > 1 {
-        return Some(0..n_blocks);
-    }
-    let max_blocks = max_blocks.max(2);
-    if n_blocks <= max_blocks {
-        return None;
-    }
-    let (mut start, mut sum) = (n_blocks - 1, n_samples[n_blocks - 1]);
-    while start > 0 && n_samples[start - 1] <= sum.saturating_mul(2) {
-        start -= 1;
-        sum += n_samples[start];
-    }
-    if n_blocks - start > max_blocks / 2 {
-        return Some(start..n_blocks);
-    }
-    // No such tail: the cheapest neighbours that bring the number down.
-    let len = n_blocks - max_blocks + 1;
-    let cost = |start: usize| n_samples[start..start + len].iter().sum::<u64>();
-    (0..=n_blocks - len).min_by_key(|start| cost(*start)).map(|start| start..start + len)
-}
+use super::merge::keep_last;
+use crate::series::Sample;
 
 /// One block that is being merged.
 struct Source<'a> {
     // What of it is deleted and must not be copied.
     hidden: Hidden<'a>,
     path: PathBuf,
-    index: Arc<BlockIndex>,
-    cursor: Cursor,
+    reader: BlockReader,
     next_run: usize,
+    // The number that each of its texts has in the new block, once it has one.
+    numbers: Vec<Option<TextId>>,
 }
 
 impl<'a> Source<'a> {
     fn open(files: &dyn Files, block: &Block, tombstones: &'a Tombstones) -> Result<Source<'a>, FlushError> {
         verify(block).map_err(FlushError::block(block.path()))?;
-        let index = block.index(files).map_err(FlushError::block(block.index_path()))?;
-        let cursor = block.cursor(files).map_err(FlushError::block(block.path()))?;
+        let reader = block.reader_once(files).map_err(FlushError::block(block.path()))?;
         let hidden = tombstones.of_block(&block.entry().id);
-        Ok(Source { hidden, path: block.path().to_owned(), index, cursor, next_run: 0 })
+        Ok(Source { hidden, path: block.path().to_owned(), reader, next_run: 0, numbers: Vec::new() })
     }
 
-    fn next_key(&self) -> Option<&Key> {
-        self.index.runs().get(self.next_run).map(|run| &run.key)
+    fn head(&self) -> Option<(&BlockIndex, &Run)> {
+        let index = &**self.reader.index();
+        index.runs().get(self.next_run).map(|run| (index, run))
+    }
+
+    /// Appends the samples of its next run, without what is deleted, to those of earlier sources.
+    fn take(&mut self, samples: &mut Vec<Sample>) -> Result<(), FlushError> {
+        let Some((index, run)) = self.head() else { return Ok(()) };
+        let n_rows = run.n_rows;
+        let key = (!self.hidden.is_empty()).then(|| index.key(run)).transpose();
+        let key = key.map_err(FlushError::block(&self.path))?;
+        self.next_run += 1;
+        let Some(key) = key else { return self.reader.take(n_rows, samples).map_err(FlushError::block(&self.path)) };
+        let mut left = Vec::new();
+        self.reader.take(n_rows, &mut left).map_err(FlushError::block(&self.path))?;
+        self.hidden.take_from(&key, &mut left);
+        samples.append(&mut left);
+        Ok(())
+    }
+
+    /// The labels of the run that was taken last, as the new block numbers them.
+    fn labels(&mut self, writer: &mut BlockWriter<'_>, labels: &mut Vec<(TextId, TextId)>) {
+        labels.clear();
+        let index = self.reader.index();
+        self.numbers.resize(index.n_texts(), None);
+        let Some(run) = self.next_run.checked_sub(1).and_then(|number| index.runs().get(number)) else { return };
+        for (name, value) in index.label_ids(run) {
+            let mut number = |id: TextId| *self.numbers[id as usize].get_or_insert_with(|| writer.text(index.text(id)));
+            labels.push((number(name), number(value)));
+        }
     }
 }
 
-/// Merges `blocks`, of one day and in order of arrival, into a new one, without what is deleted.
+/// Merges `blocks`, in order of arrival, into a new one, without what is deleted.
 ///
 /// # Errors
 /// When a source cannot be read, the new block not be written, or the store is closed meanwhile; the sources are
@@ -80,72 +79,62 @@ pub(super) fn merge_blocks(
     layout: &Layout,
     blocks: &[Arc<Block>],
     wal_upto: u64,
+    effort: Effort,
     is_closed: &AtomicBool,
     tombstones: &Tombstones,
 ) -> Result<Option<BlockEntry>, FlushError> {
-    let Some(last) = blocks.last() else { return Ok(None) };
-    let about = About {
-        date: last.entry().date.clone(),
-        sequence: last.entry().sequence,
-        wal_upto,
-        sources: blocks.iter().map(|block| block.entry().id.clone()).collect(),
-        effort: Effort::Merged,
-    };
+    let sequence = blocks.iter().map(|block| block.entry().sequence).max().unwrap_or(0);
+    let ids = blocks.iter().map(|block| block.entry().id.clone()).collect();
+    let about = About { sequence, wal_upto, sources: ids, effort };
     let mut sources =
         blocks.iter().map(|block| Source::open(files, block, tombstones)).collect::<Result<Vec<_>, _>>()?;
     let mut writer = BlockWriter::create(files, layout, about).map_err(FlushError::block(&layout.tmp))?;
     let path = writer.path().to_owned();
-    while let Some(key) = sources.iter().filter_map(Source::next_key).min_by(|a, b| block_order(a, b)).cloned() {
+    let (mut samples, mut labels, mut same) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
         if is_closed.load(Ordering::Relaxed) {
             // A shutdown does not wait for what can be done again later.
             return Err(FlushError::Closed);
         }
-        let mut runs = Vec::new();
-        for source in sources.iter_mut().filter(|source| source.next_key() == Some(&key)) {
-            let n_rows = usize::try_from(source.index.runs()[source.next_run].n_rows)
-                .map_err(|_| BlockError::Damaged("a row number does not fit this machine".to_owned()));
-            let samples = n_rows.and_then(|n_rows| source.cursor.take(n_rows, TimeRange::ALL));
-            let mut samples = samples.map_err(FlushError::block(&source.path))?;
-            source.hidden.take_from(&key, &mut samples);
-            runs.push(samples);
-            source.next_run += 1;
+        next_series(&sources, &mut same);
+        let Some(first) = same.first() else { break };
+        let id = sources[*first].head().map_or(0, |(_, run)| run.id);
+        samples.clear();
+        let mut is_ordered = true;
+        for number in &same {
+            let n_before = samples.len();
+            sources[*number].take(&mut samples)?;
+            is_ordered &=
+                n_before == 0 || samples.get(n_before).is_none_or(|first| samples[n_before - 1].at < first.at);
         }
-        writer.push(&key, &merge(runs)).map_err(FlushError::block(&path))?;
+        if !is_ordered {
+            // Stable, so that samples of the same time stay in order of arrival.
+            samples.sort_by_key(|sample| sample.at);
+            keep_last(&mut samples);
+        }
+        if samples.is_empty() {
+            // All of it is deleted, and its labels are not to be numbered.
+            continue;
+        }
+        sources[same[0]].labels(&mut writer, &mut labels);
+        writer.push_labels(id, &labels, &samples).map_err(FlushError::block(&path))?;
     }
     writer.finish().map_err(FlushError::block(&path))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(n_samples: &[u64], expected: &[Range<usize>]) {
-        assert_eq!(pick(n_samples, 4, false).as_slice(), expected, "{n_samples:?}");
-    }
-
-    #[test]
-    fn few_blocks_are_left_alone_and_young_ones_merged_first() {
-        check(&[1, 1, 1, 1], &[]);
-        check(&[1, 1, 1, 1, 1], std::slice::from_ref(&(0..5)));
-        check(&[1000, 10, 10, 10, 10], std::slice::from_ref(&(1..5)));
-        check(&[1000, 500, 200, 90, 10], std::slice::from_ref(&(3..5)));
-        assert_eq!(pick(&[1, 1], 4, true), Some(0..2));
-        assert_eq!(pick(&[1], 4, true), None);
-    }
-
-    #[test]
-    fn steady_flushing_rewrites_each_sample_a_few_times_only() {
-        let (mut blocks, mut n_rewritten) = (Vec::new(), 0);
-        for _ in 0..2_000 {
-            blocks.push(1);
-            while let Some(range) = pick(&blocks, 8, false) {
-                let sum = blocks[range.clone()].iter().sum::<u64>();
-                n_rewritten += sum;
-                blocks.splice(range, [sum]);
+/// The sources, in order of arrival, that have the series which is next in block order.
+fn next_series(sources: &[Source<'_>], same: &mut Vec<usize>) {
+    same.clear();
+    for (number, source) in sources.iter().enumerate() {
+        let Some((index, run)) = source.head() else { continue };
+        let best = same.first().and_then(|best: &usize| sources[*best].head());
+        match best.map(|(best_index, best)| index.order(run, best_index, best)) {
+            Some(std::cmp::Ordering::Greater) => {}
+            Some(std::cmp::Ordering::Equal) => same.push(number),
+            Some(std::cmp::Ordering::Less) | None => {
+                same.clear();
+                same.push(number);
             }
-            assert!(blocks.len() <= 8);
         }
-        // Merging everything whenever there are nine blocks would rewrite each sample 125 times on average.
-        assert!(n_rewritten < 2_000 * 10, "{n_rewritten}");
     }
 }

@@ -3,6 +3,8 @@
 //! One thread flushes, another merges and retires, so that a long merge holds up no flush. Both change the live set
 //! in one place, [`Keeper::publish`]: a new manifest first, then the view, and at last the deletions.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,16 +16,16 @@ use ulid::Ulid;
 
 use super::block::{About, Block, BlockWriter, Effort, block_order};
 use super::commit::Work;
-use super::compaction::{merge_blocks, pick};
+use super::compaction::merge_blocks;
 use super::deletes::Tombstones;
 use super::error::BlockError;
 use super::error::{FlushError, is_disk_full};
-use super::layout::{date_of, day_of};
 use super::manifest::{self, BlockEntry, Manifest, Published};
+use super::plan::{Piece, Plan, Rules, WINDOWS, cut, longest, plan};
 use super::shared::{Shared, now};
 use super::view::Frozen;
 use super::wal::segment::path_of;
-use crate::series::{DAY, HOUR, Millis, Selector, Series, TimeRange};
+use crate::series::{Millis, Selector, Series, TimeRange};
 
 // How often to look whether something is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
@@ -31,10 +33,8 @@ const MERGE_TICK: Duration = Duration::from_millis(500);
 // After a failure, so that a full disk is not hammered but space is noticed soon.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 const TRIM_EVERY: Duration = Duration::from_secs(30);
-// Series in sidecars kept in memory; beyond it, those unused for a trim are let go. About 100 bytes each.
-const MAX_CACHED_RUNS: usize = 2_000_000;
-// A day to which no block came for so long is settled.
-const SETTLED_AFTER: Millis = 2 * HOUR;
+// Series in indexes kept in memory; beyond it, those unused for a trim are let go. About 120 bytes each.
+const MAX_CACHED_RUNS: usize = 500_000;
 
 /// Owns the manifest.
 pub(super) struct Keeper {
@@ -113,7 +113,7 @@ impl Keeper {
         let due = || {
             self.retire(now())?;
             self.carry_out_deletes()?;
-            self.merge_all()?;
+            self.merge_all(true)?;
             self.downsample(now())
         };
         let outcome = due();
@@ -160,7 +160,7 @@ impl Keeper {
     fn flush_one(&self, frozen: &Frozen) -> Result<(), FlushError> {
         let sequence = self.state.lock().manifest.next_sequence;
         let mut written = Vec::new();
-        let outcome = self.write_days(frozen, sequence, &mut written).and_then(|()| {
+        let outcome = self.write_blocks(frozen, sequence, &mut written).and_then(|()| {
             let view_changes = |view: &mut super::view::View| {
                 view.frozen.remove(0);
             };
@@ -172,33 +172,41 @@ impl Keeper {
         outcome
     }
 
-    /// Writes a block for each UTC day that the memtable has samples of.
-    fn write_days(&self, frozen: &Frozen, sequence: u64, written: &mut Vec<BlockEntry>) -> Result<(), FlushError> {
+    /// Writes the memtable's samples to blocks, cut by time as [`cut`] says.
+    fn write_blocks(&self, frozen: &Frozen, sequence: u64, written: &mut Vec<BlockEntry>) -> Result<(), FlushError> {
         let mut series = Vec::new();
         frozen.memtable.for_each(&Selector::all(), TimeRange::ALL, |column| {
             series.push(Series { key: column.key().clone(), samples: column.samples(TimeRange::ALL) });
         });
         series.sort_unstable_by(|a, b| block_order(&a.key, &b.key));
-        // For each day its series and where in their samples it begins and ends, found in one walk.
-        let mut days: std::collections::BTreeMap<i64, Vec<(usize, std::ops::Range<usize>)>> = Default::default();
+        // For each window its series and where in their samples it begins and ends, found in one walk.
+        let mut windows: BTreeMap<Millis, Vec<(usize, Range<usize>)>> = BTreeMap::new();
         for (series_idx, series) in series.iter().enumerate() {
             let mut start = 0;
             while let Some(first) = series.samples.get(start) {
-                let day = day_of(first.at);
-                let len = series.samples[start..].partition_point(|sample| day_of(sample.at) == day);
-                days.entry(day).or_default().push((series_idx, start..start + len));
+                let window = first.at.div_euclid(WINDOWS[0]);
+                let end = (window + 1) * WINDOWS[0];
+                let len = series.samples[start..].partition_point(|sample| sample.at < end);
+                windows.entry(window).or_default().push((series_idx, start..start + len));
                 start += len;
             }
         }
+        let count = |parts: &[(usize, Range<usize>)]| parts.iter().map(|(_, range)| range.len() as u64).sum();
+        let counts = windows.iter().map(|(window, parts)| (*window, count(parts))).collect();
         let Shared { files, layout, .. } = &*self.shared;
-        for (day, parts) in days {
-            let (date, wal_upto) = (date_of(day), frozen.wal_upto);
-            let about = About { date, sequence, wal_upto, sources: Vec::new(), effort: Effort::Fresh };
+        for block in cut(&counts) {
+            let about = About { sequence, wal_upto: frozen.wal_upto, sources: Vec::new(), effort: Effort::Fresh };
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
             let path = writer.path().to_owned();
-            for (series_idx, range) in parts {
-                let Series { key, samples } = &series[series_idx];
-                writer.push(key, &samples[range]).map_err(FlushError::block(&path))?;
+            let mut parts: Vec<_> =
+                block.iter().flat_map(|window| windows.remove(window).unwrap_or_default()).collect();
+            parts.sort_by_key(|(series_idx, range)| (*series_idx, range.start));
+            let mut samples = Vec::new();
+            for same in parts.chunk_by(|a, b| a.0 == b.0) {
+                let Series { key, samples: all } = &series[same[0].0];
+                samples.clear();
+                same.iter().for_each(|(_, range)| samples.extend_from_slice(&all[range.clone()]));
+                writer.push(key, &samples).map_err(FlushError::block(&path))?;
             }
             written.extend(writer.finish().map_err(FlushError::block(&path))?);
         }
@@ -330,48 +338,41 @@ impl Keeper {
         self.tidy(&mut state);
     }
 
-    /// Merges blocks as long as some day has too many.
-    pub(super) fn merge_all(&self) -> Result<(), FlushError> {
-        self.merge_all_at(now())
+    /// Merges blocks as long as there is something to merge; unless `is_patient`, also where more may still come.
+    pub(super) fn merge_all(&self, is_patient: bool) -> Result<(), FlushError> {
+        self.merge_all_at(now(), is_patient)
     }
 
-    pub(super) fn merge_all_at(&self, now: Millis) -> Result<(), FlushError> {
+    pub(super) fn merge_all_at(&self, now: Millis, is_patient: bool) -> Result<(), FlushError> {
         loop {
-            let is_done = self.shared.is_closed.load(Ordering::Relaxed) || !self.merge_once(now)?;
+            let is_done = self.shared.is_closed.load(Ordering::Relaxed) || !self.merge_once(now, is_patient)?;
             if is_done {
                 return Ok(());
             }
         }
     }
 
-    fn merge_once(&self, now: Millis) -> Result<bool, FlushError> {
+    fn merge_once(&self, now: Millis, is_patient: bool) -> Result<bool, FlushError> {
         let _merging = self.merging.lock();
         let Shared { files, layout, settings, .. } = &*self.shared;
         let view = self.shared.view();
-        let mut days: std::collections::BTreeMap<&str, Vec<Arc<Block>>> = Default::default();
-        for block in view.blocks.iter() {
-            days.entry(&block.entry().date).or_default().push(Arc::clone(block));
+        let pieces: Vec<Piece> = view.blocks.iter().map(|block| piece(block.entry())).collect();
+        let longest = longest(settings.retention);
+        let rules = Rules { now, max_blocks: settings.max_blocks_per_day, is_patient, longest };
+        let Some(Plan { blocks, effort }) = plan(&pieces, rules) else { return Ok(false) };
+        let sources: Vec<Arc<Block>> = blocks.iter().map(|number| Arc::clone(&view.blocks[*number])).collect();
+        let wal_upto = self.state.lock().manifest.wal_covered;
+        let is_closed = &self.shared.is_closed;
+        let merged = merge_blocks(&**files, layout, &sources, wal_upto, effort, is_closed, &view.tombstones)?;
+        let added: Vec<BlockEntry> = merged.into_iter().collect();
+        let removed: Vec<BlockEntry> = sources.iter().map(|block| block.entry().clone()).collect();
+        let published = self.publish(&added, &removed, None, |_| {});
+        if published.is_err() {
+            self.remove_unpublished(&added);
         }
-        for blocks in days.values() {
-            let n_samples: Vec<u64> = blocks.iter().map(|block| block.entry().n_samples).collect();
-            let is_settled = blocks.iter().all(|block| is_settled(block.entry(), now));
-            let Some(range) = pick(&n_samples, settings.max_blocks_per_day, is_settled) else { continue };
-            let sources = &blocks[range];
-            let wal_upto = self.state.lock().manifest.wal_covered;
-            let added: Vec<BlockEntry> =
-                merge_blocks(&**files, layout, sources, wal_upto, &self.shared.is_closed, &view.tombstones)?
-                    .into_iter()
-                    .collect();
-            let removed: Vec<BlockEntry> = sources.iter().map(|block| block.entry().clone()).collect();
-            let published = self.publish(&added, &removed, None, |_| {});
-            if published.is_err() {
-                self.remove_unpublished(&added);
-            }
-            published?;
-            self.shared.counters.n_compactions.add(1);
-            return Ok(true);
-        }
-        Ok(false)
+        published?;
+        self.shared.counters.n_compactions.add(1);
+        Ok(true)
     }
 
     /// Lets go of sidecars nobody has used lately, when there are too many in memory.
@@ -386,11 +387,17 @@ impl Keeper {
     }
 }
 
-pub(super) fn is_settled(entry: &BlockEntry, now: Millis) -> bool {
+pub(super) fn piece(entry: &BlockEntry) -> Piece {
     let born = Ulid::from_string(&entry.id).map(|id| id.timestamp_ms()).unwrap_or_default();
-    let is_quiet = now.saturating_sub(Millis::try_from(born).unwrap_or(Millis::MAX)) > SETTLED_AFTER;
-    let day_end = (day_of(entry.max_time) + 1) * DAY;
-    is_quiet && day_end.saturating_add(SETTLED_AFTER) < now
+    Piece {
+        sequence: entry.sequence,
+        min_time: entry.min_time,
+        max_time: entry.max_time,
+        n_samples: entry.n_samples,
+        n_series: entry.n_series,
+        born: Millis::try_from(born).unwrap_or(Millis::MAX),
+        is_lasting: entry.is_lasting,
+    }
 }
 
 fn is_for_want_of_space(error: &FlushError) -> bool {

@@ -52,7 +52,7 @@ impl Layout {
         }
     }
 
-    /// The folder of the blocks of one UTC day; its name is what Hive calls a partition.
+    /// The folder of the blocks that begin on a UTC day; its name is what Hive calls a partition.
     pub(super) fn day_dir(&self, date: &str) -> PathBuf {
         self.blocks.join(format!("date={date}"))
     }

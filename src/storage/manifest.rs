@@ -23,7 +23,7 @@ pub(super) const MANIFEST_NAME: &str = "manifest.json";
 pub(super) struct BlockEntry {
     /// The block's name: a ULID.
     pub(super) id: String,
-    /// The UTC day of its samples, `YYYY-MM-DD`.
+    /// The UTC day of its oldest sample, `YYYY-MM-DD`: the folder it is in.
     pub(super) date: String,
     /// Where it stands in the order of arrival: of two blocks with a sample for the same series and time, the one
     /// with the higher number has the newer value.
@@ -39,6 +39,9 @@ pub(super) struct BlockEntry {
     /// CRC32 of the Parquet file, eight hexadecimal digits; unknown for blocks of version 1 and after a rebuild.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) crc32: Option<String>,
+    /// Whether it is compressed as hard as it will ever be; before, it is still written anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_lasting: bool,
 }
 
 /// The live blocks and the covered part of the log.
@@ -192,6 +195,7 @@ mod tests {
             max_time: 7,
             n_bytes: 999,
             crc32: Some("00c0ffee".into()),
+            is_lasting: true,
         };
         let delete = Delete {
             id: "01ARZ3NDEKTSV4RRFFQ69G5FAW".into(),

@@ -26,6 +26,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod open;
+mod plan;
 mod retire;
 mod select;
 mod settings;

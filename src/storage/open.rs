@@ -17,6 +17,7 @@ use super::files::{self, Entry, Files};
 use super::layout::{END_TIME, FIRST_TIME, Layout};
 use super::manifest::{self, BlockEntry, Manifest, ManifestError};
 use super::memtable::Memtable;
+use super::plan::month_of;
 use super::shared::now;
 use super::snapshot::{PARTIAL, RESTORING};
 use super::table::SeriesTable;
@@ -136,6 +137,7 @@ pub(super) fn rebuild(files: &dyn Files, layout: &Layout, parquet: &[Found]) -> 
         max_time: footer.max_time,
         n_bytes: found.entry.n_bytes,
         crc32: None,
+        is_lasting: footer.is_lasting,
     };
     let mut blocks: Vec<BlockEntry> = footers.iter().map(entry).collect();
     blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
@@ -229,8 +231,11 @@ pub(super) fn what_is(files: &dyn Files, layout: &Layout, id: &str, stray: &Foun
     let Some(footer) = read(&stray.entry.path) else { return Stray::Unknown };
     let live = |id: &String| manifest.blocks.iter().any(|entry| entry.id == *id);
     let is_unpublished_merge = !footer.sources.is_empty() && footer.sources.iter().all(live);
-    let of_this_day = manifest.blocks.iter().filter(|entry| entry.date == stray.date);
-    let mut merged = of_this_day.filter_map(|entry| read(&layout.block(&entry.date, &entry.id)));
+    // A merged block lies where its sources do. It need not enclose them, as deletes may have taken their ends, and
+    // its folder may be that of another day.
+    let is_near = |entry: &&BlockEntry| month_of(entry.min_time) == month_of(footer.min_time);
+    let near = manifest.blocks.iter().filter(is_near);
+    let mut merged = near.filter_map(|entry| read(&layout.block(&entry.date, &entry.id)));
     if is_unpublished_merge || merged.any(|footer| footer.sources.iter().any(|source| source == id)) {
         Stray::Elsewhere
     } else if footer.sources.is_empty() && footer.wal_upto > manifest.wal_covered {

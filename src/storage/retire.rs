@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::block::{Block, new_id};
+use super::block::{Block, Effort, new_id};
 use super::compaction::merge_blocks;
 use super::deletes::Delete;
 use super::error::FlushError;
@@ -10,6 +10,7 @@ use super::files;
 use super::keeper::Keeper;
 use super::layout::{END_TIME, FIRST_TIME};
 use super::manifest::{BlockEntry, Manifest};
+use super::select::left;
 use super::shared::Shared;
 use crate::series::{Key, Millis, Selector, TimeRange};
 
@@ -125,11 +126,10 @@ impl Keeper {
             let index = block.index(&**files).map_err(FlushError::block(block.index_path()))?;
             let mut is_in = false;
             let hidden = view.tombstones.of_block(&block.entry().id);
-            for run in index.matching(selector, range) {
-                if !hidden.covers(&run.key, run.min_time, run.max_time) {
-                    is_in = true;
-                    keys.get_or_insert_with(&run.key, Key::clone);
-                }
+            let runs = left(&index, index.matching(selector, range), &hidden);
+            for number in runs.map_err(FlushError::block(block.index_path()))? {
+                is_in = true;
+                keys.insert(index.key(&index.runs()[number]).map_err(FlushError::block(block.index_path()))?);
             }
             if is_in {
                 blocks.push(block.entry().id.clone());
@@ -181,7 +181,8 @@ impl Keeper {
             let Some(block) = view.blocks.iter().find(has_hidden) else { return self.carry_out_deletes_in_tiers() };
             let sources = std::slice::from_ref(block);
             let wal_upto = self.state.lock().manifest.wal_covered;
-            let added = merge_blocks(&**files, layout, sources, wal_upto, is_closed, &view.tombstones)?;
+            let effort = if block.entry().is_lasting { Effort::Lasting } else { Effort::Fresh };
+            let added = merge_blocks(&**files, layout, sources, wal_upto, effort, is_closed, &view.tombstones)?;
             let added: Vec<BlockEntry> = added.into_iter().collect();
             let published = self.publish(&added, std::slice::from_ref(block.entry()), None, |_| {});
             if published.is_err() {
@@ -209,6 +210,7 @@ mod tests {
             max_time: day * DAY + 5,
             n_bytes: *n_bytes,
             crc32: None,
+            is_lasting: false,
         };
         (0..).zip(days).map(entry).collect()
     }

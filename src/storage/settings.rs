@@ -89,7 +89,8 @@ pub struct StoreSettings {
     /// Active series (a sample since the flush before last) beyond which samples of new series are rejected with a
     /// reason; default 1,000,000, about 0.5 GB of memory.
     pub max_series: usize,
-    /// Blocks of one day beyond which they are merged; default 8, at least 2.
+    /// Blocks of one window (2 hours, a day, 30 days) that is not over beyond which they are merged; default 8, at
+    /// least 2. The blocks of a window that is over become one.
     pub max_blocks_per_day: usize,
 }
 

@@ -1,6 +1,5 @@
 //! The store as its users see it.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -272,9 +271,7 @@ impl Store {
     /// # Errors
     /// As [`keys`](Store::keys).
     pub fn label_names(&self, selector: &Selector, range: TimeRange) -> Result<Vec<String>, SelectError> {
-        let keys = self.keys(selector, range)?;
-        let names: BTreeSet<&str> = keys.iter().flat_map(|key| key.labels().iter().map(|(name, _)| name)).collect();
-        Ok(names.into_iter().map(str::to_owned).collect())
+        self.read(|view| select::label_names(view, &*self.shared.files, selector, range))
     }
 
     /// The values the label `name` takes among the matching series, sorted.
@@ -282,9 +279,7 @@ impl Store {
     /// # Errors
     /// As [`keys`](Store::keys).
     pub fn label_values(&self, name: &str, selector: &Selector, range: TimeRange) -> Result<Vec<String>, SelectError> {
-        let keys = self.keys(selector, range)?;
-        let values: BTreeSet<&str> = keys.iter().filter_map(|key| key.labels().get(name)).collect();
-        Ok(values.into_iter().map(str::to_owned).collect())
+        self.read(|view| select::label_values(view, &*self.shared.files, name, selector, range))
     }
 
     /// Writes the memtable to blocks.
@@ -295,13 +290,14 @@ impl Store {
         self.keeper.flush()
     }
 
-    /// Merges blocks and carries out deletes now, as far as the settings ask for it; otherwise a thread does so in the background.
+    /// Carries out deletes and merges blocks now, without waiting for what may still come; otherwise a thread does so
+    /// in the background.
     ///
     /// # Errors
     /// When a block cannot be read or written; the blocks stay as they are.
     pub fn compact(&self) -> Result<(), FlushError> {
         self.keeper.carry_out_deletes()?;
-        self.keeper.merge_all()?;
+        self.keeper.merge_all(false)?;
         self.keeper.downsample(now())
     }
 

@@ -1,190 +1,263 @@
-//! A block's sidecar: which rows are whose. `docs/formats/block.md` has it to the byte.
+//! A block's index: which rows are whose, and where the pages are. `sidecar.rs` puts it into a file.
 //!
-//! A selector is answered from here, and the rows it needs are read from the block; nothing else of it is.
+//! A selector is answered from here, and the pages it needs are read from the block; nothing else of it is. Small, as
+//! many blocks' indexes are in memory: about 100 bytes a series with ten labels, and each text once.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
+use std::hash::BuildHasher;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::super::bytes::{Reader, put_varint};
 use super::super::error::BlockError;
-use crate::series::{Key, LabelLimits, Labels, Millis, Selector, TimeRange};
+use super::pages::Pages;
+use crate::series::{Key, LabelLimits, Labels, METRIC_NAME, Millis, SeriesId};
 
-/// The version this build writes, and the newest it reads.
-pub(in crate::storage) const INDEX_VERSION: u32 = 1;
-const MAGIC: [u8; 8] = *b"baroidx\n";
+/// Number of a text in [`Texts`].
+pub(in crate::storage) type TextId = u32;
+
+/// Each text of a block's labels once, one after the other.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Texts {
+    all: String,
+    // Where each text ends in `all`.
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    /// The text with this number; empty when there is none.
+    pub(super) fn get(&self, id: TextId) -> &str {
+        let number = id as usize;
+        let start = number.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(0));
+        let end = self.ends.get(number).copied().unwrap_or(start);
+        self.all.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Adds a text; `None` when there would be more than 4 GB of them.
+    pub(super) fn push(&mut self, text: &str) -> Option<TextId> {
+        self.all.push_str(text);
+        self.ends.push(u32::try_from(self.all.len()).ok()?);
+        Some(self.ends.len() as TextId - 1)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|number| self.get(number as TextId))
+    }
+}
 
 /// One series' rows in a block: neighbours, in time order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::storage) struct Run {
-    pub(in crate::storage) key: Key,
+    pub(in crate::storage) id: SeriesId,
     pub(in crate::storage) row_start: u64,
-    pub(in crate::storage) n_rows: u64,
+    pub(in crate::storage) n_rows: u32,
+    /// Which label names it has.
+    shape: u32,
+    /// Where its label values begin.
+    values_start: u32,
     pub(in crate::storage) min_time: Millis,
     pub(in crate::storage) max_time: Millis,
+    pub(in crate::storage) last_value: f64,
 }
 
-/// Every run of a block, in row order.
+/// Every run of a block, in row order, and its pages.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::storage) struct BlockIndex {
+    pub(super) texts: Texts,
+    /// Lists of label names; series of one metric mostly have the same.
+    shapes: Vec<Box<[TextId]>>,
+    values: Vec<TextId>,
     runs: Vec<Run>,
+    pub(super) pages: Pages,
 }
 
-/// The order of series in a block.
+/// The order of series in a block: metric, id, and in the rare case of equal ids the labels.
 pub(in crate::storage) fn block_order(a: &Key, b: &Key) -> Ordering {
     let by_name = a.metric().cmp(b.metric()).then_with(|| a.id().cmp(&b.id()));
-    // Two series with the same id are rare but not impossible; they still must not share a run.
-    by_name.then_with(|| a.labels().cmp(b.labels()))
+    by_name.then_with(|| a.labels().iter().cmp(b.labels().iter()))
 }
 
 impl BlockIndex {
-    /// The index of these runs, which follow each other without a hole.
-    pub(in crate::storage) fn new(runs: Vec<Run>) -> BlockIndex {
-        BlockIndex { runs }
-    }
-
     pub(in crate::storage) fn runs(&self) -> &[Run] {
         &self.runs
     }
 
     pub(in crate::storage) fn n_rows(&self) -> u64 {
-        self.runs.last().map_or(0, |last| last.row_start + last.n_rows)
+        self.runs.last().map_or(0, |last| last.row_start + u64::from(last.n_rows))
     }
 
-    /// The runs that the selector means and that may have a sample in `range`, in row order.
-    pub(in crate::storage) fn matching<'a>(
-        &'a self,
-        selector: &'a Selector,
-        range: TimeRange,
-    ) -> impl Iterator<Item = &'a Run> {
-        let runs = match selector.fixed_metric() {
-            // Runs are sorted by metric first.
-            Some(metric) => {
-                let start = self.runs.partition_point(|run| run.key.metric() < metric);
-                let len = self.runs[start..].partition_point(|run| run.key.metric() == metric);
-                &self.runs[start..start + len]
-            }
-            None => &self.runs[..],
-        };
-        let in_range = runs.iter().filter(move |run| range.overlaps(run.min_time, run.max_time));
-        in_range.filter(|run| selector.matches(run.key.labels()))
+    /// Numbers of the names and of the values of a run's labels, in name order.
+    pub(in crate::storage) fn label_ids(&self, run: &Run) -> impl Iterator<Item = (TextId, TextId)> + Clone {
+        let names = &self.shapes[run.shape as usize];
+        names.iter().copied().zip(self.values[run.values_start as usize..].iter().copied())
     }
 
-    /// The bytes of the sidecar.
-    pub(in crate::storage) fn encode(&self) -> Vec<u8> {
-        let mut texts: Vec<&str> = Vec::new();
-        let mut known: HashMap<&str, u64> = HashMap::new();
-        let mut runs = Vec::new();
-        for run in &self.runs {
-            let labels = run.key.labels();
-            put_varint(labels.len() as u64, &mut runs);
-            for text in labels.iter().flat_map(|(name, value)| [name, value]) {
-                let number = *known.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    texts.len() as u64 - 1
-                });
-                put_varint(number, &mut runs);
-            }
-            put_varint(run.n_rows, &mut runs);
-            runs.extend_from_slice(&run.min_time.to_le_bytes());
-            put_varint(run.max_time.wrapping_sub(run.min_time).cast_unsigned(), &mut runs);
-        }
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&INDEX_VERSION.to_le_bytes());
-        put_varint(texts.len() as u64, &mut bytes);
-        for text in texts {
-            put_varint(text.len() as u64, &mut bytes);
-            bytes.extend_from_slice(text.as_bytes());
-        }
-        put_varint(self.runs.len() as u64, &mut bytes);
-        bytes.extend_from_slice(&runs);
-        let crc = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes
+    /// A run's labels, the metric's name among them, in name order.
+    pub(in crate::storage) fn labels(&self, run: &Run) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.label_ids(run).map(|(name, value)| (self.texts.get(name), self.texts.get(value)))
     }
 
-    /// Reads the bytes of a sidecar.
-    pub(in crate::storage) fn decode(bytes: &[u8]) -> Result<BlockIndex, BlockError> {
-        let damaged = |what: &str| BlockError::Damaged(format!("the series index {what}"));
-        let Some((body, crc)) = bytes.split_last_chunk::<4>().filter(|(body, _)| body.starts_with(&MAGIC)) else {
-            return Err(damaged("does not begin as one"));
-        };
-        if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
-            return Err(damaged("has a wrong checksum"));
-        }
-        let mut reader = Reader::new(&body[MAGIC.len()..]);
-        let version = reader.u32().ok_or_else(|| damaged("ends too soon"))?;
-        if version > INDEX_VERSION {
-            return Err(damaged(&format!("is of format version {version}, newer than {INDEX_VERSION}")));
-        }
-        let runs = decode_runs(&mut reader).filter(|_| reader.is_at_end());
-        runs.map(BlockIndex::new).ok_or_else(|| damaged("makes no sense"))
+    /// The text with this number.
+    pub(in crate::storage) fn text(&self, id: TextId) -> &str {
+        self.texts.get(id)
+    }
+
+    /// How many texts there are; their numbers begin at 0.
+    pub(in crate::storage) fn n_texts(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The metric's name.
+    pub(in crate::storage) fn metric(&self, run: &Run) -> &str {
+        self.labels(run).find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
+    }
+
+    /// The key of a run's series.
+    pub(in crate::storage) fn key(&self, run: &Run) -> Result<Key, BlockError> {
+        let limits = LabelLimits { max_labels: usize::MAX, max_name_len: usize::MAX, max_value_len: usize::MAX };
+        Labels::new(self.labels(run), &limits).map(Key::new).map_err(|error| BlockError::Damaged(error.to_string()))
+    }
+
+    /// Whether it says where the pages of its rows are, as that of a block does.
+    pub(in crate::storage) fn has_pages(&self) -> bool {
+        self.pages.n_rows == self.n_rows()
+    }
+
+    /// Whether both say the same, in whatever order their texts are numbered.
+    pub(in crate::storage) fn agrees(&self, other: &BlockIndex) -> bool {
+        let said =
+            |run: &Run| (run.id, run.row_start, run.n_rows, run.min_time, run.max_time, run.last_value.to_bits());
+        self.pages == other.pages
+            && self.runs.len() == other.runs.len()
+            && self.runs.iter().zip(&other.runs).all(|(a, b)| said(a) == said(b) && self.labels(a).eq(other.labels(b)))
+    }
+
+    /// Compares two runs, of this index and of another, in block order.
+    pub(in crate::storage) fn order(&self, run: &Run, other: &BlockIndex, other_run: &Run) -> Ordering {
+        let by_metric = self.metric(run).cmp(other.metric(other_run));
+        by_metric.then_with(|| run.id.cmp(&other_run.id)).then_with(|| self.labels(run).cmp(other.labels(other_run)))
+    }
+
+    /// The position in the index of a label's values in the runs of each shape, `None` where the label is not.
+    pub(super) fn places_of(&self, name: &str) -> Vec<Option<u32>> {
+        let place =
+            |shape: &[TextId]| shape.iter().position(|id| self.texts.get(*id) == name).map(|place| place as u32);
+        self.shapes.iter().map(|shape| place(shape)).collect()
+    }
+
+    /// The value at a place that [`places_of`](BlockIndex::places_of) answered.
+    pub(super) fn value_at(&self, run: &Run, places: &[Option<u32>]) -> Option<TextId> {
+        let place = places[run.shape as usize]?;
+        Some(self.values[(run.values_start + place) as usize])
     }
 }
 
-fn decode_runs(reader: &mut Reader<'_>) -> Option<Vec<Run>> {
-    let limits = LabelLimits { max_labels: usize::MAX, max_name_len: usize::MAX, max_value_len: usize::MAX };
-    let n_texts = reader.count()?;
-    // Shared between the keys: a fleet repeats few texts over many series.
-    let texts = (0..n_texts).map(|_| reader.text().map(Arc::<str>::from)).collect::<Option<Vec<_>>>()?;
-    let n_runs = reader.count()?;
-    let mut runs = Vec::with_capacity(n_runs);
-    let mut row_start = 0_u64;
-    for _ in 0..n_runs {
-        let n_labels = reader.count()?;
-        let mut pairs = Vec::with_capacity(n_labels);
-        for _ in 0..n_labels {
-            let mut text = || texts.get(usize::try_from(reader.varint()?).ok()?).cloned();
-            pairs.push((text()?, text()?));
-        }
-        let n_rows = reader.varint()?;
-        let min_time = reader.i64()?;
-        let max_time = min_time.checked_add(i64::try_from(reader.varint()?).ok()?)?;
-        runs.push(Run { key: Key::new(Labels::new(pairs, &limits).ok()?), row_start, n_rows, min_time, max_time });
-        row_start = row_start.checked_add(n_rows)?;
-    }
-    Some(runs)
+/// Makes an index, run by run.
+#[derive(Debug, Default)]
+pub(in crate::storage) struct IndexBuilder {
+    // The numbers of the texts, found by the texts' hashes.
+    known: HashTable<TextId>,
+    hasher: DefaultHashBuilder,
+    shape_numbers: HashMap<Box<[TextId]>, u32>,
+    index: BlockIndex,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn index() -> BlockIndex {
-        let key = |metric, host| Key::from_pairs(metric, &[("host", host)]).unwrap();
-        let mut keys = [key("cpu", "a"), key("cpu", "b"), key("disk", "a")];
-        keys.sort_by(block_order);
-        let spans = [(0, 3, -5, 9), (3, 1, 7, 7), (4, 2, 100, 200)];
-        let run = |(key, (row_start, n_rows, min_time, max_time))| Run { key, row_start, n_rows, min_time, max_time };
-        BlockIndex::new(keys.into_iter().zip(spans).map(run).collect())
+impl IndexBuilder {
+    /// Starts with these texts, whose numbers are known already; none is to be added.
+    pub(super) fn with_texts(texts: Texts) -> IndexBuilder {
+        IndexBuilder { index: BlockIndex { texts, ..BlockIndex::default() }, ..IndexBuilder::default() }
     }
 
-    #[test]
-    fn it_comes_back() {
-        let back = BlockIndex::decode(&index().encode()).unwrap();
-        assert_eq!((back.n_rows(), back), (6, index()));
-        assert_eq!(BlockIndex::decode(&BlockIndex::default().encode()).unwrap(), BlockIndex::default());
+    /// The number of a text.
+    pub(in crate::storage) fn text(&mut self, text: &str) -> TextId {
+        let (hash, texts) = (self.hasher.hash_one(text), &mut self.index.texts);
+        if let Some(id) = self.known.find(hash, |id| texts.get(*id) == text) {
+            return *id;
+        }
+        let id = texts.push(text).expect("the labels of one block's series are in memory, and far smaller than 4 GB");
+        self.known.insert_unique(hash, id, |id| self.hasher.hash_one(texts.get(*id)));
+        id
     }
 
-    #[test]
-    fn every_flipped_or_missing_byte_is_noticed() {
-        let bytes = index().encode();
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x10;
-            assert!(BlockIndex::decode(&flipped).is_err() && BlockIndex::decode(&bytes[..at]).is_err(), "byte {at}");
+    pub(super) fn texts(&self) -> &Texts {
+        &self.index.texts
+    }
+
+    pub(in crate::storage) fn index(&self) -> &BlockIndex {
+        &self.index
+    }
+
+    /// Adds the rows after those of the run before; `labels` as [`BlockIndex::label_ids`] answers them.
+    ///
+    /// # Errors
+    /// When there are more than an index can count.
+    pub(in crate::storage) fn push(
+        &mut self,
+        id: SeriesId,
+        labels: &[(TextId, TextId)],
+        n_rows: usize,
+        (min_time, max_time): (Millis, Millis),
+        last_value: f64,
+    ) -> Result<(), BlockError> {
+        let too_large =
+            |_| BlockError::Damaged("a block would have more than 2^32 rows of a series, or labels".to_owned());
+        let shape = self.shape_of(labels);
+        let index = &mut self.index;
+        let values_start = u32::try_from(index.values.len()).map_err(too_large)?;
+        index.values.extend(labels.iter().map(|(_, value)| *value));
+        let (row_start, n_rows) = (index.n_rows(), u32::try_from(n_rows).map_err(too_large)?);
+        index.runs.push(Run { id, row_start, n_rows, shape, values_start, min_time, max_time, last_value });
+        Ok(())
+    }
+
+    /// As [`push`](IndexBuilder::push), for a series' key.
+    ///
+    /// # Errors
+    /// As [`push`](IndexBuilder::push).
+    pub(in crate::storage) fn push_key(
+        &mut self,
+        key: &Key,
+        n_rows: usize,
+        span: (Millis, Millis),
+        last_value: f64,
+    ) -> Result<(), BlockError> {
+        let labels: Vec<_> = key.labels().iter().map(|(name, value)| (self.text(name), self.text(value))).collect();
+        self.push(key.id(), &labels, n_rows, span, last_value)
+    }
+
+    fn shape_of(&mut self, labels: &[(TextId, TextId)]) -> u32 {
+        let names = labels.iter().map(|(name, _)| *name);
+        if let Some(last) = self.index.runs.last().map(|run| run.shape)
+            && self.index.shapes[last as usize].iter().copied().eq(names.clone())
+        {
+            return last;
+        }
+        let shapes = &mut self.index.shapes;
+        *self.shape_numbers.entry(names.collect()).or_insert_with_key(|names| {
+            shapes.push(names.clone());
+            shapes.len() as u32 - 1
+        })
+    }
+
+    /// Adds more rows to the last run.
+    pub(in crate::storage) fn extend_last(&mut self, n_rows: u32, max_time: Millis, last_value: f64) {
+        if let Some(run) = self.index.runs.last_mut() {
+            (run.n_rows, run.max_time, run.last_value) = (run.n_rows + n_rows, max_time, last_value);
         }
     }
 
-    #[test]
-    fn selectors_and_ranges_pick_runs() {
-        let index = index();
-        let count =
-            |selector: &Selector, start, end| index.matching(selector, TimeRange::new(start, end).unwrap()).count();
-        assert_eq!(count(&Selector::metric("cpu"), -100, 1000), 2);
-        assert_eq!(count(&Selector::metric("cp"), -100, 1000), 0);
-        assert_eq!(count(&Selector::all(), 10, 100), 0);
-        assert_eq!(count(&Selector::all(), 9, 101), 2);
+    /// Ends an index that says nothing of pages: that of a file of a tier.
+    pub(in crate::storage) fn finish_without_pages(self) -> BlockIndex {
+        self.finish(Pages::default())
+    }
+
+    pub(super) fn finish(self, pages: Pages) -> BlockIndex {
+        let mut index = BlockIndex { pages, ..self.index };
+        index.runs.shrink_to_fit();
+        index.values.shrink_to_fit();
+        index
     }
 }

@@ -2,36 +2,48 @@
 //! where. `docs/formats/block.md`.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::error::BlockError;
 use super::files::{self, Files};
 use super::layout::Layout;
 use super::manifest::BlockEntry;
-use crate::series::{Sample, TimeRange};
 
+mod bits;
+mod chunk;
+mod delta;
 mod index;
+mod matching;
+mod page_header;
+mod pages;
 mod reader;
+mod rebuild;
 mod rows;
 mod schema;
+mod sidecar;
+mod values;
 mod writer;
 
-pub(super) use index::{BlockIndex, Run, block_order};
-pub(super) use reader::{Cursor, Footer};
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(super) use tests::example_index;
+
+pub(super) use index::{BlockIndex, IndexBuilder, Run, TextId, block_order};
+pub(super) use reader::BlockReader;
+pub(super) use rebuild::{Footer, load_metadata};
 pub(super) use schema::Effort;
 pub(super) use writer::{About, BlockWriter, is_id, new_id, random_u64};
 
-/// A live block. Its sidecar and footer are read when first asked for, and kept.
+/// A live block. Its sidecar is read when first asked for, and kept.
 #[derive(Debug)]
 pub(super) struct Block {
     entry: BlockEntry,
     path: PathBuf,
     index_path: PathBuf,
     tmp_dir: PathBuf,
-    metadata: OnceLock<ArrowReaderMetadata>,
     index: Mutex<CachedIndex>,
 }
 
@@ -49,7 +61,6 @@ impl Block {
             index_path: layout.sidecar(&entry.id),
             tmp_dir: layout.tmp.clone(),
             entry,
-            metadata: OnceLock::new(),
             index: Mutex::default(),
         }
     }
@@ -84,19 +95,31 @@ impl Block {
 
     fn load_index(&self, files: &dyn Files) -> Result<BlockIndex, BlockError> {
         let loaded = files.read(&self.index_path).map_err(BlockError::from);
+        let is_outdated = loaded.as_ref().is_ok_and(|bytes| BlockIndex::is_outdated(bytes));
         let reason = match loaded.and_then(|bytes| BlockIndex::decode(&bytes)) {
-            Ok(index) if index.n_rows() == self.entry.n_samples => return Ok(index),
+            Ok(index) if index.n_rows() == self.entry.n_samples && index.has_pages() => return Ok(index),
+            Ok(index) if !index.has_pages() => "it does not say where pages are".to_owned(),
             Ok(index) => format!("it counts {} rows, and the block has {}", index.n_rows(), self.entry.n_samples),
             Err(error) => error.to_string(),
         };
         // Opened before anything is said: when a merge has removed both, that is what the caller must hear.
         let file = files.open(&self.path)?;
-        tracing::error!(sidecar = %self.index_path.display(), reason, "a block's series index cannot be used; making it again from the block");
-        let index = reader::rebuild_index(file)?;
+        if is_outdated {
+            tracing::info!(sidecar = %self.index_path.display(), "a block's series index is of an earlier version; making it again from the block");
+        } else {
+            tracing::error!(sidecar = %self.index_path.display(), reason, "a block's series index cannot be used; making it again from the block");
+        }
+        let index = rebuild::rebuild_index(file)?;
         if let Err(error) = files::write_new(files, &self.tmp_dir, &self.index_path, &index.encode()) {
             tracing::warn!(sidecar = %self.index_path.display(), %error, "the new series index could not be written");
         }
         Ok(index)
+    }
+
+    /// As [`index`](Block::index), for a single use: kept only if it was kept before.
+    fn index_once(&self, files: &dyn Files) -> Result<Arc<BlockIndex>, BlockError> {
+        let cached = self.index.lock().index.clone();
+        cached.map_or_else(|| self.load_index(files).map(Arc::new), Ok)
     }
 
     /// Lets go of a sidecar that nobody has asked for during the last `n_trims` trims; answers how many series it holds.
@@ -109,36 +132,21 @@ impl Block {
         cached.index.as_ref().map_or(0, |index| index.runs().len())
     }
 
-    /// The samples in `range` of each of `runs`, which are runs of this block in row order.
+    /// Opens it for reading its rows.
     ///
     /// # Errors
-    /// When the file cannot be read; [`BlockError::is_gone`] when a merge has replaced it.
-    pub(super) fn read(
-        &self,
-        files: &dyn Files,
-        runs: &[&Run],
-        range: TimeRange,
-    ) -> Result<Vec<Vec<Sample>>, BlockError> {
-        let file = files.open(&self.path)?;
-        let metadata = self.metadata(&file)?;
-        reader::read(file, metadata, runs, range)
+    /// When it or its index cannot be read; [`BlockError::is_gone`] when a merge has replaced it.
+    pub(super) fn reader(&self, files: &dyn Files) -> Result<BlockReader, BlockError> {
+        let index = self.index(files)?;
+        BlockReader::new(files.open(&self.path)?, index)
     }
 
-    /// Its rows from first to last.
+    /// As [`reader`](Block::reader), for a merge, after which the block is not needed any more.
     ///
     /// # Errors
-    /// When the file cannot be opened.
-    pub(super) fn cursor(&self, files: &dyn Files) -> Result<Cursor, BlockError> {
-        let file = files.open(&self.path)?;
-        let metadata = self.metadata(&file)?;
-        Cursor::new(file, metadata)
-    }
-
-    fn metadata(&self, file: &std::fs::File) -> Result<ArrowReaderMetadata, BlockError> {
-        if let Some(metadata) = self.metadata.get() {
-            return Ok(metadata.clone());
-        }
-        let metadata = reader::load_metadata(file)?;
-        Ok(self.metadata.get_or_init(|| metadata).clone())
+    /// As [`reader`](Block::reader).
+    pub(super) fn reader_once(&self, files: &dyn Files) -> Result<BlockReader, BlockError> {
+        let index = self.index_once(files)?;
+        BlockReader::new(files.open(&self.path)?, index)
     }
 }

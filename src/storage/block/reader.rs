@@ -1,224 +1,176 @@
-//! Reading blocks: some series' rows, all rows, the footer.
+//! Reading a block's timestamps and values: some series' rows, or all from first to last.
+//!
+//! Pages are found through the index and read one at a time; neither the footer nor any other column is touched. A
+//! page whose timestamps all lie outside of the wanted range is not read.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Array, MapArray, RecordBatch, StringArray, TimestampMillisecondArray};
-use arrow::datatypes::{Float64Type, TimestampMillisecondType};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
-};
-use parquet::file::metadata::PageIndexPolicy;
+use zstd::bulk::Decompressor;
 
+use super::super::bytes::Reader;
 use super::super::error::BlockError;
-use super::index::{BlockIndex, Run};
-use super::schema::{BLOCK_VERSION, TIMESTAMP_LEAF, VALUE_LEAF};
-use crate::series::{Key, LabelLimits, Labels, METRIC_NAME, Millis, Sample, TimeRange};
+use super::index::BlockIndex;
+use super::page_header::PageHeader;
+use super::pages::Place;
+use super::{delta, values};
+use crate::series::{Millis, Sample, TimeRange};
 
-const BATCH_ROWS: usize = 16_384;
+// No page of ours is nearly as large; a damaged header must not ask for all memory.
+const MAX_PAGE_BYTES: usize = 64 << 20;
 
-/// Reads the footer, with the page index where there is one.
-pub(super) fn load_metadata(file: &File) -> Result<ArrowReaderMetadata, BlockError> {
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-    Ok(ArrowReaderMetadata::load(file, options)?)
-}
-
-fn builder(file: File, metadata: ArrowReaderMetadata) -> ParquetRecordBatchReaderBuilder<File> {
-    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_batch_size(BATCH_ROWS)
-}
-
-/// The samples in `range` of each of `runs`, which are in row order.
-pub(super) fn read(
+/// Reads pages of one block, and keeps the last one of each kind.
+pub(in crate::storage) struct BlockReader {
     file: File,
-    metadata: ArrowReaderMetadata,
-    runs: &[&Run],
-    range: TimeRange,
-) -> Result<Vec<Vec<Sample>>, BlockError> {
-    let wanted = runs.iter().map(|run| rows_of(run)).collect::<Result<Vec<_>, _>>()?;
-    // Row groups without a wanted row are left out, and the selection counts the rows of the others only.
-    let (mut groups, mut selected) = (Vec::new(), Vec::new());
-    let (mut group_start, mut n_kept) = (0, 0);
-    for (group_idx, group) in metadata.metadata().row_groups().iter().enumerate() {
-        let group_rows = group_start..group_start + usize::try_from(group.num_rows()).unwrap_or(0);
-        let first = wanted.partition_point(|rows| rows.end <= group_rows.start);
-        let n_before = selected.len();
-        selected.extend(wanted[first..].iter().take_while(|rows| rows.start < group_rows.end).map(|rows| {
-            let (start, end) = (rows.start.max(group_rows.start), rows.end.min(group_rows.end));
-            start - group_rows.start + n_kept..end - group_rows.start + n_kept
-        }));
-        if selected.len() > n_before {
-            groups.push(group_idx);
-            n_kept += group_rows.len();
-        }
-        group_start = group_rows.end;
-    }
-    let mask = ProjectionMask::leaves(metadata.parquet_schema(), [TIMESTAMP_LEAF, VALUE_LEAF]);
-    let selection = RowSelection::from_consecutive_ranges(selected.into_iter(), n_kept);
-    let builder = builder(file, metadata).with_projection(mask).with_row_groups(groups);
-    let mut cursor = Cursor { reader: builder.with_row_selection(selection).build()?, batch: None, n_used: 0 };
-    wanted.iter().map(|rows| cursor.take(rows.len(), range)).collect()
+    index: Arc<BlockIndex>,
+    unzip: Decompressor<'static>,
+    times: Option<(usize, Vec<Millis>)>,
+    values: Option<(usize, Vec<f64>)>,
+    dictionary: Option<(u32, Vec<f64>)>,
+    // The next row that `take` answers.
+    next_row: u64,
 }
 
-fn rows_of(run: &Run) -> Result<Range<usize>, BlockError> {
-    let row = |number: u64| {
-        usize::try_from(number).map_err(|_| BlockError::Damaged("a row number does not fit this machine".to_owned()))
-    };
-    Ok(row(run.row_start)?..row(run.row_start + run.n_rows)?)
-}
-
-/// Walks over timestamps and values in row order.
-pub(in crate::storage) struct Cursor {
-    reader: ParquetRecordBatchReader,
-    batch: Option<(TimestampMillisecondArray, Float64Array)>,
-    // Rows of the batch that were taken already.
-    n_used: usize,
-}
-
-impl Cursor {
-    pub(super) fn new(file: File, metadata: ArrowReaderMetadata) -> Result<Cursor, BlockError> {
-        let mask = ProjectionMask::leaves(metadata.parquet_schema(), [TIMESTAMP_LEAF, VALUE_LEAF]);
-        let reader = builder(file, metadata).with_projection(mask).build()?;
-        Ok(Cursor { reader, batch: None, n_used: 0 })
+impl BlockReader {
+    pub(super) fn new(file: File, index: Arc<BlockIndex>) -> Result<BlockReader, BlockError> {
+        let unzip = Decompressor::new()?;
+        Ok(BlockReader { file, index, unzip, times: None, values: None, dictionary: None, next_row: 0 })
     }
 
-    /// The next `n_rows` rows, those outside of `range` left out.
+    /// The index that it reads by.
+    pub(in crate::storage) fn index(&self) -> &Arc<BlockIndex> {
+        &self.index
+    }
+
+    /// The samples in `range` of a run; cheapest when runs are asked for in row order.
     ///
     /// # Errors
-    /// When the file ends before, or cannot be read.
-    pub(in crate::storage) fn take(&mut self, mut n_rows: usize, range: TimeRange) -> Result<Vec<Sample>, BlockError> {
-        let mut samples = Vec::with_capacity(n_rows.min(BATCH_ROWS));
-        while n_rows > 0 {
-            let Some((at, value)) = &self.batch else {
-                let next = self.reader.next().transpose()?;
-                let next =
-                    next.ok_or_else(|| BlockError::Damaged("the block has fewer rows than its index".to_owned()))?;
-                (self.batch, self.n_used) = (Some(columns(&next)?), 0);
-                continue;
-            };
-            let n = n_rows.min(at.len() - self.n_used);
-            let part = self.n_used..self.n_used + n;
-            let rows = at.values()[part.clone()].iter().zip(&value.values()[part]);
-            let rows = rows.map(|(at, value)| Sample { at: *at, value: *value });
-            samples.extend(rows.filter(|sample| range.contains(sample.at)));
-            n_rows -= n;
-            self.n_used += n;
-            if self.n_used == at.len() {
-                self.batch = None;
-            }
-        }
+    /// When the file cannot be read or does not have what the index says.
+    pub(in crate::storage) fn run(&mut self, run: usize, range: TimeRange) -> Result<Vec<Sample>, BlockError> {
+        let run = self.index.runs()[run];
+        let mut samples = Vec::new();
+        self.rows(run.row_start..run.row_start + u64::from(run.n_rows), Some(range), &mut samples)?;
         Ok(samples)
     }
-}
 
-fn columns(batch: &RecordBatch) -> Result<(TimestampMillisecondArray, Float64Array), BlockError> {
-    let at = batch.column_by_name("timestamp").and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
-    let value = batch.column_by_name("value").and_then(|column| column.as_primitive_opt::<Float64Type>());
-    match (at, value) {
-        (Some(at), Some(value)) if at.null_count() == 0 && value.null_count() == 0 => Ok((at.clone(), value.clone())),
-        _ => Err(BlockError::Damaged("the columns timestamp and value are not what a block has".to_owned())),
-    }
-}
-
-/// Makes a block's index from its rows.
-pub(super) fn rebuild_index(file: File) -> Result<BlockIndex, BlockError> {
-    let metadata = load_metadata(&file)?;
-    let mut runs: Vec<Run> = Vec::new();
-    let mut row = 0;
-    for batch in builder(file, metadata).build()? {
-        let batch = batch?;
-        let (times, _) = columns(&batch)?;
-        let (metric, labels) = names(&batch)?;
-        for idx in 0..batch.num_rows() {
-            let (at, metric) = (times.value(idx), metric.value(idx));
-            match runs.last_mut() {
-                // Series come in runs: comparing with the run before is cheaper than making a key per row.
-                Some(run) if is_same(&run.key, metric, &labels, idx) => {
-                    run.n_rows += 1;
-                    run.max_time = at;
-                }
-                _ => {
-                    let key = key_at(metric, &labels, idx)?;
-                    runs.push(Run { key, row_start: row, n_rows: 1, min_time: at, max_time: at });
-                }
-            }
-            row += 1;
-        }
-    }
-    Ok(BlockIndex::new(runs))
-}
-
-fn names(batch: &RecordBatch) -> Result<(StringArray, MapArray), BlockError> {
-    let metric = batch.column_by_name("metric").and_then(|column| column.as_string_opt::<i32>());
-    let labels = batch.column_by_name("labels").and_then(|column| column.as_map_opt());
-    match (metric, labels) {
-        (Some(metric), Some(labels)) => Ok((metric.clone(), labels.clone())),
-        _ => Err(BlockError::Damaged("the columns metric and labels are not what a block has".to_owned())),
-    }
-}
-
-fn pairs(labels: &MapArray, row: usize) -> impl Iterator<Item = (&str, &str)> {
-    let offsets = labels.value_offsets();
-    let entries = usize::try_from(offsets[row]).unwrap_or(0)..usize::try_from(offsets[row + 1]).unwrap_or(0);
-    let (names, values) = (labels.keys().as_string_opt::<i32>(), labels.values().as_string_opt::<i32>());
-    entries.filter_map(move |entry| Some((names?.value(entry), values?.value(entry))))
-}
-
-fn is_same(key: &Key, metric: &str, labels: &MapArray, row: usize) -> bool {
-    key.metric() == metric && key.labels().without_metric().eq(pairs(labels, row))
-}
-
-fn key_at(metric: &str, labels: &MapArray, row: usize) -> Result<Key, BlockError> {
-    let limits = LabelLimits { max_labels: usize::MAX, max_name_len: usize::MAX, max_value_len: usize::MAX };
-    let all = std::iter::once((METRIC_NAME, metric)).chain(pairs(labels, row));
-    let labels = Labels::new(all, &limits).map_err(|error| BlockError::Damaged(error.to_string()))?;
-    Ok(Key::new(labels))
-}
-
-/// What a block says of itself, read without a manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::storage) struct Footer {
-    pub(in crate::storage) sequence: u64,
-    pub(in crate::storage) wal_upto: u64,
-    pub(in crate::storage) sources: Vec<String>,
-    pub(in crate::storage) n_samples: u64,
-    pub(in crate::storage) n_series: u64,
-    pub(in crate::storage) min_time: Millis,
-    pub(in crate::storage) max_time: Millis,
-}
-
-impl Footer {
-    /// Reads the footer of a block.
+    /// Appends the samples of the next `n_rows` rows.
     ///
     /// # Errors
-    /// When the file is no block, or one of a newer format.
-    pub(in crate::storage) fn read(file: &File) -> Result<Footer, BlockError> {
-        let metadata = load_metadata(file)?;
-        let file_metadata = metadata.metadata().file_metadata();
-        let text = |name: &str| {
-            let name = format!("barograph.{name}");
-            let mut entries = file_metadata.key_value_metadata().into_iter().flatten();
-            entries.find(|entry| entry.key == name).and_then(|entry| entry.value.clone())
-        };
-        let number = |name: &str| {
-            let number = text(name).and_then(|text| text.parse::<i64>().ok());
-            number.ok_or_else(|| BlockError::Damaged(format!("the footer has no barograph.{name}")))
-        };
-        let natural = |name: &str| Ok::<_, BlockError>(number(name)?.unsigned_abs());
-        let version = natural("format_version")?;
-        if version > u64::from(BLOCK_VERSION) {
-            let text = format!("the block is of format version {version}, newer than {BLOCK_VERSION}");
-            return Err(BlockError::Damaged(text));
-        }
-        let sources = text("sources").unwrap_or_default();
-        Ok(Footer {
-            sequence: natural("sequence")?,
-            wal_upto: natural("wal_upto")?,
-            sources: sources.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
-            n_samples: u64::try_from(file_metadata.num_rows()).unwrap_or(0),
-            n_series: natural("series_count")?,
-            min_time: number("min_time")?,
-            max_time: number("max_time")?,
-        })
+    /// As [`run`](BlockReader::run).
+    pub(in crate::storage) fn take(&mut self, n_rows: u32, samples: &mut Vec<Sample>) -> Result<(), BlockError> {
+        let rows = self.next_row..self.next_row + u64::from(n_rows);
+        self.next_row = rows.end;
+        self.rows(rows, None, samples)
     }
+
+    /// The samples of neighbouring rows of one series, those outside of `range` left out.
+    fn rows(&mut self, rows: Range<u64>, range: Option<TimeRange>, out: &mut Vec<Sample>) -> Result<(), BlockError> {
+        let index = Arc::clone(&self.index);
+        let mut page = index.pages.time_page_of(rows.start);
+        while let Some(place) = index.pages.times.get(page).filter(|place| place.row < rows.end) {
+            let is_wanted = range.is_none_or(|range| range.overlaps(place.min_time, place.max_time));
+            if is_wanted {
+                let in_page = index.pages.time_rows(page);
+                let part = rows.start.max(in_page.start)..rows.end.min(in_page.end);
+                self.load_times(page)?;
+                let times = self.times.as_ref().map_or(&[][..], |(_, times)| times);
+                let at = &times[offset(part.start, in_page.start)..offset(part.end, in_page.start)];
+                let wanted = match range {
+                    Some(range) => super::super::merge::part_between(at, range.start(), range.end()),
+                    None => 0..at.len(),
+                };
+                let first = part.start + wanted.start as u64;
+                let n_before = out.len();
+                out.extend(at[wanted].iter().map(|at| Sample { at: *at, value: 0.0 }));
+                self.fill_values(first, &mut out[n_before..])?;
+            }
+            page += 1;
+        }
+        Ok(())
+    }
+
+    /// Gives samples, whose rows begin at `row`, their values.
+    fn fill_values(&mut self, mut row: u64, mut samples: &mut [Sample]) -> Result<(), BlockError> {
+        while !samples.is_empty() {
+            let page = self.index.pages.value_page_of(row);
+            let in_page = self.index.pages.value_rows(page);
+            self.load_values(page)?;
+            let values = self.values.as_ref().map_or(&[][..], |(_, values)| values);
+            let values = &values[offset(row, in_page.start)..];
+            let n = values.len().min(samples.len());
+            if n == 0 {
+                return Err(damaged("fewer values"));
+            }
+            let (now, later) = std::mem::take(&mut samples).split_at_mut(n);
+            now.iter_mut().zip(values).for_each(|(sample, value)| sample.value = *value);
+            row = in_page.end;
+            samples = later;
+        }
+        Ok(())
+    }
+
+    fn load_times(&mut self, page: usize) -> Result<(), BlockError> {
+        if self.times.as_ref().is_none_or(|(loaded, _)| *loaded != page) {
+            let rows = self.index.pages.time_rows(page);
+            let n = offset(rows.end, rows.start);
+            let (_, raw) = self.load(self.index.pages.times[page].place)?;
+            let times = delta::decode(&raw, n).ok_or_else(|| damaged("timestamps"))?;
+            self.times = Some((page, times));
+        }
+        Ok(())
+    }
+
+    fn load_values(&mut self, page: usize) -> Result<(), BlockError> {
+        if self.values.as_ref().is_none_or(|(loaded, _)| *loaded != page) {
+            let rows = self.index.pages.value_rows(page);
+            let n = offset(rows.end, rows.start);
+            let place = self.index.pages.values[page];
+            if let Some(number) = place.dictionary {
+                self.load_dictionary(number)?;
+            }
+            let (header, raw) = self.load(place.place)?;
+            let dictionary = self.dictionary.as_ref().filter(|(number, _)| Some(*number) == place.dictionary);
+            let dictionary = dictionary.map_or(&[][..], |(_, dictionary)| dictionary);
+            let values = values::decode(&raw, header.encoding, n, dictionary).ok_or_else(|| damaged("values"))?;
+            self.values = Some((page, values));
+        }
+        Ok(())
+    }
+
+    fn load_dictionary(&mut self, number: u32) -> Result<(), BlockError> {
+        if self.dictionary.as_ref().is_none_or(|(loaded, _)| *loaded != number) {
+            let (_, raw) = self.load(self.index.pages.dictionaries[number as usize])?;
+            self.dictionary = Some((number, values::decode_plain(&raw)));
+        }
+        Ok(())
+    }
+
+    /// A page's header, and its content unpacked.
+    fn load(&mut self, place: Place) -> Result<(PageHeader, Vec<u8>), BlockError> {
+        if place.len as usize > MAX_PAGE_BYTES {
+            return Err(damaged("pages of impossible size"));
+        }
+        let mut bytes = vec![0; place.len as usize];
+        self.file.read_exact_at(&mut bytes, place.offset)?;
+        let mut reader = Reader::new(&bytes);
+        let header = PageHeader::read(&mut reader).filter(|header| header.n_raw <= MAX_PAGE_BYTES);
+        let header = header.ok_or_else(|| damaged("page headers"))?;
+        let packed = reader.take(header.n_compressed).ok_or_else(|| damaged("pages cut short"))?;
+        let raw = self
+            .unzip
+            .decompress(packed, header.n_raw)
+            .map_err(|error: io::Error| BlockError::Damaged(format!("a page cannot be unpacked: {error}")))?;
+        Ok((header, raw))
+    }
+}
+
+fn damaged(what: &str) -> BlockError {
+    BlockError::Damaged(format!("where the index says that there are rows, the block has {what} that make no sense"))
+}
+
+fn offset(row: u64, start: u64) -> usize {
+    (row - start) as usize
 }

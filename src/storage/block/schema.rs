@@ -1,109 +1,87 @@
-//! The columns of a block and how each is encoded.
+//! The columns of a block, and how large its parts are.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
 
 /// The version of the block format, in each block's footer.
 pub(in crate::storage) const BLOCK_VERSION: u32 = 1;
 
-/// Rows in a row group: the unit for which a value encoding is chosen and a dictionary read.
-pub(super) const ROW_GROUP_ROWS: usize = 262_144;
-// A page is the least a reader of one series decodes; VictoriaMetrics' blocks hold 8 K samples for the same reason.
-const PAGE_ROWS: usize = 8_192;
-// Large enough that a dictionary never overflows into another encoding within a row group.
-const DICTIONARY_BYTES: usize = 64 << 20;
+/// Rows of a row group at most; a page's number in it fits a Parquet reader's 16 bits many times over.
+pub(super) const MAX_GROUP_ROWS: usize = 262_144;
+/// Rows that make a row group of series with few rows.
+pub(super) const GROUP_ROWS: usize = 65_536;
+/// Rows from which on a series gets row groups, and with them a dictionary, of its own.
+pub(super) const LONG_RUN_ROWS: usize = 8_192;
+/// Rows of a page of timestamps or values: the least a reader of one series decodes; VictoriaMetrics' blocks hold
+/// 8 K samples for the same reason.
+pub(super) const PAGE_ROWS: usize = 8_192;
+/// Labels of a page, which repeat from row to row and compress to almost nothing.
+pub(super) const PAGE_LABELS: usize = 262_144;
 
-/// Leaf number of a column that a select reads.
-pub(super) const TIMESTAMP_LEAF: usize = 2;
-/// Leaf number of a column that a select reads.
-pub(super) const VALUE_LEAF: usize = 3;
+/// The leaf columns, by number.
+pub(super) const METRIC: usize = 0;
+pub(super) const SERIES_ID: usize = 1;
+pub(super) const TIMESTAMP: usize = 2;
+pub(super) const VALUE: usize = 3;
+pub(super) const LABEL_NAME: usize = 4;
+pub(super) const LABEL_VALUE: usize = 5;
 
-fn dictionary() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-}
+const COLUMNS: &str = "
+    message schema {
+        required binary metric (STRING);
+        required int64 series_id;
+        required int64 timestamp (TIMESTAMP(MILLIS, true));
+        required double value;
+        required group labels (MAP) {
+            repeated group key_value {
+                required binary key (STRING);
+                required binary value (STRING);
+            }
+        }
+    }";
 
-/// The columns as they are handed to the Parquet writer. What other programs see is in `docs/formats/block.md`.
-pub(super) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let labels = Field::new_map(
-        "labels",
-        "key_value",
-        Field::new("key", dictionary(), false),
-        Field::new("value", dictionary(), false),
-        false,
-        false,
-    );
-    Arc::new(Schema::new(vec![
-        Field::new("metric", dictionary(), false),
-        Field::new("series_id", DataType::Int64, false),
-        Field::new("timestamp", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false),
-        Field::new("value", DataType::Float64, false),
-        labels,
-    ]))
+/// What other programs see; `docs/formats/block.md` explains it.
+pub(super) static SCHEMA: LazyLock<SchemaDescPtr> = LazyLock::new(|| {
+    let schema = parse_message_type(COLUMNS).expect("a schema that is part of the program and tested");
+    Arc::new(SchemaDescriptor::new(Arc::new(schema)))
 });
-
-/// How the values of one row group are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ValueEncoding {
-    /// Each distinct value once: states, sizes, counters that stand still.
-    Dictionary,
-    /// As they are: what zstd alone does best.
-    Plain,
-    /// The first bytes of all values, then the second ones, and so on: noisy measurements.
-    ByteStreamSplit,
-}
-
-impl ValueEncoding {
-    pub(super) const ALL: [ValueEncoding; 3] =
-        [ValueEncoding::Dictionary, ValueEncoding::Plain, ValueEncoding::ByteStreamSplit];
-}
 
 /// How hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::storage) enum Effort {
-    /// A flush, which samples wait for; the block is soon merged into another.
+    /// A flush or an early merge: the block is soon merged into another.
     Fresh,
-    /// A merge, whose block stays.
-    Merged,
+    /// The last merge, whose block stays.
+    Lasting,
 }
 
-/// The writer's settings.
-pub(super) fn properties(effort: Effort, value: ValueEncoding) -> WriterPropertiesPtr {
-    let level = match effort {
-        Effort::Fresh => 1,
-        Effort::Merged => 6,
-    };
-    let path = |parts: &[&str]| ColumnPath::from(parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>());
-    let ascending = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
-    let mut builder = WriterProperties::builder()
-        .set_created_by(format!("barograph version {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()))
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(PAGE_ROWS)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_sorting_columns(Some((0..3).map(ascending).collect()))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_column_dictionary_enabled(path(&["timestamp"]), false)
-        .set_column_encoding(path(&["timestamp"]), Encoding::DELTA_BINARY_PACKED)
-        .set_column_statistics_enabled(path(&["value"]), EnabledStatistics::Chunk);
-    // The least and greatest label of a page say nothing to anyone.
-    for leaf in ["key", "value"] {
-        builder = builder.set_column_statistics_enabled(path(&["labels", "key_value", leaf]), EnabledStatistics::None);
-    }
-    let column = path(&["value"]);
-    builder = match value {
-        ValueEncoding::Dictionary => builder.set_column_dictionary_enabled(column, true),
-        ValueEncoding::Plain => {
-            builder.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, Encoding::PLAIN)
+impl Effort {
+    /// The zstd level of values, of which there are most.
+    pub(super) fn level(self) -> i32 {
+        match self {
+            Effort::Fresh => 1,
+            Effort::Lasting => 9,
         }
-        ValueEncoding::ByteStreamSplit => builder
-            .set_column_dictionary_enabled(column.clone(), false)
-            .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT),
-    };
+    }
+
+    /// The zstd level of dictionaries of values: sorted doubles, in which only an optimal parser finds the repeats.
+    pub(super) fn dictionary_level(self) -> i32 {
+        match self {
+            Effort::Fresh => 1,
+            Effort::Lasting => 15,
+        }
+    }
+}
+
+/// The settings of the file as a whole; its column chunks are made by hand.
+pub(super) fn properties() -> WriterPropertiesPtr {
+    let ascending = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
+    let builder = WriterProperties::builder()
+        .set_created_by(format!("barograph version {}", env!("CARGO_PKG_VERSION")))
+        .set_sorting_columns(Some((0..3).map(ascending).collect()));
     Arc::new(builder.build())
 }

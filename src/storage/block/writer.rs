@@ -2,27 +2,26 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use bytes::Bytes;
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 use ulid::Ulid;
 
 use super::super::error::BlockError;
 use super::super::files::{self, Files, Output, Summed};
-use super::super::layout::Layout;
+use super::super::layout::{Layout, date_of, day_of};
 use super::super::manifest::BlockEntry;
-use super::index::{BlockIndex, Run, block_order};
+use super::chunk::{Chunk, Zip};
+use super::index::{BlockIndex, IndexBuilder, TextId};
+use super::pages::Pages;
 use super::rows::RowGroup;
-use super::schema::{BLOCK_VERSION, Effort, SCHEMA, ValueEncoding, properties};
-use crate::series::{Key, Millis, Sample};
+use super::schema::{BLOCK_VERSION, Effort, SCHEMA, TIMESTAMP, VALUE, properties};
+use crate::series::{Key, Millis, Sample, SeriesId};
 
 /// What a block says about itself beyond its rows.
 #[derive(Clone, Debug)]
 pub(in crate::storage) struct About {
-    pub(in crate::storage) date: String,
     pub(in crate::storage) sequence: u64,
     /// The last segment of the log that is in it.
     pub(in crate::storage) wal_upto: u64,
@@ -40,9 +39,11 @@ pub(in crate::storage) struct BlockWriter<'a> {
     tmp: PathBuf,
     // `None` only once finished.
     file: Option<SerializedFileWriter<Box<dyn Output>>>,
-    factories: Vec<ArrowRowGroupWriterFactory>,
-    runs: Vec<Run>,
+    zip: Zip,
+    index: IndexBuilder,
+    pages: Pages,
     group: RowGroup,
+    labels: Vec<(TextId, TextId)>,
 }
 
 impl<'a> BlockWriter<'a> {
@@ -57,18 +58,11 @@ impl<'a> BlockWriter<'a> {
     ) -> Result<BlockWriter<'a>, BlockError> {
         let id = new_id();
         let tmp = layout.tmp.join(format!("{id}.parquet"));
-        let schema = ArrowSchemaConverter::new().convert(&SCHEMA)?.root_schema_ptr();
-        let factory = |encoding| {
-            // A factory takes its settings from a file writer; this one's file is nowhere.
-            let settings = properties(about.effort, encoding);
-            let nowhere = SerializedFileWriter::new(io::sink(), Arc::clone(&schema), settings)?;
-            Ok::<_, BlockError>(ArrowRowGroupWriterFactory::new(&nowhere, Arc::clone(&SCHEMA)))
-        };
-        let factories = ValueEncoding::ALL.into_iter().map(factory).collect::<Result<Vec<_>, _>>()?;
+        let zip = Zip::new()?;
         let output: Box<dyn Output> = Box::new(Summed::new(files.create(&tmp)?));
-        let file = SerializedFileWriter::new(output, schema, properties(about.effort, ValueEncoding::Plain))?;
-        let (runs, group) = (Vec::new(), RowGroup::default());
-        Ok(BlockWriter { files, layout, about, id, tmp, file: Some(file), factories, runs, group })
+        let file = Some(SerializedFileWriter::new(output, SCHEMA.root_schema_ptr(), properties())?);
+        let (index, pages, group, labels) = Default::default();
+        Ok(BlockWriter { files, layout, about, id, tmp, file, zip, index, pages, group, labels })
     }
 
     /// The file that is being written.
@@ -80,14 +74,34 @@ impl<'a> BlockWriter<'a> {
     ///
     /// # Errors
     /// When a row group cannot be written.
-    pub(in crate::storage) fn push(&mut self, key: &Key, mut samples: &[Sample]) -> Result<(), BlockError> {
+    pub(in crate::storage) fn push(&mut self, key: &Key, samples: &[Sample]) -> Result<(), BlockError> {
+        let mut labels = std::mem::take(&mut self.labels);
+        labels.clear();
+        for (name, value) in key.labels().iter() {
+            labels.push((self.index.text(name), self.index.text(value)));
+        }
+        let pushed = self.push_labels(key.id(), &labels, samples);
+        self.labels = labels;
+        pushed
+    }
+
+    /// As [`push`](BlockWriter::push), for labels that [`text`](BlockWriter::text) has numbered.
+    ///
+    /// # Errors
+    /// When a row group cannot be written.
+    pub(in crate::storage) fn push_labels(
+        &mut self,
+        id: SeriesId,
+        labels: &[(TextId, TextId)],
+        mut samples: &[Sample],
+    ) -> Result<(), BlockError> {
         let ([first, ..], [.., last]) = (samples, samples) else { return Ok(()) };
-        debug_assert!(self.runs.last().is_none_or(|run| block_order(&run.key, key).is_lt()));
-        let row_start = self.runs.last().map_or(0, |run| run.row_start + run.n_rows);
-        let n_rows = samples.len() as u64;
-        self.runs.push(Run { key: key.clone(), row_start, n_rows, min_time: first.at, max_time: last.at });
+        self.index.push(id, labels, samples.len(), (first.at, last.at), last.value)?;
+        if self.group.is_done_before(samples.len()) {
+            self.write_group()?;
+        }
         while !samples.is_empty() {
-            samples = self.group.fill(key, samples);
+            samples = self.group.fill(id, labels, self.index.texts(), samples);
             if self.group.is_full() {
                 self.write_group()?;
             }
@@ -95,14 +109,28 @@ impl<'a> BlockWriter<'a> {
         Ok(())
     }
 
+    /// The number of a label's name or value in this block.
+    pub(in crate::storage) fn text(&mut self, text: &str) -> TextId {
+        self.index.text(text)
+    }
+
     fn write_group(&mut self) -> Result<(), BlockError> {
-        let group = std::mem::take(&mut self.group);
         let file = self.file.as_mut().expect("finish consumes the writer");
+        let encoded = self.group.encode(self.index.texts(), self.about.effort, &mut self.zip)?;
+        let mut start = file.bytes_written() as u64;
+        let mut starts = [0; 6];
         let mut row_group = file.next_row_group()?;
-        for chunk in group.encode(&self.factories)? {
-            chunk.append_to_row_group(&mut row_group)?;
+        let mut kept = Vec::new();
+        for (leaf, chunk) in encoded.chunks.into_iter().enumerate() {
+            let Chunk { bytes, close, parts } = chunk;
+            starts[leaf] = start;
+            start += bytes.len() as u64;
+            row_group.append_column(&Bytes::from(bytes), close)?;
+            kept.push(parts);
         }
         row_group.close()?;
+        self.group.clear();
+        self.pages.add_group((&kept[TIMESTAMP], starts[TIMESTAMP]), &encoded.bounds, (&kept[VALUE], starts[VALUE]));
         Ok(())
     }
 
@@ -113,20 +141,21 @@ impl<'a> BlockWriter<'a> {
     /// # Errors
     /// When a file cannot be written; nothing of the block is left then.
     pub(in crate::storage) fn finish(mut self) -> Result<Option<BlockEntry>, BlockError> {
-        if self.runs.is_empty() {
+        if self.index.index().runs().is_empty() {
             return Ok(None);
         }
         if !self.group.is_empty() {
             self.write_group()?;
         }
-        let index = BlockIndex::new(std::mem::take(&mut self.runs));
+        let index = std::mem::take(&mut self.index).finish(std::mem::take(&mut self.pages));
         let min_time = index.runs().iter().map(|run| run.min_time).min().unwrap_or_default();
         let max_time = index.runs().iter().map(|run| run.max_time).max().unwrap_or_default();
         let (n_bytes, crc32) = self.finish_file(&index, min_time, max_time)?;
-        self.place(&index)?;
+        let date = date_of(day_of(min_time));
+        self.place(&index, &date)?;
         Ok(Some(BlockEntry {
             id: std::mem::take(&mut self.id),
-            date: std::mem::take(&mut self.about.date),
+            date,
             sequence: self.about.sequence,
             n_samples: index.n_rows(),
             n_series: index.runs().len() as u64,
@@ -134,6 +163,7 @@ impl<'a> BlockWriter<'a> {
             max_time,
             n_bytes,
             crc32: crc32.map(|crc| format!("{crc:08x}")),
+            is_lasting: self.about.effort == Effort::Lasting,
         }))
     }
 
@@ -153,6 +183,7 @@ impl<'a> BlockWriter<'a> {
             ("sequence", self.about.sequence.to_string()),
             ("wal_upto", self.about.wal_upto.to_string()),
             ("sources", self.about.sources.join(",")),
+            ("lasting", (self.about.effort == Effort::Lasting).to_string()),
         ] {
             file.append_key_value_metadata(KeyValue::new(format!("barograph.{name}"), value));
         }
@@ -162,10 +193,10 @@ impl<'a> BlockWriter<'a> {
         Ok((n_bytes, file.inner().crc32()))
     }
 
-    fn place(&self, index: &BlockIndex) -> io::Result<()> {
-        let day_dir = self.layout.day_dir(&self.about.date);
+    fn place(&self, index: &BlockIndex, date: &str) -> io::Result<()> {
+        let day_dir = self.layout.day_dir(date);
         let sidecar = self.layout.sidecar(&self.id);
-        let path = self.layout.block(&self.about.date, &self.id);
+        let path = self.layout.block(date, &self.id);
         let place = || {
             files::write_new(self.files, &self.layout.tmp, &sidecar, &index.encode())?;
             self.files.sync_dir(&self.layout.index)?;

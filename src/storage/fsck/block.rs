@@ -6,12 +6,14 @@ use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use arrow::array::{Array, AsArray, Int64Array, MapArray, RecordBatch, StringArray};
+use arrow::array::{
+    Array, AsArray, Float64Array, Int64Array, MapArray, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMillisecondType};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::statistics::Statistics;
 
-use super::super::block::{Footer, Run, block_order};
+use super::super::block::{BlockIndex, Footer, IndexBuilder, block_order, load_metadata};
 use super::super::error::BlockError;
 use super::super::layout::{date_of, day_of};
 use super::super::manifest::BlockEntry;
@@ -55,16 +57,16 @@ fn damaged(what: impl Into<String>) -> Fault {
     Fault::Damaged(what.into())
 }
 
-/// Reads all of a block; answers whose rows are where.
+/// Reads all of a block; answers its index, made from its rows.
 ///
 /// `entry` is what the manifest says of it, `date` the day its folder is named after.
-pub(in crate::storage) fn examine(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<Vec<Run>, Fault> {
+pub(in crate::storage) fn examine(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<BlockIndex, Fault> {
     // A decoder may stumble over bytes that no encoder writes; here that is an answer, not an accident.
     catch_unwind(AssertUnwindSafe(|| examine_file(path, entry, date)))
         .unwrap_or_else(|_| Err(damaged("its Parquet decoder gives up on it")))
 }
 
-fn examine_file(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<Vec<Run>, Fault> {
+fn examine_file(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<BlockIndex, Fault> {
     let (n_bytes, crc) = checksum(path)?;
     if let Some(entry) = entry {
         if n_bytes != entry.n_bytes {
@@ -76,9 +78,9 @@ fn examine_file(path: &Path, entry: Option<&BlockEntry>, date: &str) -> Result<V
         }
     }
     let footer = Footer::read(&File::open(path)?)?;
-    let runs = read_rows(path, Some(date), &["value"])?;
-    agrees(&footer, &runs, entry)?;
-    Ok(runs)
+    let index = read_rows(path, Some(date), &["value"])?;
+    agrees(&footer, &index, entry)?;
+    Ok(index)
 }
 
 /// Reads all of a file of a tier.
@@ -89,7 +91,7 @@ pub(super) fn examine_tier(path: &Path, entry: &TierEntry) -> Result<(), Fault> 
         if n_bytes != entry.n_bytes || entry.crc32.as_ref().is_some_and(|expected| *expected != crc) {
             return Err(damaged("it is not what the manifest says: its size or its checksum is another"));
         }
-        let n_rows: u64 = read_rows(path, None, &["min", "max", "sum", "last"])?.iter().map(|run| run.n_rows).sum();
+        let n_rows = read_rows(path, None, &["min", "max", "sum", "last"])?.n_rows();
         if n_rows != entry.n_windows {
             return Err(damaged(format!("it has {n_rows} rows, and the manifest says {}", entry.n_windows)));
         }
@@ -112,11 +114,10 @@ pub(in crate::storage) fn checksum(path: &Path) -> io::Result<(u64, u32)> {
     }
 }
 
-fn agrees(footer: &Footer, runs: &[Run], entry: Option<&BlockEntry>) -> Result<(), Fault> {
-    let n_samples: u64 = runs.iter().map(|run| run.n_rows).sum();
-    let min_time = runs.iter().map(|run| run.min_time).min().unwrap_or_default();
+fn agrees(footer: &Footer, index: &BlockIndex, entry: Option<&BlockEntry>) -> Result<(), Fault> {
+    let runs = index.runs();
     let max_time = runs.iter().map(|run| run.max_time).max().unwrap_or_default();
-    let found = (n_samples, runs.len() as u64, min_time, max_time);
+    let found = (index.n_rows(), runs.len() as u64, first_time(index), max_time);
     let says = |what: &str, said: (u64, u64, Millis, Millis)| {
         let text =
             |(n_samples, n_series, min, max)| format!("{n_samples} rows of {n_series} series from {min} to {max}");
@@ -136,16 +137,21 @@ fn agrees(footer: &Footer, runs: &[Run], entry: Option<&BlockEntry>) -> Result<(
     Ok(())
 }
 
+fn first_time(index: &BlockIndex) -> Millis {
+    index.runs().iter().map(|run| run.min_time).min().unwrap_or_default()
+}
+
 fn parquet(error: impl std::fmt::Display) -> Fault {
     damaged(format!("it does not decode as Parquet: {error}"))
 }
 
 /// Decodes every column of every row group and checks the order of the rows; answers whose rows are where.
 ///
-/// All rows must be of the day `date`; `numbers` are the columns with samples.
-pub(in crate::storage) fn read_rows(path: &Path, date: Option<&str>, numbers: &[&str]) -> Result<Vec<Run>, Fault> {
-    let metadata = ArrowReaderMetadata::load(&File::open(path)?, ArrowReaderOptions::new()).map_err(parquet)?;
-    let mut rows = Rows { runs: Vec::new(), n_rows: 0, date, numbers };
+/// The oldest row of a block must be of the day `date`; a file of a tier has no `date` here, and its index no pages.
+/// `numbers` are the columns with samples.
+pub(in crate::storage) fn read_rows(path: &Path, date: Option<&str>, numbers: &[&str]) -> Result<BlockIndex, Fault> {
+    let metadata = load_metadata(&File::open(path)?).map_err(parquet)?;
+    let mut rows = Rows { index: IndexBuilder::default(), last: None, n_rows: 0, numbers };
     for (idx, group) in metadata.metadata().row_groups().iter().enumerate() {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(path)?, metadata.clone());
         let reader = builder.with_row_groups(vec![idx]).with_batch_size(16_384).build().map_err(parquet)?;
@@ -175,14 +181,21 @@ pub(in crate::storage) fn read_rows(path: &Path, date: Option<&str>, numbers: &[
             }
         }
     }
-    Ok(rows.runs)
+    let Some(date) = date else { return Ok(rows.index.finish_without_pages()) };
+    let index = rows.index.finish_by(metadata.metadata())?;
+    let first = first_time(&index);
+    if !index.runs().is_empty() && date_of(day_of(first)) != date {
+        return Err(damaged(format!("its oldest row is from {first}, which is not of its day")));
+    }
+    Ok(index)
 }
 
 /// The rows read so far.
 struct Rows<'a> {
-    runs: Vec<Run>,
+    index: IndexBuilder,
+    /// The series of the last row, and its time.
+    last: Option<(Key, Millis)>,
     n_rows: u64,
-    date: Option<&'a str>,
     numbers: &'a [&'a str],
 }
 
@@ -195,33 +208,30 @@ impl Rows<'_> {
         for row in 0..batch.num_rows() {
             let at = columns.at.value(row);
             span = (span.0.min(at), span.1.max(at));
-            let number = self.n_rows;
-            match self.runs.last_mut().filter(|run| columns.is_of(&run.key, row)) {
-                Some(run) if at <= run.max_time => {
+            let (number, value) = (self.n_rows, columns.last.value(row));
+            match self.last.as_mut().filter(|(key, _)| columns.is_of(key, row)) {
+                Some((_, before)) if at <= *before => {
                     return Err(damaged(format!(
                         "its row {number} is not later than the row before, of the same series"
                     )));
                 }
-                Some(run) => {
-                    run.n_rows += 1;
-                    run.max_time = at;
+                Some((_, before)) => {
+                    *before = at;
+                    self.index.extend_last(1, at, value);
                 }
                 None => {
                     let key = columns.key(row)?;
                     if columns.series_id.value(row) != key.id() {
                         return Err(damaged(format!("its row {number} has a series_id that is not that of {key}")));
                     }
-                    if self.runs.last().is_some_and(|run| block_order(&run.key, &key).is_ge()) {
+                    if self.last.as_ref().is_some_and(|(last, _)| block_order(last, &key).is_ge()) {
                         return Err(damaged(format!("its row {number}, of {key}, is out of order")));
                     }
-                    self.runs.push(Run { key, row_start: number, n_rows: 1, min_time: at, max_time: at });
+                    self.index.push_key(&key, 1, (at, at), value)?;
+                    self.last = Some((key, at));
                 }
             }
             self.n_rows += 1;
-        }
-        let is_of_day = |at| self.date.is_none_or(|date| date_of(day_of(at)) == date);
-        if batch.num_rows() > 0 && !(is_of_day(span.0) && is_of_day(span.1)) {
-            return Err(damaged(format!("it has rows from {} to {}, which are not all of its day", span.0, span.1)));
         }
         Ok(span)
     }
@@ -230,7 +240,9 @@ impl Rows<'_> {
 struct Columns {
     metric: StringArray,
     series_id: Int64Array,
-    at: arrow::array::TimestampMillisecondArray,
+    at: TimestampMillisecondArray,
+    /// The last of the columns with samples: a block's value.
+    last: Float64Array,
     labels: MapArray,
 }
 
@@ -239,8 +251,9 @@ impl Columns {
         if batch.columns().iter().any(|column| column.null_count() > 0) {
             return None;
         }
+        let mut last = None;
         for name in numbers {
-            batch.column_by_name(name)?.as_primitive_opt::<Float64Type>()?;
+            last = Some(batch.column_by_name(name)?.as_primitive_opt::<Float64Type>()?);
         }
         let labels = batch.column_by_name("labels")?.as_map_opt()?;
         labels.keys().as_string_opt::<i32>()?;
@@ -249,6 +262,7 @@ impl Columns {
             metric: batch.column_by_name("metric")?.as_string_opt::<i32>()?.clone(),
             series_id: batch.column_by_name("series_id")?.as_primitive_opt::<Int64Type>()?.clone(),
             at: batch.column_by_name("timestamp")?.as_primitive_opt::<TimestampMillisecondType>()?.clone(),
+            last: last?.clone(),
             labels: labels.clone(),
         })
     }

@@ -237,10 +237,10 @@ impl Check {
                 continue;
             }
             match examine(&path, Some(entry), &entry.date) {
-                Ok(runs) => {
+                Ok(index) => {
                     self.report.n_blocks += 1;
                     self.report.n_block_samples += entry.n_samples;
-                    self.sidecar(&entry.id, BlockIndex::new(runs));
+                    self.sidecar(&entry.id, index);
                 }
                 Err(fault) => self.find(&path, fault.to_string(), PUT_BACK, lost, give_up),
             }
@@ -252,8 +252,11 @@ impl Check {
         let what = match fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "this sidecar is missing".to_owned(),
             Err(error) => format!("this sidecar cannot be read: {error}"),
+            Ok(bytes) if BlockIndex::is_outdated(&bytes) => {
+                return self.note(&path, "is of an earlier version, and is made again from its block at first use");
+            }
             Ok(bytes) => match BlockIndex::decode(&bytes) {
-                Ok(index) if is_same(&index, &expected) => return,
+                Ok(index) if index.agrees(&expected) => return,
                 Ok(_) => "this sidecar does not agree with its block".to_owned(),
                 Err(error) => format!("this sidecar is damaged: {error}"),
             },
@@ -471,14 +474,4 @@ impl Check {
         }
         Ok(())
     }
-}
-
-/// Whether both say the same of every run.
-fn is_same(found: &BlockIndex, expected: &BlockIndex) -> bool {
-    let said = |index: &BlockIndex| index.runs().len();
-    said(found) == said(expected)
-        && found.runs().iter().zip(expected.runs()).all(|(a, b)| {
-            let rows = |run: &super::block::Run| (run.row_start, run.n_rows, run.min_time, run.max_time);
-            a.key == b.key && rows(a) == rows(b)
-        })
 }

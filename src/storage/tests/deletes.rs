@@ -51,6 +51,20 @@ fn what_is_deleted_is_hidden_at_once_and_leaves_the_disk_with_the_next_merge() {
 }
 
 #[test]
+fn no_label_of_a_deleted_series_stays_in_a_sidecar() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    store.append(&batch(&[(0, 1, 1.0), (2, 1, 1.0)])).unwrap();
+    store.flush().unwrap();
+    store.delete(&host(2), TimeRange::ALL).unwrap();
+    store.compact().unwrap();
+    let sidecar = std::fs::read_dir(dir.path().join("index")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(sidecar).unwrap();
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    assert!(has(b"host-0") && !has(b"host-2"));
+}
+
+#[test]
 fn a_delete_of_nothing_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), quiet()).unwrap();

@@ -92,7 +92,7 @@ fn a_day_that_changes_is_made_again() {
     check(None);
     store.flush().unwrap();
     store.keeper().carry_out_deletes().unwrap();
-    store.keeper().merge_all_at(later()).unwrap();
+    store.keeper().merge_all_at(later(), true).unwrap();
     check(None);
     store.keeper().downsample(later()).unwrap();
     check(Some(Tier::OneHour));

@@ -21,7 +21,7 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use super::super::block::{BlockIndex, Run, new_id};
+use super::super::block::{BlockIndex, IndexBuilder, Run, new_id};
 use super::super::error::BlockError;
 use super::super::files::{self, Files, Output, Summed};
 use super::super::layout::Layout;
@@ -74,7 +74,7 @@ pub(super) struct TierWriter<'a> {
     entry: TierEntry,
     tmp: PathBuf,
     writer: Option<ArrowWriter<Box<dyn Output>>>,
-    runs: Vec<Run>,
+    index: IndexBuilder,
     rows: Vec<(Key, Window)>,
 }
 
@@ -111,21 +111,22 @@ impl<'a> TierWriter<'a> {
             n_bytes: 0,
             crc32: None,
         };
-        Ok(TierWriter { files, layout, entry, tmp, writer: Some(writer), runs: Vec::new(), rows: Vec::new() })
+        Ok(TierWriter {
+            files,
+            layout,
+            entry,
+            tmp,
+            writer: Some(writer),
+            index: IndexBuilder::default(),
+            rows: Vec::new(),
+        })
     }
 
     /// Adds a series, after the one before in block order, its windows by start.
     pub(super) fn push(&mut self, key: &Key, windows: &[Window]) -> Result<(), BlockError> {
         let ([first, ..], [.., last]) = (windows, windows) else { return Ok(()) };
-        let n_rows = windows.len() as u64;
-        self.runs.push(Run {
-            key: key.clone(),
-            row_start: self.entry.n_windows,
-            n_rows,
-            min_time: first.start,
-            max_time: last.start,
-        });
-        self.entry.n_windows += n_rows;
+        self.index.push_key(key, windows.len(), (first.start, last.start), last.last)?;
+        self.entry.n_windows += windows.len() as u64;
         self.entry.min_time = self.entry.min_time.min(first.start);
         self.entry.max_time = self.entry.max_time.max(last.start);
         self.rows.extend(windows.iter().map(|window| (key.clone(), *window)));
@@ -168,7 +169,7 @@ impl<'a> TierWriter<'a> {
 
     /// Writes the rest, syncs file and sidecar and moves them to where they belong. Without a window: no file.
     pub(super) fn finish(mut self) -> Result<Option<TierEntry>, BlockError> {
-        if self.runs.is_empty() {
+        if self.index.index().runs().is_empty() {
             return Ok(None);
         }
         self.write_rows()?;
@@ -177,8 +178,8 @@ impl<'a> TierWriter<'a> {
         self.entry.n_bytes = writer.bytes_written() as u64;
         self.entry.crc32 = writer.inner().crc32().map(|crc| format!("{crc:08x}"));
         writer.inner_mut().sync()?;
-        self.entry.n_series = self.runs.len() as u64;
-        let index = BlockIndex::new(std::mem::take(&mut self.runs));
+        let index = std::mem::take(&mut self.index).finish_without_pages();
+        self.entry.n_series = index.runs().len() as u64;
         let path = self.layout.tier_file(&self.entry);
         let sidecar = self.layout.sidecar(&self.entry.id);
         let day_dir = path.parent().map(PathBuf::from).unwrap_or_default();
@@ -215,17 +216,19 @@ fn damaged(what: impl Into<String>) -> BlockError {
 /// Whose rows are where; made again from the file when the sidecar is lost.
 pub(super) fn index_of(files: &dyn Files, layout: &Layout, entry: &TierEntry) -> Result<BlockIndex, BlockError> {
     let sidecar = layout.sidecar(&entry.id);
-    let decoded = files.read(&sidecar).map_err(BlockError::from).and_then(|bytes| BlockIndex::decode(&bytes));
-    match decoded {
+    let loaded = files.read(&sidecar).map_err(BlockError::from);
+    let is_outdated = loaded.as_ref().is_ok_and(|bytes| BlockIndex::is_outdated(bytes));
+    match loaded.and_then(|bytes| BlockIndex::decode(&bytes)) {
         Ok(index) if index.n_rows() == entry.n_windows => Ok(index),
         Ok(_) | Err(_) => {
             let path = layout.tier_file(entry);
             // Opened before anything is said: when the file is gone, that is what the caller must hear.
             files.open(&path)?;
-            tracing::error!(sidecar = %sidecar.display(), "a tier's series index cannot be used; making it again");
-            let rows =
+            if !is_outdated {
+                tracing::error!(sidecar = %sidecar.display(), "a tier's series index cannot be used; making it again");
+            }
+            let index =
                 super::super::fsck::read_rows(&path, None, &NUMBERS).map_err(|fault| damaged(fault.to_string()))?;
-            let index = BlockIndex::new(rows);
             if let Err(error) = files::write_new(files, &layout.tmp, &sidecar, &index.encode()) {
                 tracing::warn!(sidecar = %sidecar.display(), %error, "the new series index could not be written");
             }
@@ -246,7 +249,7 @@ pub(super) fn read(
     let row = |number: u64| usize::try_from(number).map_err(|_| damaged("a row number does not fit this machine"));
     let mut ranges = Vec::with_capacity(runs.len());
     for run in runs {
-        ranges.push(row(run.row_start)?..row(run.row_start + run.n_rows)?);
+        ranges.push(row(run.row_start)?..row(run.row_start + u64::from(run.n_rows))?);
     }
     let lens: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
     let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), row(entry.n_windows)?);
@@ -310,14 +313,15 @@ pub(in crate::storage) fn read_footer(
         _ => return Err(damaged("the footer states no format version that is known")),
     }
     let source = text("source").ok_or_else(|| damaged("the footer has no barograph.source"))?;
-    let runs = super::super::fsck::read_rows(path, None, &NUMBERS).map_err(|fault| damaged(fault.to_string()))?;
+    let index = super::super::fsck::read_rows(path, None, &NUMBERS).map_err(|fault| damaged(fault.to_string()))?;
+    let runs = index.runs();
     Ok(TierEntry {
         tier,
         id: id.to_owned(),
         date: date.to_owned(),
         source,
         is_final: false,
-        n_windows: runs.iter().map(|run| run.n_rows).sum(),
+        n_windows: index.n_rows(),
         n_series: runs.len() as u64,
         min_time: runs.iter().map(|run| run.min_time).min().unwrap_or_default(),
         max_time: runs.iter().map(|run| run.max_time).max().unwrap_or_default(),

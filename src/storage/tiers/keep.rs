@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
 use super::super::block::Block;
 use super::super::deletes::Tombstones;
 use super::super::error::FlushError;
-use super::super::keeper::{Keeper, is_settled};
+use super::super::keeper::{Keeper, piece};
 use super::super::manifest::{BlockEntry, Manifest};
+use super::super::plan::{Piece, is_settled};
+use super::super::select::left;
 use super::super::settings::StoreSettings;
 use super::super::shared::Shared;
 use super::super::view::View;
@@ -38,7 +38,7 @@ pub(super) fn is_current(entry: &TierEntry, view: &View) -> bool {
 }
 
 impl Keeper {
-    /// Makes the tiers of every block whose day is settled; those of blocks that are no more go.
+    /// Makes the tiers of every block that is settled; those of blocks that are no more go.
     pub(in crate::storage) fn downsample(&self, now: Millis) -> Result<(), FlushError> {
         let settings = &self.shared.settings;
         if settings.tiers().next().is_none() && self.state.lock().manifest.tiers.is_empty() {
@@ -47,10 +47,9 @@ impl Keeper {
         let _merging = self.merging.lock();
         self.retire_tiers(now)?;
         let view = self.shared.view();
-        let mut n_by_date: HashMap<&str, usize> = HashMap::new();
-        view.blocks.iter().for_each(|block| *n_by_date.entry(&block.entry().date).or_default() += 1);
-        for block in view.blocks.iter() {
-            if n_by_date[block.entry().date.as_str()] == 1 && is_settled(block.entry(), now) {
+        let pieces: Vec<Piece> = view.blocks.iter().map(|block| piece(block.entry())).collect();
+        for (number, block) in view.blocks.iter().enumerate() {
+            if is_settled(&pieces, number, now) {
                 self.downsample_block(&view, block, false)?;
             }
         }
@@ -93,19 +92,21 @@ impl Keeper {
     fn make(&self, tombstones: &Tombstones, block: &Block, tiers: &[Tier]) -> Result<Vec<TierEntry>, FlushError> {
         let Shared { files, layout, .. } = &*self.shared;
         super::super::aside::verify(block).map_err(FlushError::block(block.path()))?;
-        let index = block.index(&**files).map_err(FlushError::block(block.index_path()))?;
-        let mut cursor = block.cursor(&**files).map_err(FlushError::block(block.path()))?;
+        let mut reader = block.reader_once(&**files).map_err(FlushError::block(block.path()))?;
+        let index = Arc::clone(reader.index());
         let hidden = tombstones.of_block(&block.entry().id);
         let BlockEntry { date, id, .. } = block.entry();
         let create = |tier: &Tier| TierWriter::create(&**files, layout, *tier, date, id);
         let writers = tiers.iter().map(create).collect::<Result<Vec<_>, _>>();
         let mut writers = writers.map_err(FlushError::block(&layout.tmp))?;
+        let mut samples = Vec::new();
         for run in index.runs() {
-            let n_rows = usize::try_from(run.n_rows).unwrap_or(usize::MAX);
-            let mut samples = cursor.take(n_rows, TimeRange::ALL).map_err(FlushError::block(block.path()))?;
-            hidden.take_from(&run.key, &mut samples);
+            let key = index.key(run).map_err(FlushError::block(block.index_path()))?;
+            samples.clear();
+            reader.take(run.n_rows, &mut samples).map_err(FlushError::block(block.path()))?;
+            hidden.take_from(&key, &mut samples);
             for (tier, writer) in tiers.iter().zip(&mut writers) {
-                let pushed = writer.push(&run.key, &fold(&samples, tier.width()));
+                let pushed = writer.push(&key, &fold(&samples, tier.width()));
                 pushed.map_err(FlushError::block(&layout.tiers))?;
             }
         }
@@ -167,8 +168,9 @@ impl Keeper {
             for run in index.runs() {
                 let mut windows = read(&**files, layout, entry, &[run]).map_err(FlushError::block(&path))?;
                 let mut windows = windows.pop().unwrap_or_default();
-                windows.retain(|window| !hidden.touches(&run.key, window.start, window.start + entry.tier.width() - 1));
-                writer.push(&run.key, &windows).map_err(FlushError::block(&layout.tiers))?;
+                let key = index.key(run).map_err(FlushError::block(&path))?;
+                windows.retain(|window| !hidden.touches(&key, window.start, window.start + entry.tier.width() - 1));
+                writer.push(&key, &windows).map_err(FlushError::block(&layout.tiers))?;
             }
             let made = writer.finish().map_err(FlushError::block(&layout.tiers))?;
             let made: Vec<TierEntry> = made.into_iter().map(|made| TierEntry { is_final: true, ..made }).collect();
@@ -195,10 +197,9 @@ impl Keeper {
                 TimeRange::new(range.start().saturating_sub(entry.tier.width() - 1), range.end()).unwrap_or(range);
             let n_before = ids.len();
             let hidden = view.tombstones.of_block(&entry.id);
-            for run in
-                index.matching(selector, width).filter(|run| !hidden.covers(&run.key, run.min_time, run.max_time))
-            {
-                keys.get_or_insert_with(&run.key, Key::clone);
+            let runs = left(&index, index.matching(selector, width), &hidden);
+            for number in runs.map_err(FlushError::block(&layout.tier_file(entry)))? {
+                keys.insert(index.key(&index.runs()[number]).map_err(FlushError::block(&layout.tier_file(entry)))?);
                 if ids.len() == n_before {
                     ids.push(entry.id.clone());
                 }

@@ -1,7 +1,7 @@
 //! Downsampling: least, greatest, sum, count and last value per window of 5 minutes and of 1 hour.
 //! `docs/formats/tier.md`.
 //!
-//! Made from a block when its day is settled, or before retention deletes it, and kept by settings of their own, so
+//! Made from a block when its days are over and it is merged, or before retention deletes it, and kept by settings of their own, so
 //! that years remain readable when the samples are gone. While the block is there they can be made again from it.
 
 use std::fmt;

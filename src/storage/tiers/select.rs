@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use hashbrown::HashMap;
-
 use super::super::error::{BlockError, SelectError};
 use super::super::files::Files;
 use super::super::layout::Layout;
-use super::super::select::{Failed, select_where};
+use super::super::select::{Failed, Found, select_where};
 use super::super::view::View;
 use super::file::{index_of, read};
 use super::keep::is_current;
 use super::{Downsampled, Tier, TierEntry, Window, Windows, fold, join};
-use crate::series::{Key, Millis, Selector, TimeRange};
+use crate::series::{Millis, Selector, TimeRange};
 
 /// The tier whose windows answer a question with this `step` over `range`, and how wide windows are.
 ///
@@ -45,32 +43,35 @@ pub(in crate::storage) fn select_downsampled(
     let range = TimeRange::new(down(range.start()).min(range.start()), end).unwrap_or(range);
     let is_read = |entry: &&TierEntry| Some(entry.tier) == tier && is_current(entry, view);
     let used: Vec<&TierEntry> = view.tiers.iter().filter(is_read).collect();
-    let mut found: HashMap<Key, Vec<Window>> = HashMap::new();
+    let mut found: Found<Vec<Window>> = Found::new();
     for entry in used.iter().filter(|entry| range.overlaps(entry.min_time, entry.last_time())) {
         let path = layout.tier_file(entry);
         let index = index_of(files, layout, entry).map_err(failed(&path))?;
         let hidden = view.tombstones.of_block(&entry.id);
-        let runs: Vec<_> = index.matching(selector, range).collect();
+        let runs: Vec<_> = index.matching(selector, range).into_iter().map(|number| &index.runs()[number]).collect();
         if runs.is_empty() {
             continue;
         }
         for (run, windows) in runs.iter().zip(read(files, layout, entry, &runs).map_err(failed(&path))?) {
-            let is_asked = |window: &Window| {
-                range.contains(window.start)
-                    && !hidden.touches(&run.key, window.start, window.start + entry.tier.width() - 1)
+            let key = (!hidden.is_empty()).then(|| index.key(run)).transpose().map_err(failed(&path))?;
+            let is_hidden = |window: &Window| {
+                let end = window.start + entry.tier.width() - 1;
+                key.as_ref().is_some_and(|key| hidden.touches(key, window.start, end))
             };
+            let is_asked = |window: &Window| range.contains(window.start) && !is_hidden(window);
             let wide =
                 windows.into_iter().filter(is_asked).map(|window| Window { start: down(window.start), ..window });
-            found.entry(run.key.clone()).or_default().extend(wide);
+            let windows = found.entry(run.id, index.labels(run), || index.key(run)).map_err(failed(&path))?;
+            windows.extend(wide);
         }
     }
     let is_in_tier = |id: &str| used.iter().any(|entry| entry.source == id);
     let raw = select_where(view, files, selector, range, |block| !is_in_tier(&block.entry().id))?;
     let is_partly_raw = !raw.is_empty();
     for series in raw {
-        found.entry(series.key).or_default().extend(fold(&series.samples, width));
+        found.of_key(&series.key).extend(fold(&series.samples, width));
     }
-    let joined = found.into_iter().map(|(key, windows)| Windows { key, windows: join(windows) });
+    let joined = found.into_series().map(|(key, windows)| Windows { key, windows: join(windows) });
     let mut series: Vec<Windows> = joined.filter(|series| !series.windows.is_empty()).collect();
     series.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     let tier = tier.filter(|_| !used.is_empty());

@@ -1,0 +1,227 @@
+//! The values of a row group: which encoding suits them, and the encodings themselves.
+//!
+//! No single one is good for states, counters and noise alike. The distinct values are found once; a middle part of
+//! the rows is then compressed in each encoding, and the smallest one is taken for all. A dictionary is
+//! sorted, so that values that are close get numbers that are close, which compresses best.
+
+use std::ops::Range;
+
+use hashbrown::HashMap;
+use parquet::basic::Encoding;
+
+use super::super::error::BlockError;
+use super::bits::{put_packed_run, put_rle_run, read_hybrid, width_of};
+use super::chunk::Zip;
+use super::schema::PAGE_ROWS;
+
+// What repeats in the part that is tried repeats less in pages far apart, but for a dictionary, which is of all rows.
+const DICTIONARY_BONUS: f64 = 1.25;
+// Rows looked at to see whether a dictionary is worth trying.
+const PROBE_ROWS: usize = 512;
+
+/// How the values of one row group are written.
+pub(super) enum Encoded {
+    /// Each distinct value once, and numbers: states, sizes, measurements of few digits.
+    Dictionary(Dictionary),
+    /// As they are: values that repeat far apart.
+    Plain,
+    /// The first bytes of all values, then the second ones, and so on: noisy measurements.
+    ByteStreamSplit,
+}
+
+/// The distinct values in ascending order, and for each row which it is.
+pub(super) struct Dictionary {
+    pub(super) values: Vec<f64>,
+    numbers: Vec<u32>,
+}
+
+impl Encoded {
+    /// The encoding that makes `values` smallest at this level, as far as a part of them tells.
+    pub(super) fn choose(values: &[f64], zip: &mut Zip, level: i32) -> Result<Encoded, BlockError> {
+        let middle = values.len().saturating_sub(PAGE_ROWS) / 2;
+        let part = middle..values.len().min(middle + PAGE_ROWS);
+        let share = part.len() as f64 / values.len().max(1) as f64;
+        let mut size = |encoded: &Encoded| {
+            let mut raw = Vec::new();
+            encoded.page(&values[part.clone()], part.clone(), &mut raw);
+            Ok::<_, BlockError>(zip.compress(&raw, level)?.len() as f64)
+        };
+        let (plain, split) = (size(&Encoded::Plain)?, size(&Encoded::ByteStreamSplit)?);
+        let best = if split < plain { Encoded::ByteStreamSplit } else { Encoded::Plain };
+        let Some(dictionary) = Dictionary::of(values) else { return Ok(best) };
+        let dictionary = Encoded::Dictionary(dictionary);
+        let Encoded::Dictionary(Dictionary { values: distinct, .. }) = &dictionary else { return Ok(best) };
+        let text = zip.compress(&plain_bytes(distinct), level)?.len() as f64;
+        let mut raw = Vec::new();
+        dictionary.page(&[], part.clone(), &mut raw);
+        let numbers = zip.compress(&raw, level)?.len() as f64;
+        let is_small = text * share + numbers < plain.min(split) * DICTIONARY_BONUS;
+        Ok(if is_small { dictionary } else { best })
+    }
+
+    /// What the Parquet page says it is.
+    pub(super) fn encoding(&self) -> Encoding {
+        match self {
+            Encoded::Dictionary(_) => Encoding::RLE_DICTIONARY,
+            Encoded::Plain => Encoding::PLAIN,
+            Encoded::ByteStreamSplit => Encoding::BYTE_STREAM_SPLIT,
+        }
+    }
+
+    /// Appends a page of these values, which are those of `rows`.
+    pub(super) fn page(&self, values: &[f64], rows: Range<usize>, out: &mut Vec<u8>) {
+        match self {
+            Encoded::Dictionary(dictionary) => dictionary.page(rows, out),
+            Encoded::Plain => out.extend_from_slice(&plain_bytes(values)),
+            Encoded::ByteStreamSplit => {
+                let start = out.len();
+                out.resize(start + 8 * values.len(), 0);
+                for (byte, stream) in out[start..].chunks_exact_mut(values.len().max(1)).enumerate() {
+                    for (to, value) in stream.iter_mut().zip(values) {
+                        *to = (value.to_bits() >> (8 * byte)) as u8;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Dictionary {
+    /// `None` when there are too many distinct values for it to pay.
+    fn of(values: &[f64]) -> Option<Dictionary> {
+        let step = (values.len() / PROBE_ROWS).max(1);
+        let mut probe: Vec<u64> = values.iter().step_by(step).map(|value| value.to_bits()).collect();
+        let n_probed = probe.len();
+        probe.sort_unstable();
+        probe.dedup();
+        if n_probed >= PROBE_ROWS && probe.len() * 20 > n_probed * 19 {
+            return None;
+        }
+        let n_max = values.len() * 3 / 4 + 1;
+        let mut known: HashMap<u64, u32> = HashMap::new();
+        let (mut distinct, mut numbers) = (Vec::new(), Vec::with_capacity(values.len()));
+        let mut last = (!values.first()?.to_bits(), 0);
+        for value in values {
+            let bits = value.to_bits();
+            if bits != last.0 {
+                let number = *known.entry(bits).or_insert_with(|| {
+                    distinct.push(*value);
+                    distinct.len() as u32 - 1
+                });
+                last = (bits, number);
+                if distinct.len() > n_max {
+                    return None;
+                }
+            }
+            numbers.push(last.1);
+        }
+        let mut order: Vec<u32> = (0..distinct.len() as u32).collect();
+        order.sort_unstable_by(|a, b| distinct[*a as usize].total_cmp(&distinct[*b as usize]));
+        let mut rank = vec![0; distinct.len()];
+        for (place, number) in order.iter().enumerate() {
+            rank[*number as usize] = place as u32;
+        }
+        numbers.iter_mut().for_each(|number| *number = rank[*number as usize]);
+        let values = order.into_iter().map(|number| distinct[number as usize]).collect();
+        Some(Dictionary { values, numbers })
+    }
+
+    fn page(&self, rows: Range<usize>, out: &mut Vec<u8>) {
+        // At least one bit: a width of zero is allowed, but not every reader has met it.
+        let width = width_of(self.values.len() as u64 - 1).max(1);
+        out.push(width as u8);
+        let numbers = &self.numbers[rows];
+        match numbers {
+            [first, others @ ..] if others.iter().all(|number| number == first) => {
+                put_rle_run(u64::from(*first), numbers.len() as u64, width, out);
+            }
+            _ => put_packed_run(numbers.len(), width, out, |bits| {
+                numbers.iter().for_each(|number| bits.put(u64::from(*number), width));
+            }),
+        }
+    }
+}
+
+/// Doubles as PLAIN has them.
+pub(super) fn plain_bytes(values: &[f64]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 * values.len());
+    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+    bytes
+}
+
+/// Reads doubles from PLAIN.
+pub(super) fn decode_plain(raw: &[u8]) -> Vec<f64> {
+    raw.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
+}
+
+/// Reads the `n` values of a page; `None` when it does not have them, or is in another encoding.
+pub(super) fn decode(raw: &[u8], encoding: i32, n: usize, dictionary: &[f64]) -> Option<Vec<f64>> {
+    let values = if encoding == Encoding::PLAIN as i32 {
+        decode_plain(raw.get(..n.checked_mul(8)?)?)
+    } else if encoding == Encoding::BYTE_STREAM_SPLIT as i32 {
+        let mut bits = vec![0_u64; n];
+        for (byte, stream) in raw.get(..n.checked_mul(8)?)?.chunks_exact(n.max(1)).enumerate() {
+            for (to, from) in bits.iter_mut().zip(stream) {
+                *to |= u64::from(*from) << (8 * byte);
+            }
+        }
+        bits.into_iter().map(f64::from_bits).collect()
+    } else if [Encoding::RLE_DICTIONARY as i32, Encoding::PLAIN_DICTIONARY as i32].contains(&encoding) {
+        let (width, numbers) = raw.split_first()?;
+        let mut values = Vec::with_capacity(n);
+        read_hybrid(numbers, u32::from(*width), n, |number| values.extend(dictionary.get(number as usize)))?;
+        values
+    } else {
+        return None;
+    };
+    Some(values).filter(|values| values.len() == n)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(encoded: &Encoded, values: &[f64], rows: Range<usize>) {
+        let mut raw = Vec::new();
+        encoded.page(&values[rows.clone()], rows.clone(), &mut raw);
+        let dictionary = match encoded {
+            Encoded::Dictionary(dictionary) => dictionary.values.clone(),
+            _ => Vec::new(),
+        };
+        let back = decode(&raw, encoded.encoding() as i32, rows.len(), &dictionary).unwrap();
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&back), bits(&values[rows]));
+    }
+
+    fn chosen(values: &[f64]) -> Encoding {
+        Encoded::choose(values, &mut Zip::new().unwrap(), 1).unwrap().encoding()
+    }
+
+    #[test]
+    fn each_kind_of_values_gets_its_encoding() {
+        let states: Vec<f64> = (0..20_000).map(|row| f64::from(row / 300 % 5)).collect();
+        assert_eq!(chosen(&states), Encoding::RLE_DICTIONARY);
+        let noise = |row: u64| f64::from_bits(0x3ff0_0000_0000_0000 | (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 12));
+        let noise: Vec<f64> = (0..20_000).map(noise).collect();
+        assert_eq!(chosen(&noise), Encoding::BYTE_STREAM_SPLIT);
+        assert_eq!(chosen(&[]), Encoding::PLAIN);
+    }
+
+    proptest! {
+        #[test]
+        fn every_bit_comes_back_in_every_encoding(
+            seeds in prop::collection::vec(prop_oneof![any::<u64>(), 0..9_u64], 1..200),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let values: Vec<f64> = seeds.iter().map(|bits| f64::from_bits(*bits)).collect();
+            let cut = cut.index(values.len());
+            let dictionary = Dictionary::of(&values).map(Encoded::Dictionary);
+            for encoded in dictionary.into_iter().chain([Encoded::Plain, Encoded::ByteStreamSplit]) {
+                check(&encoded, &values, 0..cut);
+                check(&encoded, &values, cut..values.len());
+            }
+        }
+    }
+}
