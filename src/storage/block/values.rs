@@ -16,6 +16,10 @@ use super::schema::PAGE_ROWS;
 
 // What repeats in the part that is tried repeats less in pages far apart, but for a dictionary, which is of all rows.
 const DICTIONARY_BONUS: f64 = 1.25;
+// Up to so many distinct values a number is one byte of eight, and no other encoding comes near: none is tried.
+const SURE_DISTINCT: usize = 256;
+// So many times must each of them occur on average, or the dictionary itself would weigh.
+const SURE_REPEATS: usize = 16;
 // Rows looked at to see whether a dictionary is worth trying.
 const PROBE_ROWS: usize = 512;
 
@@ -38,6 +42,12 @@ pub(super) struct Dictionary {
 impl Encoded {
     /// The encoding that makes `values` smallest at this level, as far as a part of them tells.
     pub(super) fn choose(values: &[f64], zip: &mut Zip, level: i32) -> Result<Encoded, BlockError> {
+        let dictionary = Dictionary::of(values);
+        let is_sure = |distinct: usize| distinct <= SURE_DISTINCT && distinct * SURE_REPEATS <= values.len();
+        let dictionary = match dictionary {
+            Some(dictionary) if is_sure(dictionary.values.len()) => return Ok(Encoded::Dictionary(dictionary)),
+            other => other,
+        };
         let middle = values.len().saturating_sub(PAGE_ROWS) / 2;
         let part = middle..values.len().min(middle + PAGE_ROWS);
         let share = part.len() as f64 / values.len().max(1) as f64;
@@ -48,15 +58,13 @@ impl Encoded {
         };
         let (plain, split) = (size(&Encoded::Plain)?, size(&Encoded::ByteStreamSplit)?);
         let best = if split < plain { Encoded::ByteStreamSplit } else { Encoded::Plain };
-        let Some(dictionary) = Dictionary::of(values) else { return Ok(best) };
-        let dictionary = Encoded::Dictionary(dictionary);
-        let Encoded::Dictionary(Dictionary { values: distinct, .. }) = &dictionary else { return Ok(best) };
-        let text = zip.compress(&plain_bytes(distinct), level)?.len() as f64;
+        let Some(dictionary) = dictionary else { return Ok(best) };
+        let text = zip.compress(&plain_bytes(&dictionary.values), level)?.len() as f64;
         let mut raw = Vec::new();
-        dictionary.page(&[], part.clone(), &mut raw);
+        dictionary.page(part.clone(), &mut raw);
         let numbers = zip.compress(&raw, level)?.len() as f64;
         let is_small = text * share + numbers < plain.min(split) * DICTIONARY_BONUS;
-        Ok(if is_small { dictionary } else { best })
+        Ok(if is_small { Encoded::Dictionary(dictionary) } else { best })
     }
 
     /// What the Parquet page says it is.
