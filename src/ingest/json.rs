@@ -29,8 +29,8 @@ pub fn decode_json(body: &[u8], limits: &Limits, now: Millis) -> Result<Decoded,
     let mut intake = Intake::new(limits, now, "element");
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read =
-        ReadWith(Body { intake: &mut intake }).deserialize(&mut deserializer).map_err(|error| explain(&error))?;
-    deserializer.end().map_err(|error| explain(&error))?;
+        ReadWith(Body { intake: &mut intake }).deserialize(&mut deserializer).map_err(|error| explain(&error, text))?;
+    deserializer.end().map_err(|error| explain(&error, text))?;
     match read {
         Loose::Read(None) => Ok(intake.finish()),
         Loose::Read(Some(problem)) => Err(IngestError::Unsupported(problem)),
@@ -38,19 +38,31 @@ pub fn decode_json(body: &[u8], limits: &Limits, now: Millis) -> Result<Decoded,
     }
 }
 
-fn explain(error: &serde_json::Error) -> IngestError {
-    let mut reason = syntax_reason(error);
+fn explain(error: &serde_json::Error, text: &str) -> IngestError {
+    let mut reason = syntax_reason(error, text);
     if reason.starts_with("trailing characters") {
         reason.push_str("; for one object per line set Content-Type: application/x-ndjson");
     }
     IngestError::BadJson { line: error.line(), column: error.column(), reason }
 }
 
-/// What serde_json says, without the place, which is told otherwise.
-pub(super) fn syntax_reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+/// What serde_json says of `text`, without the place, which is told otherwise.
+pub(super) fn syntax_reason(error: &serde_json::Error, text: &str) -> String {
+    let told = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+    let told = told.strip_suffix(&place).unwrap_or(&told);
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default().as_bytes();
+    // Many programs write numbers that JSON does not have.
+    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'+' | b'-');
+    let at = error.column().saturating_sub(1).min(line.len());
+    let start = line[..at].iter().rposition(|byte| !is_word(byte)).map_or(0, |before| before + 1);
+    let word: Vec<u8> = line[start..].iter().copied().take_while(is_word).collect();
+    match word.to_ascii_lowercase().as_slice() {
+        b"nan" | b"inf" | b"+inf" | b"-inf" | b"infinity" | b"+infinity" | b"-infinity" => {
+            format!("{told}; JSON has no such number, so write it in quotes: \"NaN\", \"+Inf\" or \"-Inf\"")
+        }
+        _ => told.to_owned(),
+    }
 }
 
 /// The elements of an array of samples.

@@ -44,7 +44,7 @@ fn take_line(intake: &mut Intake<'_>, place: usize, line: &str) {
         Ok(read) => intake.take(place, read),
         Err(error) => {
             let advice = if error.is_eof() { "; each line must hold one whole object" } else { "" };
-            let (column, reason) = (error.column(), syntax_reason(&error));
+            let (column, reason) = (error.column(), syntax_reason(&error, line));
             intake.reject(place, format!("the line is not valid JSON at column {column}: {reason}{advice}"));
         }
     }

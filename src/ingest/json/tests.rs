@@ -143,3 +143,14 @@ fn truncated_anywhere_it_is_an_error_and_never_a_panic() {
         assert!(decode(&body[..end]).is_err(), "{end}");
     }
 }
+
+#[test]
+fn numbers_that_json_does_not_have_are_named() {
+    for number in ["NaN", "nan", "Infinity", "-Infinity", "+Inf", "-inf"] {
+        fails(format!("{{\"metric\":\"a\",\n\"value\":{number}}}").as_bytes(), "write it in quotes: \"NaN\"");
+    }
+    let lines = "{\"metric\":\"a\",\"value\":1}\n{\"metric\":\"a\",\"value\":NaN}";
+    let decoded = crate::ingest::decode_ndjson(lines.as_bytes(), &Limits::default(), NOW).unwrap();
+    assert!(decoded.rejected[0].reason.contains("write it in quotes"), "{:?}", decoded.rejected);
+    assert!(!decode("[nonsense]").unwrap_err().to_string().contains("quotes"));
+}
