@@ -266,7 +266,7 @@ mod tests {
         let cache = KeyCache::new(max_bytes);
         let hot = b"hot".as_slice();
         get(&cache, hot, || key("hot")).unwrap();
-        for i in 0_u32..20_000 {
+        for i in 0_u32..100_000 {
             get(&cache, &i.to_le_bytes(), || key("x")).unwrap();
             get(&cache, hot, || panic!("the hot series was forgotten at {i}")).unwrap();
         }

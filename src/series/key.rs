@@ -5,7 +5,6 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hashbrown::HashSet;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::labels::{LabelError, LabelLimits, Labels};
@@ -124,22 +123,6 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Keeps one key for each label set, so that equal labels are in memory once.
-#[derive(Debug, Default)]
-pub struct Interner(HashSet<Key>);
-
-impl Interner {
-    /// The shared key for these labels.
-    pub fn intern(&mut self, labels: Labels) -> Key {
-        self.0.get_or_insert(Key::new(labels)).clone()
-    }
-
-    /// How many distinct keys were interned.
-    pub fn n_keys(&self) -> usize {
-        self.0.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,15 +133,6 @@ mod tests {
         let key = Key::from_pairs("up", &[("job", "node")]).unwrap();
         assert_eq!(key.id(), 357_186_861_501_308_161);
         assert_ne!(key.id(), Key::from_pairs("up", &[("jo", "bnode")]).unwrap().id());
-    }
-
-    #[test]
-    fn equal_labels_intern_to_one_key() {
-        let mut interner = Interner::default();
-        let labels = || Key::from_pairs("up", &[("job", "a")]).unwrap().labels().clone();
-        let (a, b) = (interner.intern(labels()), interner.intern(labels()));
-        assert!(Arc::ptr_eq(&a.0, &b.0));
-        assert_eq!(interner.n_keys(), 1);
     }
 
     #[test]
