@@ -85,7 +85,7 @@ pub(super) fn variants(entry: &'static Entry, seasons: &[Season], horizon: usize
     };
     match entry.season {
         SeasonUse::Ignores => vec![with(&[])],
-        SeasonUse::NeedsAll => vec![with(seasons)],
+        SeasonUse::TakesAll | SeasonUse::NeedsAll => vec![with(seasons)],
         SeasonUse::Takes | SeasonUse::Needs if seasons.is_empty() => vec![with(&[])],
         SeasonUse::Takes | SeasonUse::Needs => seasons.iter().map(|&season| with(&[season])).collect(),
     }

@@ -21,6 +21,8 @@ mod guard;
 mod holt;
 mod holt_winters_additive;
 mod holt_winters_multiplicative;
+mod lagged;
+mod least_squares;
 mod line;
 mod linear;
 mod model;
@@ -32,16 +34,21 @@ mod outlook;
 mod past;
 mod prepare;
 mod profile;
+mod recursion;
 mod registry;
 mod scale;
 mod season;
+mod seasonal_ar;
 mod seasonal_naive;
 mod ses;
 mod shaped;
 mod slope;
 mod smoothing;
 mod theil_sen;
+mod transform;
 
+#[cfg(test)]
+mod air_passengers;
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,7 @@ use super::model::{Forecaster, Horizon};
 use super::moving_average::MovingAverage;
 use super::mstl::Mstl;
 use super::naive::Naive;
+use super::seasonal_ar::SeasonalAr;
 use super::seasonal_naive::SeasonalNaive;
 use super::ses::Ses;
 use super::theil_sen::TheilSen;
@@ -41,6 +42,8 @@ pub enum SeasonUse {
     Takes,
     /// Needs one, and uses one.
     Needs,
+    /// Uses all there are at once.
+    TakesAll,
     /// Needs one at least, and uses all there are at once.
     NeedsAll,
 }
@@ -193,6 +196,15 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Heavy,
         build: |settings| Box::new(TheilSen { season: settings.season() }),
+    },
+    Entry {
+        name: "seasonal-ar",
+        summary: "regression on the last value, the ones a cycle ago and the place of the cycle",
+        season: SeasonUse::TakesAll,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(SeasonalAr::of(&settings.seasons)),
     },
     Entry {
         name: "mstl",

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
-use crate::series::{Season, filled};
+use super::profile::mended;
+use crate::series::Season;
 
 /// Repeats the last cycle.
 #[derive(Clone, Copy, Debug)]
@@ -50,18 +51,6 @@ impl Forecaster for SeasonalNaive {
         let mended = if n_missing > 0 { mended(&cycle) } else { Vec::new() };
         Ok(Box::new(FittedSeasonalNaive { cycle, mended, next: 0 }))
     }
-}
-
-/// Straight lines across the gaps of a cycle that comes round; at least one place has a value.
-fn mended(cycle: &[f64]) -> Vec<f64> {
-    let n = cycle.len();
-    let Some(first) = cycle.iter().position(|value| !value.is_nan()) else { return vec![0.0; n] };
-    // One cycle from a place that is known to the same place again.
-    let round: Vec<f64> = (0..=n).map(|idx| cycle[(first + idx) % n]).collect();
-    let mut mended = filled(&round);
-    mended.truncate(n);
-    mended.rotate_right(first);
-    mended
 }
 
 impl Fitted for FittedSeasonalNaive {

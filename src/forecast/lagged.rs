@@ -1,0 +1,172 @@
+//! A value explained by earlier values of its series, its place in the cycle and whatever else is known of its moment,
+//! by least squares.
+//!
+//! In: values with gaps and a [`Design`]. Out: what each earlier value, each place and each other column is worth. Rows
+//! that touch a gap are left out; nothing is filled in.
+//!
+//! The places of the cycle are taken off every column before the sums are made, which gives what a column per place
+//! would give at a fraction of the cost: O(n k^2 + m k) with k columns and m places. Source: Frisch and Waugh, "Partial
+//! time regressions as compared with individual trends", 1933.
+
+use super::least_squares::Normal;
+use super::profile::mended;
+
+/// Rows that a coefficient must have to itself.
+const LEAST_ROWS: usize = 3;
+
+/// What a value is explained by.
+pub(super) struct Design<'a> {
+    /// How many steps back the earlier values lie, none twice.
+    pub lags: &'a [usize],
+    /// Places of the cycle that have an effect each; 1 is a constant.
+    pub n_places: usize,
+    /// How many columns `others` writes.
+    pub n_others: usize,
+    /// Writes what else is known of a cell.
+    pub others: &'a dyn Fn(usize, &mut [f64]),
+    /// Cells after which a row counts half; all count alike without.
+    pub half_life: Option<f64>,
+}
+
+/// What explains a value, and how much of it.
+#[derive(Clone, Debug)]
+pub(super) struct Explained {
+    /// What a unit of each earlier value adds, in the order of the lags.
+    pub on_lags: Vec<f64>,
+    /// What a unit of each other column adds.
+    pub on_others: Vec<f64>,
+    /// What cell t has at `effects[t % len]`; their mean is the constant.
+    pub effects: Vec<f64>,
+    /// The standard error of the first lag's coefficient.
+    pub first_error: f64,
+    /// The errors' standard deviation.
+    pub deviation: f64,
+    /// Rows without a gap.
+    pub n_rows: usize,
+}
+
+impl Explained {
+    /// The mean of the effects.
+    pub fn constant(&self) -> f64 {
+        self.effects.iter().sum::<f64>() / self.effects.len() as f64
+    }
+}
+
+impl<'a> Design<'a> {
+    /// Earlier values and places alone.
+    #[cfg(test)]
+    pub fn of(lags: &'a [usize], n_places: usize) -> Design<'a> {
+        Design { lags, n_places, n_others: 0, others: &|_, _| {}, half_life: None }
+    }
+
+    /// Calls `take` with each cell from `from` on that touches no gap: its number, columns, value and weight.
+    fn rows(&self, values: &[f64], from: usize, mut take: impl FnMut(usize, &[f64], f64, f64)) {
+        let n_lags = self.lags.len();
+        let mut row = vec![0.0; n_lags + self.n_others];
+        let first = from.max(self.lags.iter().copied().max().unwrap_or(0));
+        // From the last cell backwards a row loses this share; forwards it gains it.
+        let gain = self.half_life.map_or(1.0, |cells| 2f64.powf(1.0 / cells));
+        let mut weight = gain.powf(first as f64 - values.len() as f64);
+        for (idx, &value) in values.iter().enumerate().skip(first) {
+            weight *= gain;
+            let mut sum = value;
+            for (column, lag) in row.iter_mut().zip(self.lags) {
+                *column = values[idx - lag];
+                sum += *column;
+            }
+            if !sum.is_nan() {
+                (self.others)(idx, &mut row[n_lags..]);
+                take(idx, &row, value, weight);
+            }
+        }
+    }
+
+    /// The best explanation of the cells from `from` on; `None` when there are too few without a gap, or the sums are
+    /// not finite.
+    pub fn explain(&self, values: &[f64], from: usize) -> Option<Explained> {
+        let k = self.lags.len() + self.n_others;
+        // Per place the sums of the columns and the value, then how many there are.
+        let width = k + 2;
+        let mut means = vec![0.0; self.n_places * width];
+        let mut n_rows = 0;
+        self.rows(values, from, |idx, row, value, weight| {
+            let sums = &mut means[idx % self.n_places * width..][..width];
+            sums.iter_mut().zip(row).for_each(|(sum, column)| *sum += weight * column);
+            sums[k] += weight * value;
+            sums[k + 1] += weight;
+            n_rows += 1;
+        });
+        let mut n_places = 0;
+        for sums in means.chunks_exact_mut(width).filter(|sums| sums[k + 1] > 0.0) {
+            let n = sums[k + 1];
+            sums[..=k].iter_mut().for_each(|sum| *sum /= n);
+            n_places += 1;
+        }
+        let n_numbers = k + n_places;
+        if n_places == 0 || n_rows < n_numbers + LEAST_ROWS * k.max(1) {
+            return None;
+        }
+        let mut sums = Normal::new(k);
+        let mut off = vec![0.0; k];
+        self.rows(values, from, |idx, row, value, weight| {
+            let means = &means[idx % self.n_places * width..][..width];
+            off.iter_mut().zip(row).zip(means).for_each(|((off, column), mean)| *off = column - mean);
+            sums.add(&off, value - means[k], weight);
+        });
+        let solution = sums.solve()?;
+        let effect = |means: &[f64]| {
+            let explained: f64 = means.iter().zip(&solution.coefficients).map(|(mean, c)| mean * c).sum();
+            if means[k + 1] > 0.0 { means[k] - explained } else { f64::NAN }
+        };
+        let effects: Vec<f64> = means.chunks_exact(width).map(effect).collect();
+        let deviation = solution.deviation(n_places);
+        let first_error = if k > 0 { solution.standard_error(0, deviation) } else { 0.0 };
+        let mut on_lags = solution.coefficients;
+        let on_others = on_lags.split_off(self.lags.len());
+        let effects = if n_places < self.n_places { mended(&effects) } else { effects };
+        Some(Explained { on_lags, on_others, effects, first_error, deviation, n_rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_taken_off_give_what_a_column_each_gives() {
+        // Five places, two lags, a trend, and gaps.
+        let mut values: Vec<f64> =
+            (0..90u32).map(|i| f64::from(i.wrapping_mul(2_654_435_761) >> 20) / 4096.0).collect();
+        (values[17], values[51], values[52]) = (f64::NAN, f64::NAN, f64::NAN);
+        let others = |idx: usize, row: &mut [f64]| row[0] = idx as f64 / 50.0;
+        let design = Design { lags: &[1, 5], n_places: 5, n_others: 1, others: &others, half_life: None };
+        let found = design.explain(&values, 0).unwrap();
+        let mut sums = Normal::new(8);
+        let mut n_rows = 0;
+        for idx in 5..90 {
+            let mut row = [0.0; 8];
+            (row[0], row[1], row[2]) = (values[idx - 1], values[idx - 5], idx as f64 / 50.0);
+            row[3 + idx % 5] = 1.0;
+            if !(values[idx] + row[0] + row[1]).is_nan() {
+                sums.add(&row, values[idx], 1.0);
+                n_rows += 1;
+            }
+        }
+        let solution = sums.solve().unwrap();
+        let all: Vec<f64> = found.on_lags.iter().chain(&found.on_others).chain(&found.effects).copied().collect();
+        for (ours, plain) in all.iter().zip(&solution.coefficients) {
+            assert!((ours - plain).abs() < 1e-9, "{all:?} {solution:?}");
+        }
+        let deviation = solution.deviation(0);
+        assert!((found.deviation - deviation).abs() < 1e-12);
+        assert!((found.first_error - solution.standard_error(0, deviation)).abs() < 1e-12);
+        assert_eq!(found.n_rows, n_rows);
+    }
+
+    #[test]
+    fn too_few_rows_explain_nothing() {
+        let values: Vec<f64> = (0..12).map(f64::from).collect();
+        assert!(Design::of(&[1, 4], 4).explain(&values, 0).is_none());
+        assert!(Design::of(&[1], 1).explain(&[f64::NAN; 40], 0).is_none());
+    }
+}
