@@ -99,7 +99,7 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &[Season], horizon: usize) -> V
     let suits = |entry: &&Entry| {
         let has_seasons = !matches!(entry.season, SeasonUse::Needs | SeasonUse::NeedsAll) || !seasons.is_empty();
         let has_values = entry.values != ValueNeed::ClearOfZero || is_clear_of_zero;
-        entry.role != Role::Chooser && has_seasons && has_values
+        !matches!(entry.role, Role::Chooser | Role::Named) && has_seasons && has_values
     };
     FORECASTERS.iter().filter(suits).flat_map(|entry| variants(entry, seasons, horizon)).collect()
 }

@@ -10,6 +10,7 @@
 //! the errors of such a replay into bands, `auto` picks by them. [`prepare`] does all of it once, so that
 //! [`Prepared::forecast`] costs microseconds.
 
+mod adjust;
 mod auto;
 mod backtest;
 mod conformal;
@@ -32,6 +33,7 @@ mod naive;
 mod optimise;
 mod outlook;
 mod past;
+mod power;
 mod prepare;
 mod profile;
 mod recursion;
@@ -45,6 +47,7 @@ mod shaped;
 mod slope;
 mod smoothing;
 mod theil_sen;
+mod theta;
 mod transform;
 
 #[cfg(test)]

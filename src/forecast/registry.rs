@@ -14,6 +14,7 @@ use super::seasonal_ar::SeasonalAr;
 use super::seasonal_naive::SeasonalNaive;
 use super::ses::Ses;
 use super::theil_sen::TheilSen;
+use super::theta::{Member, Theta};
 use crate::series::Season;
 
 /// What an entry needs to build its method.
@@ -66,6 +67,8 @@ pub enum Role {
     Anchor,
     /// One of those that are chosen from.
     Candidate,
+    /// There for who asks for it by name; another stands for election in its stead.
+    Named,
 }
 
 /// How dear one fit is.
@@ -205,6 +208,51 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Light,
         build: |settings| Box::new(SeasonalAr::of(&settings.seasons)),
+    },
+    Entry {
+        name: "theta",
+        summary: "a smoothed level with a share of the trend; the best of the four members below",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(Theta { season: settings.season(), member: None }),
+    },
+    Entry {
+        name: "stm",
+        summary: "theta with one trend line and a bend of 2: the method that won the M3 competition",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Light,
+        build: |settings| Box::new(Theta { season: settings.season(), member: Some(Member::STM) }),
+    },
+    Entry {
+        name: "otm",
+        summary: "theta with one trend line and an estimated bend",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Light,
+        build: |settings| Box::new(Theta { season: settings.season(), member: Some(Member::OTM) }),
+    },
+    Entry {
+        name: "dstm",
+        summary: "theta whose trend line moves on with the values, and a bend of 2",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Light,
+        build: |settings| Box::new(Theta { season: settings.season(), member: Some(Member::DSTM) }),
+    },
+    Entry {
+        name: "dotm",
+        summary: "theta whose trend line moves on with the values, and an estimated bend",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Light,
+        build: |settings| Box::new(Theta { season: settings.season(), member: Some(Member::DOTM) }),
     },
     Entry {
         name: "mstl",
