@@ -17,6 +17,7 @@ mod conformal;
 mod damped;
 mod direction;
 mod edge_augurs;
+mod ets;
 mod fourier;
 mod guard;
 mod holt;

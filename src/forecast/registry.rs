@@ -2,6 +2,7 @@
 
 use super::auto::{AUTO, Auto};
 use super::damped::Damped;
+use super::ets::Ets;
 use super::holt::Holt;
 use super::holt_winters_additive::HoltWintersAdditive;
 use super::holt_winters_multiplicative::HoltWintersMultiplicative;
@@ -208,6 +209,15 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Light,
         build: |settings| Box::new(SeasonalAr::of(&settings.seasons)),
+    },
+    Entry {
+        name: "ets",
+        summary: "exponential smoothing; errors, trend and season chosen by AICc",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Ets { season: settings.season() }),
     },
     Entry {
         name: "theta",

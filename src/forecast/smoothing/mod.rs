@@ -10,22 +10,23 @@
 //! Weights minimise a Huber loss of the one-step errors, so that single spikes do not decide them. A long history is
 //! cut to its last [`LONGEST`] cells or [`MOST_CYCLES`] cycles first: what lies before has no weight left.
 
+pub(super) mod estimate;
+mod start;
+
 use std::collections::BTreeMap;
 
 use super::model::{FitError, Fitted, Updated};
-use super::optimise::{Bounds, minimise};
 use super::past::{Past, Regressors};
 use super::scale::Scale;
-use crate::series::median;
+use estimate::Loss;
+pub(super) use estimate::Search;
+pub(super) use start::{line_through, start_of};
 
 /// Cells that a fit looks back on; enough for a level that forgets 0.5 % per step.
 pub(super) const LONGEST: usize = 1500;
 
 /// Cycles that a fit looks back on when that is longer.
 pub(super) const MOST_CYCLES: usize = 6;
-
-/// Cycles that tell the first season.
-const START_CYCLES: usize = 4;
 
 /// A value so many times the reach of the history is no value of this series.
 const WILDEST: f64 = 1e100;
@@ -196,169 +197,38 @@ pub(super) fn fit(shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Resu
     let start = start_of(shape, &scaled);
     let (weights, start) = match fixed {
         Some(weights) => (weights, start),
-        None => estimate(shape, start, &scaled),
-    };
-    let mut state = start;
-    for &value in &scaled {
-        state.step(value, &weights, shape.seasonal);
-    }
-    let all_finite = state.level.is_finite() && state.trend.is_finite() && state.season.iter().all(|s| s.is_finite());
-    if !all_finite {
-        return Err(FitError::NotFinite(format!("the smoothing state left the numbers with {weights:?}")));
-    }
-    Ok(Smoothed { shape, weights, state, scale, is_fixed: fixed.is_some() })
-}
-
-/// The state before the first of `scaled`, from its first values or cycles.
-fn start_of(shape: Shape, scaled: &[f64]) -> State {
-    let steps = shape.seasonal.steps();
-    if shape.seasonal == Seasonal::None {
-        let first: Vec<(f64, f64)> = scaled
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !value.is_nan())
-            .map(|(idx, &v)| (idx as f64, v))
-            .take(10)
-            .collect();
-        let (level, trend) = match shape.trend {
-            Trend::None => (first.iter().take(5).map(|(_, v)| v).sum::<f64>() / first.len().min(5) as f64, 0.0),
-            Trend::Straight | Trend::Damped { .. } => {
-                let (intercept, slope) = line_through(&first);
-                (intercept - slope, slope)
-            }
-        };
-        return State { level, trend, season: Vec::new(), next: 0 };
-    }
-    let n_cycles = (scaled.len() / steps).clamp(1, START_CYCLES);
-    let cycles: Vec<&[f64]> = scaled.chunks(steps).take(n_cycles).collect();
-    let means: Vec<f64> = cycles.iter().map(|cycle| mean_of(cycle.iter().copied())).collect();
-    let known: Vec<(f64, f64)> =
-        means.iter().enumerate().filter(|(_, m)| !m.is_nan()).map(|(idx, &m)| (idx as f64, m)).collect();
-    let (first_mean, per_cycle) = line_through(&known);
-    let slope = per_cycle / steps as f64;
-    let middle = (steps as f64 - 1.0) / 2.0;
-    let expected = |cycle: usize, slot: usize| {
-        let mean = if means[cycle].is_nan() { first_mean + per_cycle * cycle as f64 } else { means[cycle] };
-        mean + slope * (slot as f64 - middle)
-    };
-    let is_additive = matches!(shape.seasonal, Seasonal::Additive(_));
-    let mut season: Vec<f64> = (0..steps)
-        .map(|slot| {
-            let seen: Vec<f64> = cycles
-                .iter()
-                .enumerate()
-                .filter_map(|(idx, cycle)| cycle.get(slot).filter(|v| !v.is_nan()).map(|v| (idx, *v)))
-                .map(
-                    |(idx, v)| {
-                        if is_additive { v - expected(idx, slot) } else { v / expected(idx, slot).max(LEAST_LEVEL) }
-                    },
-                )
-                .collect();
-            median(&seen).unwrap_or(if is_additive { 0.0 } else { 1.0 })
-        })
-        .collect();
-    let mean = season.iter().sum::<f64>() / steps as f64;
-    for slot in &mut season {
-        if is_additive {
-            *slot -= mean;
-        } else {
-            *slot /= mean.max(LEAST_LEVEL);
+        None => {
+            let (seasonal, loss) = (shape.seasonal, Loss::huber(&scaled, shape.seasonal));
+            let search =
+                Search { shape, start: &start, scaled: &scaled, loss, is_start_searched: seasonal == Seasonal::None };
+            let (weights, start, _) = search.run(None);
+            (weights, start)
         }
-    }
-    let trend = if shape.trend == Trend::None { 0.0 } else { slope };
-    State { level: first_mean - slope * (middle + 1.0), trend, season, next: 0 }
-}
-
-fn mean_of(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, n) = values.filter(|v| !v.is_nan()).fold((0.0, 0), |(sum, n), v| (sum + v, n + 1));
-    if n == 0 { f64::NAN } else { sum / n as f64 }
-}
-
-/// Intercept and slope of the least-squares line; slope 0 through fewer than two abscissae.
-pub(super) fn line_through(points: &[(f64, f64)]) -> (f64, f64) {
-    let n = points.len() as f64;
-    if points.is_empty() {
-        return (0.0, 0.0);
-    }
-    let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
-    let sxx: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
-    let sxy: f64 = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum();
-    let slope = if sxx > 0.0 { sxy / sxx } else { 0.0 };
-    (my - slope * mx, slope)
-}
-
-/// The usual size of a step (of a cycle's change, with a season), beyond a few times which an error is an outlier.
-fn usual_change(scaled: &[f64], lag: usize) -> f64 {
-    let changes: Vec<f64> =
-        scaled.iter().zip(scaled.iter().skip(lag)).map(|(a, b)| (b - a).abs()).filter(|c| !c.is_nan()).collect();
-    let usual = median(&changes).unwrap_or(0.0);
-    if usual > 0.0 { usual } else { changes.iter().sum::<f64>() / changes.len().max(1) as f64 }
-}
-
-fn estimate(shape: Shape, start: State, scaled: &[f64]) -> (Weights, State) {
-    let steps = shape.seasonal.steps();
-    let has_season = shape.seasonal != Seasonal::None;
-    // 2.5 standard deviations of an error whose differences have this median.
-    let kink = 2.5 * 1.05 * usual_change(scaled, steps);
-    let has_trend = shape.trend != Trend::None;
-    // The first weights of the box are always alpha; what a shape lacks is not searched.
-    let mut bounds = vec![Bounds::new(1e-4, 0.9999, 0.3)];
-    if has_trend {
-        bounds.push(Bounds::new(1e-4, 1.0, 0.1));
-    }
-    if has_season {
-        bounds.push(Bounds::new(1e-4, 1.0, 0.1));
-    }
-    if let Trend::Damped { least, most } = shape.trend {
-        bounds.push(Bounds::new(least, most, least + 0.9 * (most - least)));
-    }
-    // Without a season the first level and trend are searched too: a wrong start would live on in a slow trend.
-    if !has_season {
-        bounds.push(Bounds::new(start.level - 1.0, start.level + 1.0, start.level));
-        if has_trend {
-            bounds.push(Bounds::new(start.trend - 0.1, start.trend + 0.1, start.trend));
-        }
-    }
-    let unpack = |at: &[f64]| {
-        let mut at = at.iter().copied();
-        let mut next = |has: bool, otherwise: f64| if has { at.next().unwrap_or(otherwise) } else { otherwise };
-        let alpha = next(true, 0.3);
-        // Bounds that keep the recursion stable: beta <= alpha, gamma <= 1 - alpha.
-        let beta = alpha * next(has_trend, 0.0);
-        let gamma = (1.0 - alpha) * next(has_season, 0.0);
-        let phi = next(matches!(shape.trend, Trend::Damped { .. }), if has_trend { 1.0 } else { 0.0 });
-        let level = next(!has_season, start.level);
-        let trend = next(!has_season && has_trend, start.trend);
-        (Weights { alpha, beta, gamma, phi }, level, trend)
     };
-    let mut state = start.clone();
-    let mut loss = |at: &[f64]| {
-        let (weights, level, trend) = unpack(at);
-        (state.level, state.trend, state.next) = (level, trend, 0);
-        state.season.copy_from_slice(&start.season);
-        let mut sum = 0.0;
+    Smoothed::walked(shape, weights, start, &scaled, scale, fixed.is_some())
+}
+
+impl Smoothed {
+    /// The recursion with these weights from `start`, the state before the first of `scaled`, to their end.
+    pub fn walked(
+        shape: Shape,
+        weights: Weights,
+        start: State,
+        scaled: &[f64],
+        scale: Scale,
+        is_fixed: bool,
+    ) -> Result<Smoothed, FitError> {
+        let mut state = start;
         for &value in scaled {
-            if let Some(error) = state.step(value, &weights, shape.seasonal) {
-                let size = error.abs();
-                sum += if size <= kink { 0.5 * size * size } else { kink * (size - 0.5 * kink) };
-            }
+            state.step(value, &weights, shape.seasonal);
         }
-        sum
-    };
-    // The loss has several valleys in alpha; a coarse look picks the one to descend into.
-    let mut best = (f64::INFINITY, 0.3);
-    for alpha in [0.02, 0.1, 0.3, 0.6, 0.9] {
-        bounds[0].start = alpha;
-        let at: Vec<f64> = bounds.iter().map(|bound| bound.start).collect();
-        let found = loss(&at);
-        if found < best.0 {
-            best = (found, alpha);
+        let all_finite =
+            state.level.is_finite() && state.trend.is_finite() && state.season.iter().all(|s| s.is_finite());
+        if !all_finite {
+            return Err(FitError::NotFinite(format!("the smoothing state left the numbers with {weights:?}")));
         }
+        Ok(Smoothed { shape, weights, state, scale, is_fixed })
     }
-    bounds[0].start = best.1;
-    let found = minimise(&bounds, 60 * bounds.len(), &mut loss);
-    let (weights, level, trend) = unpack(&found);
-    (weights, State { level, trend, ..start })
 }
 
 impl Fitted for Smoothed {
@@ -402,6 +272,8 @@ impl Fitted for Smoothed {
 mod tests {
     use super::*;
 
+    use estimate::walk;
+
     const S8: [f64; 8] = [10.0, 12.0, 11.0, 14.0, 13.0, 16.0, 15.0, 19.0];
 
     fn check(seasonal: Seasonal, weights: Weights, mut state: State, expected: (f64, f64), season: &[f64]) {
@@ -430,5 +302,24 @@ mod tests {
         let product = state(9.0, 1.0, &[0.95, 1.05]);
         let season = [0.939574, 1.073176];
         check(Seasonal::Multiplicative(2), weights(0.1, 0.2, 1.0), product, (17.432113, 1.079516), &season);
+    }
+
+    /// n ln of the sum of squared errors, for relative errors plus twice the logarithms of the means: statsforecast 2.1
+    /// for the same weights and starts as above.
+    #[test]
+    fn likelihoods_are_those_of_the_reference() {
+        let check =
+            |seasonal, (beta, gamma, phi), (level, trend, season): (f64, f64, &[f64]), is_relative, expected: f64| {
+                let mut state = State { level, trend, season: season.to_vec(), next: 0 };
+                let weights = Weights { alpha: 0.5, beta, gamma, phi };
+                let found: f64 = walk(&mut state, &S8, &weights, seasonal).loss(is_relative);
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            };
+        check(Seasonal::None, (0.0, 0.0, 0.0), (10.0, 0.0, &[]), false, 30.052451);
+        check(Seasonal::None, (0.1, 0.0, 1.0), (9.0, 1.0, &[]), false, 22.509734);
+        check(Seasonal::None, (0.1, 0.0, 0.9), (9.0, 1.0, &[]), false, 24.212339);
+        check(Seasonal::None, (0.1, 0.0, 1.0), (9.0, 1.0, &[]), true, 21.319097);
+        check(Seasonal::Additive(2), (0.1, 0.2, 1.0), (9.0, 1.0, &[-0.5, 0.5]), false, 11.696396);
+        check(Seasonal::Multiplicative(2), (0.1, 0.2, 1.0), (9.0, 1.0, &[0.95, 1.05]), true, 7.304493);
     }
 }
