@@ -1,4 +1,4 @@
-//! How fast does a memtable become Parquet, and how fast are blocks merged?
+//! How fast does a memtable become Parquet?
 //!
 //! 1,000 series with 500 samples each, half of them noisy and half mostly standing still. Prints bytes per sample too.
 
@@ -14,14 +14,14 @@ const N_STEPS: i64 = 500;
 // Midnight, so that all samples are of one day.
 const START: i64 = 1_700_006_400_000;
 
-fn fill(store: &Store, part: i64) {
+fn fill(store: &Store) {
     let keys = (0..N_SERIES).map(|series| {
         let (instance, device) = (format!("10.0.0.{}:9100", series / 20), format!("sd{}", series % 20));
         Key::from_pairs("node_disk_io_time_seconds", &[("device", &device), ("instance", &instance), ("job", "node")])
     });
     let keys: Vec<Key> = keys.map(|key| key.expect("valid labels")).collect();
     for step in 0..N_STEPS {
-        let at = START + (part * N_STEPS + step) * 15_000;
+        let at = START + step * 15_000;
         let rows = keys.iter().enumerate().map(|(series, key)| {
             // A cheap hash for noise: the same values in every run.
             let noise = ((series as i64 * 7_919 + step * 104_729) % 1_000_003) as f64 / 997.0;
@@ -34,8 +34,7 @@ fn fill(store: &Store, part: i64) {
 
 fn open() -> (TempDir, Store) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let settings =
-        StoreSettings { ack: Ack::None, flush_samples: 1 << 40, max_blocks_per_day: 2, ..StoreSettings::default() };
+    let settings = StoreSettings { ack: Ack::None, flush_samples: 1 << 40, ..StoreSettings::default() };
     let store = Store::open(dir.path(), settings).expect("opens");
     (dir, store)
 }
@@ -46,7 +45,7 @@ fn flush(c: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(10)).throughput(Throughput::Elements(n_samples));
     let filled = || {
         let (dir, store) = open();
-        fill(&store, 0);
+        fill(&store);
         (dir, store)
     };
     group.bench_function("memtable to block", |bencher| {
@@ -61,18 +60,10 @@ fn flush(c: &mut Criterion) {
     });
     group.finish();
 
-    let (_dir, store) = open();
-    for part in 0..3 {
-        fill(&store, part);
-        store.flush().expect("flushed");
-    }
-    let bytes_per_sample = |store: &Store| {
-        let figures = store.figures();
-        figures.block_bytes as f64 / figures.n_block_samples as f64
-    };
-    let fresh = bytes_per_sample(&store);
-    store.compact().expect("merged");
-    println!("bytes per sample: {fresh:.2} flushed, {:.2} merged", bytes_per_sample(&store));
+    let (_dir, store) = filled();
+    store.flush().expect("flushed");
+    let figures = store.figures();
+    println!("bytes per sample: {:.2}", figures.block_bytes as f64 / figures.n_block_samples as f64);
 }
 
 criterion_group!(benches, flush);

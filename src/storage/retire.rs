@@ -29,7 +29,22 @@ pub struct Deleted {
 fn expired(entries: &[BlockEntry], retention: Millis, now: Millis) -> Vec<BlockEntry> {
     let newest = entries.iter().map(|entry| entry.max_time).max();
     let cutoff = newest.map_or(now, |newest| newest.min(now)).saturating_sub(retention);
-    entries.iter().filter(|entry| entry.max_time < cutoff).cloned().collect()
+    let mut in_order: Vec<&BlockEntry> = entries.iter().filter(|entry| entry.max_time < cutoff).collect();
+    in_order.sort_by_key(|entry| entry.sequence);
+    let mut gone: Vec<BlockEntry> = Vec::new();
+    for entry in in_order {
+        if !overrules(entry, entries, &gone) {
+            gone.push(entry.clone());
+        }
+    }
+    gone
+}
+
+/// Whether an earlier block of the same time would stay, whose values, written over by `entry`'s, would come back.
+fn overrules(entry: &BlockEntry, entries: &[BlockEntry], gone: &[BlockEntry]) -> bool {
+    let overlaps = |other: &BlockEntry| other.min_time <= entry.max_time && entry.min_time <= other.max_time;
+    let is_gone = |other: &BlockEntry| gone.iter().any(|entry| entry.id == other.id);
+    entries.iter().any(|other| other.sequence < entry.sequence && overlaps(other) && !is_gone(other))
 }
 
 /// The oldest entries, as many as bring `total` bytes down to `limit`; the one with the newest sample stays.
@@ -40,14 +55,19 @@ fn beyond(entries: &[BlockEntry], mut total: u64, limit: u64, n_bytes: impl Fn(&
     oldest_first.sort_by_key(|entry| (entry.max_time, entry.sequence));
     oldest_first.pop();
     let mut gone = Vec::new();
-    for entry in oldest_first {
-        if total <= limit {
-            break;
-        }
+    while total > limit
+        && let Some(place) = oldest_first.iter().position(|entry| !overrules(entry, entries, &gone))
+    {
+        let entry = oldest_first.remove(place);
         total = total.saturating_sub(n_bytes(entry));
         gone.push(entry.clone());
     }
     gone
+}
+
+/// The time of the newest sample that goes with these entries.
+fn newest(entries: &[BlockEntry]) -> Option<Millis> {
+    entries.iter().map(|entry| entry.max_time).max()
 }
 
 impl Keeper {
@@ -63,13 +83,15 @@ impl Keeper {
         let mut entries = self.state.lock().manifest.blocks.clone();
         let mut gone = settings.retention.map_or_else(Vec::new, |retention| expired(&entries, retention, now));
         if !gone.is_empty() {
-            tracing::info!(n_blocks = gone.len(), "deleting blocks older than the retention");
+            let newest_sample = newest(&gone);
+            tracing::info!(n_blocks = gone.len(), newest_sample, "deleting blocks older than the retention");
         }
         if let Some(limit) = settings.retention_size {
             entries.retain(|entry| !gone.contains(entry));
             let too_large = self.beyond(&entries, limit);
             if !too_large.is_empty() {
-                tracing::info!(n_blocks = too_large.len(), limit, "deleting the oldest blocks to keep within the size");
+                let (n_blocks, newest_sample) = (too_large.len(), newest(&too_large));
+                tracing::info!(n_blocks, limit, newest_sample, "deleting the oldest blocks to keep within the size");
             }
             gone.extend(too_large);
         }
@@ -231,6 +253,19 @@ mod tests {
         // The log alone is over the limit: all goes but the newest block.
         check(1_000, 1, &["1", "3", "2"]);
         assert_eq!(beyond(&[], 1_000, 1, |entry| entry.n_bytes), []);
+    }
+
+    #[test]
+    fn a_value_that_was_written_over_does_not_come_back() {
+        let mut entries = entries(&[(1, 10), (1, 10), (9, 10)]);
+        // The first is of all ten days, and the second has later values for its first day.
+        entries[0].max_time = 10 * DAY;
+        assert_eq!(expired(&entries, 5 * DAY, 11 * DAY), Vec::new());
+        assert_eq!(beyond(&entries, 30, 20, |entry| entry.n_bytes), Vec::new());
+        entries[0].max_time = 2 * DAY;
+        assert_eq!(ids(&expired(&entries, 5 * DAY, 11 * DAY)), ["0", "1"]);
+        assert_eq!(ids(&beyond(&entries, 30, 20, |entry| entry.n_bytes)), ["0"]);
+        assert_eq!(ids(&beyond(&entries, 30, 10, |entry| entry.n_bytes)), ["0", "1"]);
     }
 
     #[test]

@@ -290,12 +290,13 @@ impl Store {
         self.keeper.flush()
     }
 
-    /// Carries out deletes and merges blocks now, without waiting for what may still come; otherwise a thread does so
-    /// in the background.
+    /// Deletes what is past its retention, carries out deletes and merges blocks now, without waiting for what may
+    /// still come; otherwise a thread does so in the background.
     ///
     /// # Errors
     /// When a block cannot be read or written; the blocks stay as they are.
     pub fn compact(&self) -> Result<(), FlushError> {
+        self.keeper.retire(now())?;
         self.keeper.carry_out_deletes()?;
         self.keeper.merge_all(false)?;
         self.keeper.downsample(now())
