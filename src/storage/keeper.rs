@@ -33,6 +33,8 @@ const MERGE_TICK: Duration = Duration::from_millis(500);
 // After a failure, so that a full disk is not hammered but space is noticed soon.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 const TRIM_EVERY: Duration = Duration::from_secs(30);
+// Blocks of one flush from which on it is worth a word: late samples rarely reach back so far.
+const MANY_BLOCKS: usize = 32;
 // Series in indexes kept in memory; beyond it, those unused for a trim are let go. About 120 bytes each.
 const MAX_CACHED_RUNS: usize = 500_000;
 
@@ -194,7 +196,15 @@ impl Keeper {
         let count = |parts: &[(usize, Range<usize>)]| parts.iter().map(|(_, range)| range.len() as u64).sum();
         let counts = windows.iter().map(|(window, parts)| (*window, count(parts))).collect();
         let Shared { files, layout, .. } = &*self.shared;
-        for block in cut(&counts) {
+        let cut = cut(&counts);
+        if cut.len() > MANY_BLOCKS {
+            let n_blocks = cut.len();
+            tracing::warn!(
+                n_blocks,
+                "the samples of this flush are scattered over many days; each 30 days get a block, however few they are"
+            );
+        }
+        for block in cut {
             let about = About { sequence, wal_upto: frozen.wal_upto, sources: Vec::new(), effort: Effort::Fresh };
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
             let path = writer.path().to_owned();

@@ -2,8 +2,12 @@
 //!
 //! Blocks lie in windows that begin at multiples of their length: 2 hours, a day, 30 days. When a window is over, the
 //! blocks inside become one. Only blocks are merged between which nothing arrived for the same time, so that the
-//! result can stand where they stood and last write wins stays true. A sample is rewritten once per level, and a few
-//! times more where flushes are many or late.
+//! result can stand where they stood and last write wins stays true.
+//!
+//! What that costs: a sample that comes in time is rewritten once per level, and a few times more where flushes are
+//! many, by blocks of about its block's size. Late samples gather in blocks of their own, at most `max_blocks` in a
+//! window, which are merged with each other; the large block is rewritten for them when they are an eighth of it, or
+//! when none has come for a week. So a window that is over is rewritten at most once a week, however little comes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,8 +28,10 @@ const MAX_SAMPLES: u64 = 128 << 20;
 const MAX_RUNS: u64 = 500_000;
 // After the end of a block's last day, and after it was written, before anything is made from it.
 const SETTLED_AFTER: Millis = 2 * HOUR;
-// A large block is not rewritten for less than this share of its samples.
+// A large block is not rewritten for less than this share of its samples,
 const WORTH_SHARE: u64 = 8;
+// until so long nothing has come that would have to be merged again.
+const LATE_AFTER: Millis = 7 * DAY;
 
 /// What a decision needs to know of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,19 +103,24 @@ pub(super) fn plan(pieces: &[Piece], rules: Rules) -> Option<Plan> {
 
 /// Those of a window's blocks that should become one.
 fn wanted(pieces: &[Piece], members: &[usize], level: usize, window: Millis, rules: Rules) -> Option<Vec<usize>> {
-    let is_quiet = |members: &[usize]| {
-        !rules.is_patient || members.iter().all(|number| rules.now.saturating_sub(pieces[*number].born) >= QUIET)
+    let is_quiet_for = |members: &[usize], span: Millis| {
+        members.iter().all(|number| rules.now.saturating_sub(pieces[*number].born) >= span)
     };
+    let is_quiet = |members: &[usize]| !rules.is_patient || is_quiet_for(members, QUIET);
     let sizes = |members: &[usize]| members.iter().map(|number| pieces[*number].n_samples).collect::<Vec<_>>();
     let picked = |members: Vec<usize>| pick(&sizes(&members), rules.max_blocks).map(|range| members[range].to_vec());
     let is_over = rules.now >= (window + 1).saturating_mul(WINDOWS[level]).saturating_add(GRACE[level]);
-    if is_over && is_quiet(members) && level <= rules.longest {
+    if is_over && level <= rules.longest {
         let largest = members.iter().map(|number| pieces[*number]).max_by_key(|piece| piece.n_samples)?;
         let all: u64 = sizes(members).iter().sum();
-        let is_worth_it = is_worth(all - largest.n_samples, largest.n_samples) || members.len() > rules.max_blocks;
+        let is_due = is_worth(all - largest.n_samples, largest.n_samples) || is_quiet_for(members, LATE_AFTER);
         // What stays is written once as what stays, be it alone.
         let is_last_time = level == rules.longest && !largest.is_lasting;
-        return (is_last_time || (members.len() >= 2 && is_worth_it)).then(|| members.to_vec());
+        if is_quiet(members) && (is_last_time || (members.len() >= 2 && is_due)) {
+            return Some(members.to_vec());
+        }
+        // While late samples go on coming, theirs must not become ever more.
+        return picked(members.to_vec());
     }
     if level == MONTH && level == rules.longest {
         // Days that are over need not wait for the month's end.

@@ -44,13 +44,17 @@ fn a_large_block_is_not_rewritten_for_a_few_late_samples() {
     let at = MONTH_START;
     let late = [piece(2, at + 5, at + 5, 3), piece(3, at + 3 * DAY, at + 3 * DAY, 3)];
     let large = piece(1, at, at + DAY, 1000);
-    let check = |large, expected: Option<Vec<usize>>| {
-        let plan = plan(&[large, late[0], late[1]], rules(at + 90 * DAY));
+    let check = |large, came_before: Millis, expected: Option<Vec<usize>>| {
+        let now = at + 90 * DAY;
+        let late = late.map(|piece| Piece { born: now - came_before, ..piece });
+        let plan = plan(&[large, late[0], late[1]], rules(now));
         assert_eq!(plan.map(|plan| plan.blocks), expected);
     };
-    check(Piece { is_lasting: true, ..large }, None);
+    check(Piece { is_lasting: true, ..large }, DAY, None);
     // It is to be rewritten anyway.
-    check(large, Some(vec![0, 1, 2]));
+    check(large, DAY, Some(vec![0, 1, 2]));
+    // Nothing more has come for a week.
+    check(Piece { is_lasting: true, ..large }, 7 * DAY, Some(vec![0, 1, 2]));
 }
 
 #[test]
@@ -204,4 +208,93 @@ proptest! {
             }
         }
     }
+}
+
+// As it is by default.
+const MAX_BLOCKS: usize = 8;
+
+/// Blocks over time under a plan, and what it costs.
+struct Simulation {
+    pieces: Vec<Piece>,
+    n_flushed: u64,
+    n_rewritten: u64,
+}
+
+impl Simulation {
+    /// A flush at `now` of these samples, by time, and every merge that is then due.
+    fn flush(&mut self, samples: &BTreeMap<Millis, u64>, now: Millis) {
+        let mut counts: BTreeMap<Millis, u64> = BTreeMap::new();
+        samples.iter().for_each(|(at, n)| *counts.entry(at.div_euclid(WINDOWS[0])).or_default() += n);
+        let sequence = self.pieces.last().map_or(1, |piece| piece.sequence + 1);
+        for windows in cut(&counts) {
+            let within = |at: &Millis| windows.contains(&at.div_euclid(WINDOWS[0]));
+            let times: Vec<Millis> = samples.keys().copied().filter(within).collect();
+            let n_samples = windows.iter().map(|window| counts[window]).sum();
+            self.pieces.push(Piece { born: now, ..piece(sequence, times[0], times[times.len() - 1], n_samples) });
+            self.n_flushed += n_samples;
+        }
+        self.merge(now);
+    }
+
+    fn merge(&mut self, now: Millis) {
+        let rules = Rules { max_blocks: MAX_BLOCKS, ..rules(now) };
+        while let Some(Plan { blocks, effort }) = plan(&self.pieces, rules) {
+            let merged: Vec<Piece> = blocks.iter().map(|number| self.pieces[*number]).collect();
+            let n_samples = merged.iter().map(|piece| piece.n_samples).sum();
+            self.n_rewritten += n_samples;
+            let min_time = merged.iter().map(|piece| piece.min_time).min().unwrap();
+            let max_time = merged.iter().map(|piece| piece.max_time).max().unwrap();
+            let last = *blocks.last().unwrap();
+            let sequence = self.pieces[last].sequence;
+            let is_lasting = effort == Effort::Lasting;
+            self.pieces[last] = Piece { born: now, is_lasting, ..piece(sequence, min_time, max_time, n_samples) };
+            let mut number = 0;
+            self.pieces.retain(|_| (number == last || !blocks.contains(&number), number += 1).0);
+        }
+    }
+}
+
+#[test]
+fn late_samples_that_never_end_cost_a_bounded_number_of_blocks_and_rewrites() {
+    let run = |n_late: Millis| {
+        let mut simulation = Simulation { pieces: Vec::new(), n_flushed: 0, n_rewritten: 0 };
+        let start = MONTH_START + 120 * DAY;
+        let mut most = 0;
+        for hour in 0..90 * 24 {
+            let now = start + hour * HOUR;
+            // A thousand samples of the last hour, and one of each of three moments of the last hundred days.
+            let mut samples: BTreeMap<Millis, u64> =
+                (0..10).map(|part| (now - HOUR + part * 6 * MINUTE, 100)).collect();
+            (1..=n_late).for_each(|late| {
+                *samples.entry(now - (hour * 7_919 + late * 104_729) % 2_400 * HOUR).or_default() += 1
+            });
+            simulation.flush(&samples, now);
+            most = most.max(simulation.pieces.len());
+        }
+        (simulation, most, start + 90 * DAY)
+    };
+    let times = |simulation: &Simulation| simulation.n_rewritten as f64 / simulation.n_flushed as f64;
+    let (in_time, _, _) = run(0);
+    let (mut late, most, end) = run(3);
+    // Seven windows of 30 days have samples, and what is not over of the youngest has blocks of its own.
+    assert!(most <= 8 * MAX_BLOCKS, "{most} blocks");
+    let (in_time, with_late) = (times(&in_time), times(&late));
+    assert!(in_time < 6.0 && with_late < 7.0, "each sample was rewritten {in_time:.1} and {with_late:.1} times");
+    // A week after the last of them every window has its one block.
+    late.merge(end + 60 * DAY);
+    assert_eq!(late.pieces.len(), 7, "{:?}", late.pieces);
+}
+
+#[test]
+fn one_batch_of_scattered_days_is_one_block_a_month_and_stays_so() {
+    let mut simulation = Simulation { pieces: Vec::new(), n_flushed: 0, n_rewritten: 0 };
+    let now = MONTH_START + 10_000 * DAY;
+    // Ten years, a sample every second day or so, sent three times.
+    for round in 0..3 {
+        let samples = (0..1_825).map(|day| (MONTH_START + 2 * day * DAY + (day * 7_919 + round) % 24 * HOUR, 1));
+        simulation.flush(&samples.collect(), now + round * HOUR);
+        simulation.merge(now + round * HOUR + 5 * MINUTE);
+        assert_eq!(simulation.pieces.len(), 122, "round {round}");
+    }
+    assert!(simulation.n_rewritten <= 4 * simulation.n_flushed, "{}", simulation.n_rewritten);
 }
