@@ -212,7 +212,7 @@ impl RowGroup {
     }
 
     fn values(&self, effort: Effort, zip: &mut Zip) -> Result<Chunk, BlockError> {
-        let encoded = Encoded::choose(&self.value, zip, effort.level())?;
+        let encoded = Encoded::choose(&self.value, zip, effort)?;
         let mut chunk = ChunkWriter::new(SCHEMA.column(VALUE), zip, effort.level());
         if let Encoded::Dictionary(dictionary) = &encoded {
             chunk.set_level(effort.dictionary_level());
@@ -220,9 +220,10 @@ impl RowGroup {
             chunk.set_level(effort.level());
         }
         let mut raw = Vec::new();
-        for (page, values) in self.value.chunks(PAGE_ROWS).enumerate() {
+        let n_page = effort.value_page_rows();
+        for (page, values) in self.value.chunks(n_page).enumerate() {
             raw.clear();
-            encoded.page(values, page * PAGE_ROWS..page * PAGE_ROWS + values.len(), &mut raw);
+            encoded.page(values, page * n_page..page * n_page + values.len(), &mut raw);
             chunk.page(&raw, (values.len(), values.len()), encoded.encoding(), None)?;
         }
         chunk.close(value_statistics(&self.value), BoundaryOrder::UNORDERED)

@@ -16,8 +16,8 @@ pub(super) const MAX_GROUP_ROWS: usize = 262_144;
 pub(super) const GROUP_ROWS: usize = 65_536;
 /// Rows from which on a series gets row groups, and with them a dictionary, of its own.
 pub(super) const LONG_RUN_ROWS: usize = 8_192;
-/// Rows of a page of timestamps or values: the least a reader of one series decodes; VictoriaMetrics' blocks hold
-/// 8 K samples for the same reason.
+/// Rows of a page of timestamps, and of values that do not stay: the least a reader of one series decodes;
+/// VictoriaMetrics' blocks hold 8 K samples for the same reason.
 pub(super) const PAGE_ROWS: usize = 8_192;
 /// Labels of a page, which repeat from row to row and compress to almost nothing.
 pub(super) const PAGE_LABELS: usize = 262_144;
@@ -64,7 +64,23 @@ impl Effort {
     pub(super) fn level(self) -> i32 {
         match self {
             Effort::Fresh => 1,
-            Effort::Lasting => 9,
+            Effort::Lasting => 12,
+        }
+    }
+
+    /// The zstd level at which encodings of values are compared: which one is smallest shows at a low one already.
+    pub(super) fn trial_level(self) -> i32 {
+        match self {
+            Effort::Fresh => 1,
+            Effort::Lasting => 4,
+        }
+    }
+
+    /// Rows of a page of values. Longer pages compress better, and are read where a series' rows are many.
+    pub(super) fn value_page_rows(self) -> usize {
+        match self {
+            Effort::Fresh => PAGE_ROWS,
+            Effort::Lasting => 2 * PAGE_ROWS,
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! No single one is good for states, counters and noise alike. The distinct values are found once; a middle part of
 //! the rows is then compressed in each encoding, and the smallest one is taken for all. A dictionary is
-//! sorted, so that values that are close get numbers that are close, which compresses best.
+//! sorted, so that values that are close get numbers that are close, which compresses best. Its numbers take as few
+//! bits as they need, or whole bytes: those are longer before they are compressed, and often shorter after it, as the
+//! compressor then meets the same number as the same byte.
 
 use std::ops::Range;
 
@@ -12,10 +14,11 @@ use parquet::basic::Encoding;
 use super::super::error::BlockError;
 use super::bits::{put_packed_run, put_rle_run, read_hybrid, width_of};
 use super::chunk::Zip;
-use super::schema::PAGE_ROWS;
+use super::schema::Effort;
 
 // What repeats in the part that is tried repeats less in pages far apart, but for a dictionary, which is of all rows.
-const DICTIONARY_BONUS: f64 = 1.25;
+// When the part is all rows, there are no such pages, and nothing is to be made up for.
+const DICTIONARY_BONUS: f64 = 0.25;
 // Up to so many distinct values a number is one byte of eight, and no other encoding comes near: none is tried.
 const SURE_DISTINCT: usize = 256;
 // So many times must each of them occur on average, or the dictionary itself would weigh.
@@ -37,19 +40,27 @@ pub(super) enum Encoded {
 pub(super) struct Dictionary {
     pub(super) values: Vec<f64>,
     numbers: Vec<u32>,
+    /// Bits of a number.
+    width: u32,
 }
 
 impl Encoded {
-    /// The encoding that makes `values` smallest at this level, as far as a part of them tells.
-    pub(super) fn choose(values: &[f64], zip: &mut Zip, level: i32) -> Result<Encoded, BlockError> {
-        let dictionary = Dictionary::of(values);
+    /// The encoding that makes `values` smallest, as far as a part of them tells.
+    pub(super) fn choose(values: &[f64], zip: &mut Zip, effort: Effort) -> Result<Encoded, BlockError> {
+        let level = effort.trial_level();
+        let n_page = effort.value_page_rows();
+        let middle = values.len().saturating_sub(n_page) / 2;
+        let part = middle..values.len().min(middle + n_page);
+        let mut dictionary = Dictionary::of(values);
+        let numbers = match &mut dictionary {
+            Some(dictionary) => dictionary.choose_width(part.clone(), zip, effort)?,
+            None => None,
+        };
         let is_sure = |distinct: usize| distinct <= SURE_DISTINCT && distinct * SURE_REPEATS <= values.len();
         let dictionary = match dictionary {
             Some(dictionary) if is_sure(dictionary.values.len()) => return Ok(Encoded::Dictionary(dictionary)),
             other => other,
         };
-        let middle = values.len().saturating_sub(PAGE_ROWS) / 2;
-        let part = middle..values.len().min(middle + PAGE_ROWS);
         let share = part.len() as f64 / values.len().max(1) as f64;
         let mut size = |encoded: &Encoded| {
             let mut raw = Vec::new();
@@ -60,10 +71,12 @@ impl Encoded {
         let best = if split < plain { Encoded::ByteStreamSplit } else { Encoded::Plain };
         let Some(dictionary) = dictionary else { return Ok(best) };
         let text = zip.compress(&plain_bytes(&dictionary.values), level)?.len() as f64;
-        let mut raw = Vec::new();
-        dictionary.page(part.clone(), &mut raw);
-        let numbers = zip.compress(&raw, level)?.len() as f64;
-        let is_small = text * share + numbers < plain.min(split) * DICTIONARY_BONUS;
+        let numbers = match numbers {
+            Some(n_bytes) => n_bytes,
+            None => dictionary.size(dictionary.width, part.clone(), zip, level)?,
+        };
+        let bonus = 1.0 + DICTIONARY_BONUS * (1.0 - share);
+        let is_small = text * share + (numbers as f64) < plain.min(split) * bonus;
         Ok(if is_small { Encoded::Dictionary(dictionary) } else { best })
     }
 
@@ -130,13 +143,39 @@ impl Dictionary {
             rank[*number as usize] = place as u32;
         }
         numbers.iter_mut().for_each(|number| *number = rank[*number as usize]);
-        let values = order.into_iter().map(|number| distinct[number as usize]).collect();
-        Some(Dictionary { values, numbers })
+        let values: Vec<f64> = order.into_iter().map(|number| distinct[number as usize]).collect();
+        // At least one bit: a width of zero is allowed, but not every reader has met it.
+        let width = width_of(values.len() as u64 - 1).max(1);
+        Some(Dictionary { values, numbers, width })
+    }
+
+    /// Takes whole bytes for the numbers where that makes `part` smaller; its bytes then, if that was tried.
+    fn choose_width(&mut self, part: Range<usize>, zip: &mut Zip, effort: Effort) -> Result<Option<usize>, BlockError> {
+        let whole = self.width.next_multiple_of(8);
+        // Single bits are states, which stand still: eight of them in a byte that repeats are as good.
+        if effort == Effort::Fresh || self.width == whole || self.width == 1 {
+            return Ok(None);
+        }
+        let level = effort.trial_level();
+        let (few, many) = (self.size(self.width, part.clone(), zip, level)?, self.size(whole, part, zip, level)?);
+        if many < few {
+            self.width = whole;
+        }
+        Ok(Some(few.min(many)))
+    }
+
+    /// The bytes that these rows' numbers take.
+    fn size(&self, width: u32, rows: Range<usize>, zip: &mut Zip, level: i32) -> Result<usize, BlockError> {
+        let mut raw = Vec::new();
+        self.write(width, rows, &mut raw);
+        Ok(zip.compress(&raw, level)?.len())
     }
 
     fn page(&self, rows: Range<usize>, out: &mut Vec<u8>) {
-        // At least one bit: a width of zero is allowed, but not every reader has met it.
-        let width = width_of(self.values.len() as u64 - 1).max(1);
+        self.write(self.width, rows, out);
+    }
+
+    fn write(&self, width: u32, rows: Range<usize>, out: &mut Vec<u8>) {
         out.push(width as u8);
         let numbers = &self.numbers[rows];
         match numbers {
@@ -204,7 +243,7 @@ mod tests {
     }
 
     fn chosen(values: &[f64]) -> Encoding {
-        Encoded::choose(values, &mut Zip::new().unwrap(), 1).unwrap().encoding()
+        Encoded::choose(values, &mut Zip::new().unwrap(), Effort::Lasting).unwrap().encoding()
     }
 
     #[test]
@@ -217,6 +256,21 @@ mod tests {
         assert_eq!(chosen(&[]), Encoding::PLAIN);
     }
 
+    #[test]
+    fn numbers_take_whole_bytes_where_that_compresses_better() {
+        let width = |values: &[f64], effort| match Encoded::choose(values, &mut Zip::new().unwrap(), effort).unwrap() {
+            Encoded::Dictionary(dictionary) => dictionary.width,
+            _ => panic!("few values get a dictionary"),
+        };
+        // One of twenty values, most of the time one of two: five bits each, but less than two by their frequency.
+        let random = |row: u64| xxhash_rust::xxh3::xxh3_64(&row.to_le_bytes()) % 1_000;
+        let uneven = |row| if random(row) < 900 { random(row) % 2 } else { random(row) % 20 };
+        let uneven: Vec<f64> = (0..20_000).map(|row| uneven(row) as f64).collect();
+        assert_eq!((width(&uneven, Effort::Fresh), width(&uneven, Effort::Lasting)), (5, 8));
+        let even: Vec<f64> = (0..20_000).map(|row| (random(row) % 16) as f64).collect();
+        assert_eq!(width(&even, Effort::Lasting), 4);
+    }
+
     proptest! {
         #[test]
         fn every_bit_comes_back_in_every_encoding(
@@ -225,8 +279,11 @@ mod tests {
         ) {
             let values: Vec<f64> = seeds.iter().map(|bits| f64::from_bits(*bits)).collect();
             let cut = cut.index(values.len());
-            let dictionary = Dictionary::of(&values).map(Encoded::Dictionary);
-            for encoded in dictionary.into_iter().chain([Encoded::Plain, Encoded::ByteStreamSplit]) {
+            let packed = Dictionary::of(&values);
+            let whole_bytes = Dictionary::of(&values)
+                .map(|dictionary| Dictionary { width: dictionary.width.next_multiple_of(8), ..dictionary });
+            let dictionaries = packed.into_iter().chain(whole_bytes).map(Encoded::Dictionary);
+            for encoded in dictionaries.chain([Encoded::Plain, Encoded::ByteStreamSplit]) {
                 check(&encoded, &values, 0..cut);
                 check(&encoded, &values, cut..values.len());
             }
