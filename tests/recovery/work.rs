@@ -102,9 +102,9 @@ pub fn run(dir: &Path, first: i64, round: usize) {
 /// Deletes some of the thread's own series, of what it was told was stored up to batch `last`.
 fn delete(store: &Store, thread: usize, last: i64) {
     let mut selector = Selector::metric("work");
-    selector.matchers.push(Matcher::new("thread", MatchOp::Equal, &thread.to_string()).unwrap());
+    selector.matchers.push(Matcher::new("thread", MatchOp::Equal, thread.to_string()).unwrap());
     let series: Vec<String> = (FIRST_DELETED..N_SERIES).map(|series| series.to_string()).collect();
-    selector.matchers.push(Matcher::new("series", MatchOp::Regex, &series.join("|")).unwrap());
+    selector.matchers.push(Matcher::new("series", MatchOp::Regex, series.join("|")).unwrap());
     let (start, end) = ((last - 100).max(0) * STEP, (last - 20).max(1) * STEP);
     say(&format!("deleting {thread} {last} {start} {end}"));
     store.delete(&selector, TimeRange::new(start, end).unwrap()).unwrap();
