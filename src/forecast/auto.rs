@@ -32,6 +32,9 @@ const WILDEST: f64 = 20.0;
 /// zero, factors mean nothing.
 const LEAST_SHARE: f64 = 0.02;
 
+/// Methods of rare events stand for election where more than this share of the values is zero.
+const LEAST_ZEROS: f64 = 0.3;
+
 /// Origins that are enough to judge by.
 const ENOUGH_ORIGINS: usize = 12;
 
@@ -96,9 +99,15 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &[Season], horizon: usize) -> V
     let present = || past.values().iter().copied().filter(|value| !value.is_nan());
     let smallest = present().fold(f64::INFINITY, f64::min);
     let is_clear_of_zero = smallest > LEAST_SHARE * mean(present());
+    let n_zeros = present().filter(|value| *value == 0.0).count();
+    let is_intermittent = smallest >= 0.0 && n_zeros as f64 > LEAST_ZEROS * present().count() as f64;
     let suits = |entry: &&Entry| {
         let has_seasons = !matches!(entry.season, SeasonUse::Needs | SeasonUse::NeedsAll) || !seasons.is_empty();
-        let has_values = entry.values != ValueNeed::ClearOfZero || is_clear_of_zero;
+        let has_values = match entry.values {
+            ValueNeed::Any => true,
+            ValueNeed::ClearOfZero => is_clear_of_zero,
+            ValueNeed::Intermittent => is_intermittent,
+        };
         !matches!(entry.role, Role::Chooser | Role::Named) && has_seasons && has_values
     };
     FORECASTERS.iter().filter(suits).flat_map(|entry| variants(entry, seasons, horizon)).collect()

@@ -54,7 +54,6 @@ impl Explained {
 
 impl<'a> Design<'a> {
     /// Earlier values and places alone.
-    #[cfg(test)]
     pub fn of(lags: &'a [usize], n_places: usize) -> Design<'a> {
         Design { lags, n_places, n_others: 0, others: &|_, _| {}, half_life: None }
     }

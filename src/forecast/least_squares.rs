@@ -96,6 +96,17 @@ pub(super) struct Solution {
 }
 
 impl Solution {
+    /// How far a row pulls its own answer towards its value, 0 to 1 for a row among those added.
+    pub fn leverage(&self, row: &[f64]) -> f64 {
+        let k = self.coefficients.len();
+        let mut w = vec![0.0; k];
+        for i in (0..k).filter(|i| self.factor[i * k + i] > 0.0) {
+            let known: f64 = (0..i).map(|l| self.factor[i * k + l] * w[l]).sum();
+            w[i] = (row[i] / self.sizes[i] - known) / self.factor[i * k + i];
+        }
+        w.iter().map(|w| w * w).sum()
+    }
+
     /// How many columns count.
     pub fn n_used(&self) -> usize {
         let k = self.coefficients.len();
@@ -203,5 +214,14 @@ mod tests {
         assert!((sums.solve().unwrap().coefficients[0] - 3.0).abs() < 1e-12);
         sums.add(&[1e200], 1e200, 1.0);
         assert!(sums.solve().is_none());
+    }
+
+    #[test]
+    fn leverages_add_up_to_the_columns() {
+        let rows: Vec<[f64; 2]> = (0..9).map(|i| [1.0, f64::from(i * i)]).collect();
+        let mut sums = Normal::new(2);
+        rows.iter().for_each(|row| sums.add(row, 1.0, 1.0));
+        let solution = sums.solve().unwrap();
+        assert!((rows.iter().map(|row| solution.leverage(row)).sum::<f64>() - 2.0).abs() < 1e-12);
     }
 }

@@ -120,7 +120,7 @@ impl Recursion {
 
 /// `values` with each gap filled by straight lines between the values of its place of the cycle, and what remains by
 /// straight lines along time.
-fn bridged(values: &[f64], n_places: usize) -> Vec<f64> {
+pub(super) fn bridged(values: &[f64], n_places: usize) -> Vec<f64> {
     if !values.iter().any(|value| value.is_nan()) {
         return values.to_vec();
     }

@@ -1,7 +1,10 @@
 //! Every forecasting method by name; the command line, HTTP, the docs and the contract tests read this one list.
 
 use super::auto::{AUTO, Auto};
+use super::card::Card;
+use super::croston::Croston;
 use super::damped::Damped;
+use super::delta::Delta;
 use super::ets::Ets;
 use super::holt::Holt;
 use super::holt_winters_additive::HoltWintersAdditive;
@@ -11,11 +14,15 @@ use super::model::{Forecaster, Horizon};
 use super::moving_average::MovingAverage;
 use super::mstl::Mstl;
 use super::naive::Naive;
+use super::period_fold::PeriodFold;
+use super::rho::Rho;
+use super::sba::Sba;
 use super::seasonal_ar::SeasonalAr;
 use super::seasonal_naive::SeasonalNaive;
 use super::ses::Ses;
 use super::theil_sen::TheilSen;
 use super::theta::{Member, Theta};
+use super::tsb::Tsb;
 use crate::series::Season;
 
 /// What an entry needs to build its method.
@@ -57,6 +64,8 @@ pub enum ValueNeed {
     Any,
     /// Positive and well away from zero, for methods that multiply.
     ClearOfZero,
+    /// Mostly zero and never below, for methods of rare events.
+    Intermittent,
 }
 
 /// What a method is to the choice among them.
@@ -265,6 +274,69 @@ pub const FORECASTERS: &[Entry] = &[
         build: |settings| Box::new(Theta { season: settings.season(), member: Some(Member::DOTM) }),
     },
     Entry {
+        name: "delta",
+        summary: "the last value and its usual change, held down, with the season's profile on it",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(Delta { season: settings.season() }),
+    },
+    Entry {
+        name: "rho",
+        summary: "an autoregression that adapts to what the series is",
+        season: SeasonUse::TakesAll,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Light,
+        build: |settings| Box::new(Rho { seasons: settings.seasons.clone() }),
+    },
+    Entry {
+        name: "card",
+        summary: "the mean of delta and rho, calibrated by a regression",
+        season: SeasonUse::TakesAll,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(Card { seasons: settings.seasons.clone(), horizon: settings.horizon }),
+    },
+    Entry {
+        name: "period-fold",
+        summary: "the shape of the last cycles times a level per cycle that a ridge regression continues",
+        season: SeasonUse::NeedsAll,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(PeriodFold { seasons: settings.seasons.clone() }),
+    },
+    Entry {
+        name: "croston",
+        summary: "Croston: the size of rare events by the interval between",
+        season: SeasonUse::Ignores,
+        values: ValueNeed::Intermittent,
+        role: Role::Named,
+        cost: Cost::Light,
+        build: |_| Box::new(Croston),
+    },
+    Entry {
+        name: "sba",
+        summary: "Croston without its bias",
+        season: SeasonUse::Ignores,
+        values: ValueNeed::Intermittent,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |_| Box::new(Sba),
+    },
+    Entry {
+        name: "tsb",
+        summary: "the size of rare events times their chance, which fades",
+        season: SeasonUse::Ignores,
+        values: ValueNeed::Intermittent,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |_| Box::new(Tsb),
+    },
+    Entry {
         name: "mstl",
         summary: "seasons and trend taken apart by augurs' MSTL, each continued",
         season: SeasonUse::NeedsAll,
@@ -312,7 +384,7 @@ mod tests {
             let settings = Settings { seasons: Season::new(4).into_iter().collect(), horizon: None };
             let refused = (entry.build)(&settings).fit(&Past::new(0, Step::seconds(1), &past)).err();
             let is_refused = matches!(refused, Some(FitError::NotPositive { .. }));
-            assert_eq!(is_refused, entry.values == ValueNeed::ClearOfZero, "{}", entry.name);
+            assert_eq!(is_refused, entry.values != ValueNeed::Any, "{}", entry.name);
         }
     }
 
