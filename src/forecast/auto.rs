@@ -268,6 +268,10 @@ impl Fitted for FittedAuto {
         self.0.fitted.points_into(known, points);
     }
 
+    fn quantile_into(&self, share: f64, known: Regressors<'_>, points: &mut [f64]) -> bool {
+        self.0.fitted.quantile_into(share, known, points)
+    }
+
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
         match self.0.fitted.update(value, known) {
             // Another method might be chosen with the value.

@@ -1,19 +1,17 @@
-//! Our methods in augurs' ecosystem, and its trend models' place in ours.
+//! Our methods in augurs' ecosystem.
 //!
-//! [`Augurs`] wraps any [`Forecaster`] as augurs' `Fit` and `Predict`, so that it runs wherever augurs takes a model;
-//! [`AugursTrend`] wraps one as the trend model of augurs' MSTL. Intervals are split conformal, from a replay of the
-//! wrapped method on the same values; a level that the values cannot promise is an error, not a made-up width.
+//! [`Augurs`] wraps any [`Forecaster`] as augurs' `Fit` and `Predict`, so that it runs wherever augurs takes a model.
+//! Intervals are split conformal, from a replay of the wrapped method on the same values; a level that the values cannot
+//! promise is an error, not a made-up width.
 //!
 //! augurs hands over bare values. Where a method goes by the calendar, [`Augurs::starting`] says when they begin.
 //!
 //! augurs asks for in-sample predictions as well: ours are one-step forecasts from a replay, so out-of-sample; NaN
 //! where there were too few values before.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use augurs::mstl::{FittedTrendModel, TrendModel};
 use augurs::{Fit, ModelError, Predict};
 
 use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, replay};
@@ -184,64 +182,6 @@ impl FittedAugurs {
                 fitted.as_ref().map_or(f64::NAN, |fitted| fitted.points(one)[0])
             })
             .collect()
-    }
-}
-
-/// A [`Forecaster`] as the trend model of augurs' MSTL, for values that begin at `start`.
-pub(super) struct AugursTrend<F> {
-    pub method: F,
-    pub start: Millis,
-    pub step: Step,
-}
-
-#[derive(Debug)]
-struct FittedAugursTrend {
-    fitted: Box<dyn Fitted>,
-    n_values: usize,
-}
-
-type Boxed = Box<dyn std::error::Error + Send + Sync>;
-
-impl<F> fmt::Debug for AugursTrend<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AugursTrend")
-    }
-}
-
-impl<F: Forecaster> TrendModel for AugursTrend<F> {
-    fn name(&self) -> Cow<'_, str> {
-        Cow::Borrowed("barograph")
-    }
-
-    fn fit(&self, y: &[f64]) -> Result<Box<dyn FittedTrendModel + Sync + Send>, Boxed> {
-        let values = cleared(y);
-        let fitted = self.method.fit(&Past::new(self.start, self.step, &values))?;
-        Ok(Box::new(FittedAugursTrend { fitted, n_values: y.len() }))
-    }
-}
-
-impl FittedTrendModel for FittedAugursTrend {
-    fn predict_inplace(
-        &self,
-        horizon: usize,
-        level: Option<f64>,
-        forecast: &mut augurs::Forecast,
-    ) -> Result<(), Boxed> {
-        if let Some(level) = level {
-            // Bands come from a replay of the whole model; a trend's own would leave the season's errors out.
-            return Err(AugursError::NoInterval { level, reason: "the trend alone makes none".to_owned() }.into());
-        }
-        forecast.point = Horizon::new(horizon).map_or_else(Vec::new, |horizon| self.fitted.points(horizon));
-        forecast.intervals = None;
-        Ok(())
-    }
-
-    fn predict_in_sample_inplace(&self, _level: Option<f64>, _forecast: &mut augurs::Forecast) -> Result<(), Boxed> {
-        Err("the trend keeps no values of the past".into())
-    }
-
-    fn training_data_size(&self) -> Option<usize> {
-        Some(self.n_values)
     }
 }
 

@@ -54,6 +54,7 @@ mod seasonal_naive;
 mod ses;
 mod shaped;
 mod slope;
+mod slot_profile;
 mod smoothing;
 mod theil_sen;
 mod theta;

@@ -115,6 +115,13 @@ pub trait Fitted: Send + Sync + Debug {
         Updated::NeedsRefit
     }
 
+    /// Writes the values of the next steps below which `share` of what may come lies, where the method itself knows:
+    /// otherwise false, and `points` are as they were.
+    fn quantile_into(&self, share: f64, known: Regressors<'_>, points: &mut [f64]) -> bool {
+        let _ = (share, known, points);
+        false
+    }
+
     /// What was estimated or chosen, by name: `alpha`, `season`, `slope`.
     fn settings(&self) -> BTreeMap<&'static str, f64>;
 

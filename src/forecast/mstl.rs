@@ -1,23 +1,23 @@
-//! MSTL: the series taken apart into a trend and one season or two, each continued and put together again.
+//! MSTL: the series taken apart into seasons and a rest, each continued and put together again.
 //!
-//! In: at least two of the longest cycle; gaps are filled by straight lines. Out: the last cycle of each season on a
-//! trend that any method of ours continues. The decomposition is augurs' (its `stlrs`); the trend's method, a damped
-//! smoothing unless told otherwise, reaches it through augurs' own trait. Source: Bandara, Hyndman and Bergmeir, "MSTL: A seasonal-trend decomposition algorithm", 2021.
+//! In: at least two of the longest cycle. Out: the last cycle of each season on top of what a trend method, any of ours,
+//! makes of the values without them. Gaps are crossed by lines for the decomposition alone; the trend method sees them.
+//! Source: Bandara, Hyndman and Bergmeir, "MSTL: A seasonal-trend decomposition algorithm", 2021, over Cleveland and
+//! others, "STL", 1990; the loess is the library's that augurs brings, in 64 bits.
 //!
-//! augurs computes in 32-bit floats. Values are centred and scaled to -1..1 first, so that what is lost is a ten
-//! millionth of their spread, not of their size. A long history is cut to its last [`LONGEST`] cells or
-//! [`MOST_CYCLES`] of the longest cycle, whichever is more.
+//! Values are centred and scaled first. A long history is cut to its last [`LONGEST`] cells or [`MOST_CYCLES`] of the
+//! longest cycle, whichever is more.
 
 use std::collections::BTreeMap;
 
-use augurs::mstl::{FittedMSTLModel, MSTLModel, stlrs};
-use augurs::{Fit, Predict};
+use augurs::mstl::stlrs;
 
 use super::damped::Damped;
-use super::edge_augurs::AugursTrend;
-use super::model::{FitError, Fitted, Forecaster};
+use super::ets::Ets;
+use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::scale::Scale;
+use super::theta::Theta;
 use crate::series::Season;
 
 /// Cells that a fit looks back on.
@@ -29,11 +29,14 @@ const MOST_CYCLES: usize = 5;
 /// The cells that the loess of STL may jump at most; R's default is a tenth of the window.
 const JUMPS_PER_WINDOW: usize = 10;
 
+/// Passes over season and trend; R's default.
+const N_PASSES: usize = 2;
+
 /// Decomposes by `seasons`, shortest first.
 #[derive(Clone, Debug)]
 pub(super) struct Mstl {
     pub seasons: Vec<Season>,
-    /// Makes the method that continues the trend.
+    /// Makes the method that continues the rest.
     pub trend: fn() -> Box<dyn Forecaster>,
 }
 
@@ -42,15 +45,24 @@ impl Mstl {
     pub fn of(seasons: &[Season]) -> Mstl {
         Mstl { seasons: seasons.to_vec(), trend: || Box::new(Damped::default()) }
     }
+
+    /// With exponential smoothing chosen by AICc.
+    pub fn with_ets(seasons: &[Season]) -> Mstl {
+        Mstl { seasons: seasons.to_vec(), trend: || Box::new(Ets { season: None }) }
+    }
+
+    /// With theta.
+    pub fn with_theta(seasons: &[Season]) -> Mstl {
+        Mstl { seasons: seasons.to_vec(), trend: || Box::new(Theta { season: None, member: None }) }
+    }
 }
 
 #[derive(Debug)]
 struct FittedMstl {
-    scale: Scale,
-    model: FittedMSTLModel,
-    seasons: Vec<usize>,
-    // augurs keeps the whole decomposition, in 32 bits: each season, the trend, the rest and weights, and the values.
-    n_held: usize,
+    trend: Box<dyn Fitted>,
+    // The last cycle of each season, in the values' unit; `cycle[next % len]` belongs to the coming step.
+    cycles: Vec<Vec<f64>>,
+    next: usize,
 }
 
 impl Forecaster for Mstl {
@@ -68,51 +80,69 @@ impl Forecaster for Mstl {
         }
         let filled = tail.filled();
         let scale = Scale::centred(&filled);
-        let scaled: Vec<f64> = filled.into_iter().map(|value| scale.apply(value)).collect();
-        let trend = AugursTrend { method: (self.trend)(), start: tail.start(), step: tail.step() };
-        let model = MSTLModel::new(seasons.clone(), trend)
-            .mstl_params(params(longest))
-            .fit(&scaled)
-            .map_err(|error| FitError::NotFinite(error.to_string()))?;
-        let n_held = (seasons.len() + 4) * scaled.len() * size_of::<f32>();
-        let fitted = FittedMstl { scale, model, seasons, n_held };
-        let mut one_cycle = vec![0.0; longest];
-        fitted.points_into(Regressors::NONE, &mut one_cycle);
-        if one_cycle.iter().any(|point| !point.is_finite()) {
-            return Err(FitError::NotFinite("the decomposition".to_owned()));
-        }
-        Ok(Box::new(fitted))
+        let scaled: Vec<f64> = filled.iter().map(|&value| scale.apply(value)).collect();
+        let parts = decompose(&scaled, &seasons)?;
+        let without = |(idx, value): (usize, &f64)| {
+            let of_seasons: f64 = parts.iter().map(|part| part[idx]).sum();
+            if value.is_nan() { f64::NAN } else { scale.undo(scaled[idx] - of_seasons) }
+        };
+        let rest: Vec<f64> = tail.values().iter().enumerate().map(without).collect();
+        let trend = (self.trend)().fit(&Past::new(tail.start(), tail.step(), &rest))?;
+        let last_cycle = |(part, steps): (&Vec<f64>, &usize)| -> Vec<f64> {
+            part[part.len() - steps..].iter().map(|value| value * scale.unit()).collect()
+        };
+        let cycles = parts.iter().zip(&seasons).map(last_cycle).collect();
+        Ok(Box::new(FittedMstl { trend, cycles, next: 0 }))
     }
 }
 
-/// R's settings, with jumps so that long cycles stay affordable.
-fn params(longest: usize) -> stlrs::MstlParams {
+/// What each season adds at each cell.
+fn decompose(scaled: &[f64], seasons: &[usize]) -> Result<Vec<Vec<f64>>, FitError> {
+    let longest = seasons.last().copied().unwrap_or(1);
     let mut stl = stlrs::params();
-    let window = 3 * longest / 2;
-    let jump = (window / JUMPS_PER_WINDOW).max(1);
-    stl.seasonal_degree(0).trend_degree(1).low_pass_degree(1).inner_loops(2).outer_loops(0);
-    stl.seasonal_jump(2).trend_jump(jump).low_pass_jump((longest / JUMPS_PER_WINDOW).max(1));
+    stl.seasonal_degree(0).trend_degree(1).low_pass_degree(1).inner_loops(N_PASSES).outer_loops(0);
+    let jump = |window: usize| (window / JUMPS_PER_WINDOW).max(1);
+    stl.seasonal_jump(1).trend_jump(jump(3 * longest / 2)).low_pass_jump(jump(longest));
     let mut params = stlrs::MstlParams::new();
     params.stl_params(stl);
-    params
+    let parts = params.fit(scaled, seasons).map_err(|error| FitError::NotFinite(error.to_string()))?;
+    let (seasonal, ..) = parts.into_parts();
+    let is_finite = seasonal.iter().flatten().all(|value| value.is_finite());
+    if is_finite { Ok(seasonal) } else { Err(FitError::NotFinite("the decomposition".to_owned())) }
+}
+
+impl FittedMstl {
+    fn of_seasons(&self, ahead: usize) -> f64 {
+        self.cycles.iter().map(|cycle| cycle[(self.next + ahead) % cycle.len()]).sum()
+    }
 }
 
 impl Fitted for FittedMstl {
-    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
-        // The trend and the seasons have been fitted, and neither can fail without intervals.
-        let ahead = self.model.predict(points.len(), None).map(|forecast| forecast.point).unwrap_or_default();
-        for (point, ahead) in points.iter_mut().zip(ahead) {
-            *point = self.scale.undo(ahead);
+    fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
+        self.trend.points_into(known, points);
+        for (ahead, point) in points.iter_mut().enumerate() {
+            *point = (*point + self.of_seasons(ahead)).clamp(-f64::MAX, f64::MAX);
         }
+    }
+
+    fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        let updated = self.trend.update(value - self.of_seasons(0), known);
+        if updated == Updated::NeedsRefit {
+            return updated;
+        }
+        self.next += 1;
+        Updated::Filtered
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         let names = ["season", "second_season", "third_season"];
-        names.into_iter().zip(self.seasons.iter().map(|&steps| steps as f64)).collect()
+        let mut settings = self.trend.settings();
+        settings.extend(names.into_iter().zip(self.cycles.iter().map(|cycle| cycle.len() as f64)));
+        settings
     }
 
     fn n_bytes(&self) -> usize {
-        self.n_held
+        self.trend.n_bytes() + self.cycles.iter().map(|cycle| size_of_val(cycle.as_slice())).sum::<usize>()
     }
 }
 
@@ -120,27 +150,47 @@ impl Fitted for FittedMstl {
 mod tests {
     use super::*;
     use crate::forecast::Horizon;
+    use crate::forecast::air_passengers::AIR_PASSENGERS;
     use crate::forecast::naive::Naive;
     use crate::series::Step;
 
+    /// statsmodels 0.14: STL with a seasonal window of 11 and degree 0, two inner passes, none outer.
     #[test]
-    fn two_seasons_on_a_trend_are_continued() {
-        let at = |t: usize| {
-            let (day, week) = (t % 24, t / 24 % 7);
-            1e9 + 0.02 * t as f64 + (day as f64 - 11.5).abs() + if week >= 5 { -6.0 } else { 0.0 }
-        };
-        let n = 24 * 7 * 4 + 5;
-        let values: Vec<f64> = (0..n).map(at).collect();
+    fn the_decomposition_gives_the_reference_seasons() {
+        let seasonal = decompose(&AIR_PASSENGERS, &[12]).unwrap().swap_remove(0);
+        for (idx, expected) in [(0, -16.99670858), (72, -24.64646247), (143, -44.06779986)] {
+            assert!((seasonal[idx] - expected).abs() < 1e-6, "{idx}: {}", seasonal[idx]);
+        }
+    }
+
+    fn at(t: usize) -> f64 {
+        let (day, week) = (t % 24, t / 24 % 7);
+        1e9 + 0.02 * t as f64 + (day as f64 - 11.5).abs() + if week >= 5 { -6.0 } else { 0.0 }
+    }
+
+    const N: usize = 24 * 7 * 4 + 5;
+
+    fn error(fitted: &dyn Fitted, from: usize) -> f64 {
+        let points = fitted.points(Horizon::new(168).unwrap());
+        points.iter().enumerate().map(|(idx, p)| (p - at(from + idx)).abs()).sum::<f64>() / 168.0
+    }
+
+    #[test]
+    fn two_seasons_are_continued_by_any_trend_and_move_on() {
+        let mut values: Vec<f64> = (0..N).map(at).collect();
+        values[200] = f64::NAN;
         let past = Past::new(0, Step::seconds(3600), &values);
         let seasons: Vec<Season> = [24, 168].into_iter().filter_map(Season::new).collect();
-        let fitted = Mstl::of(&seasons).fit(&past).unwrap();
-        let points = fitted.points(Horizon::new(168).unwrap());
-        let error = points.iter().enumerate().map(|(idx, p)| (p - at(n + idx)).abs()).sum::<f64>() / 168.0;
-        assert!(error < 1.2, "{error}");
-        assert_eq!(fitted.settings(), BTreeMap::from([("season", 24.0), ("second_season", 168.0)]));
+        for mstl in [Mstl::of(&seasons), Mstl::with_ets(&seasons), Mstl::with_theta(&seasons)] {
+            let mut fitted = mstl.fit(&past).unwrap();
+            assert!(error(&*fitted, N) < 1.2, "{}", error(&*fitted, N));
+            assert_eq!((fitted.settings()["season"], fitted.settings()["second_season"]), (24.0, 168.0));
+            assert!(fitted.n_bytes() < 4096, "{}", fitted.n_bytes());
+            if fitted.update(at(N), Regressors::NONE) == Updated::Filtered {
+                assert!(error(&*fitted, N + 1) < 2.0, "{}", error(&*fitted, N + 1));
+            }
+        }
         let flat = Mstl { seasons, trend: || Box::new(Naive) }.fit(&past).unwrap();
-        let last = flat.points(Horizon::new(168).unwrap());
-        let error = last.iter().enumerate().map(|(idx, p)| (p - at(n + idx)).abs()).sum::<f64>() / 168.0;
-        assert!(last != points && error < 4.0, "{error}");
+        assert!(error(&*flat, N) < 4.0, "{}", error(&*flat, N));
     }
 }

@@ -20,6 +20,7 @@ use super::sba::Sba;
 use super::seasonal_ar::SeasonalAr;
 use super::seasonal_naive::SeasonalNaive;
 use super::ses::Ses;
+use super::slot_profile::SlotProfile;
 use super::theil_sen::TheilSen;
 use super::theta::{Member, Theta};
 use super::tsb::Tsb;
@@ -337,13 +338,40 @@ pub const FORECASTERS: &[Entry] = &[
         build: |_| Box::new(Tsb),
     },
     Entry {
+        name: "slot-profile",
+        summary: "the median of each place of the longest cycle, on the level of the last",
+        season: SeasonUse::NeedsAll,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(SlotProfile { seasons: settings.seasons.clone() }),
+    },
+    Entry {
         name: "mstl",
-        summary: "seasons and trend taken apart by augurs' MSTL, each continued",
+        summary: "seasons taken apart by MSTL, the last cycle of each on a damped trend",
         season: SeasonUse::NeedsAll,
         values: ValueNeed::Any,
         role: Role::Candidate,
         cost: Cost::Heavy,
         build: |settings| Box::new(Mstl::of(&settings.seasons)),
+    },
+    Entry {
+        name: "mstl-ets",
+        summary: "the same on exponential smoothing chosen by AICc",
+        season: SeasonUse::NeedsAll,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Mstl::with_ets(&settings.seasons)),
+    },
+    Entry {
+        name: "mstl-theta",
+        summary: "the same on theta",
+        season: SeasonUse::NeedsAll,
+        values: ValueNeed::Any,
+        role: Role::Named,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Mstl::with_theta(&settings.seasons)),
     },
 ];
 

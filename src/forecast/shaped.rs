@@ -40,6 +40,12 @@ impl Fitted for FittedShaped {
         points.iter_mut().for_each(|point| *point = shape(*point, &self.facts));
     }
 
+    fn quantile_into(&self, share: f64, known: Regressors<'_>, points: &mut [f64]) -> bool {
+        let knows = self.inner.quantile_into(share, known, points);
+        points.iter_mut().filter(|_| knows).for_each(|point| *point = shape(*point, &self.facts));
+        knows
+    }
+
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
         self.inner.update(value, known)
     }
