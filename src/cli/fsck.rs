@@ -20,7 +20,8 @@ pub(super) struct Arguments {
     /// The data directory, or a snapshot.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Move what is damaged to DIR/quarantine, so that `serve` opens and serves the rest.
+    /// Move what is damaged to DIR/quarantine, so that `serve` opens and serves the rest: of a damaged block, the
+    /// samples that can still be read.
     #[arg(long)]
     quarantine: bool,
 }

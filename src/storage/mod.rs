@@ -28,6 +28,7 @@ mod merge;
 mod open;
 mod plan;
 mod retire;
+mod salvage;
 mod select;
 mod settings;
 mod shared;

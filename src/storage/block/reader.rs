@@ -35,7 +35,11 @@ pub(in crate::storage) struct BlockReader {
 }
 
 impl BlockReader {
-    pub(super) fn new(file: File, index: Arc<BlockIndex>) -> Result<BlockReader, BlockError> {
+    /// Reads the pages of `file` that `index` says it has.
+    ///
+    /// # Errors
+    /// When there is no memory to decompress them.
+    pub(in crate::storage) fn new(file: File, index: Arc<BlockIndex>) -> Result<BlockReader, BlockError> {
         let unzip = Decompressor::new()?;
         Ok(BlockReader { file, index, unzip, times: None, values: None, dictionary: None, next_row: 0 })
     }
@@ -64,6 +68,48 @@ impl BlockReader {
         let rows = self.next_row..self.next_row + u64::from(n_rows);
         self.next_row = rows.end;
         self.rows(rows, None, samples)
+    }
+
+    /// The samples of a run that can still be read: those of a damaged page are left out.
+    ///
+    /// Pages carry a checksum of their own, so that what is answered is what was written.
+    pub(in crate::storage) fn left_of(&mut self, run: usize) -> Vec<Sample> {
+        let index = Arc::clone(&self.index);
+        let run = index.runs()[run];
+        let rows = run.row_start..run.row_start + u64::from(run.n_rows);
+        let (times, values) = (&index.pages.times, &index.pages.values);
+        let mut borders = vec![rows.start, rows.end];
+        let is_inside = |row: &u64| rows.contains(row);
+        borders.extend(
+            times
+                .iter()
+                .skip(index.pages.time_page_of(rows.start))
+                .map(|page| page.row)
+                .take_while(|row| *row < rows.end)
+                .filter(is_inside),
+        );
+        borders.extend(
+            values
+                .iter()
+                .skip(index.pages.value_page_of(rows.start))
+                .map(|page| page.row)
+                .take_while(|row| *row < rows.end)
+                .filter(is_inside),
+        );
+        borders.sort_unstable();
+        borders.dedup();
+        let mut left: Vec<Sample> = Vec::new();
+        for part in borders.windows(2) {
+            let mut samples = Vec::new();
+            let is_read = self.rows(part[0]..part[1], None, &mut samples).is_ok();
+            let is_sound = samples.is_sorted_by(|a, b| a.at < b.at)
+                && samples.iter().all(|sample| (run.min_time..=run.max_time).contains(&sample.at));
+            let is_later = left.last().zip(samples.first()).is_none_or(|(last, first)| last.at < first.at);
+            if is_read && is_sound && is_later {
+                left.append(&mut samples);
+            }
+        }
+        left
     }
 
     /// The samples of neighbouring rows of one series, those outside of `range` left out.

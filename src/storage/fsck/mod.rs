@@ -20,6 +20,7 @@ use super::layout::Layout;
 use super::lock::{LOCK_NAME, Lock};
 use super::manifest::{self, BlockEntry, MANIFEST_NAME, Manifest, ManifestError};
 use super::open::{Found, Stray, list_blocks, list_tiers, rebuild, what_is};
+use super::salvage;
 use super::snapshot::RESTORING;
 use super::wal::frame::{BadHeader, Header, SEGMENT_VERSION};
 use super::wal::replay::replay;
@@ -83,7 +84,9 @@ enum Remedy {
     SetAside,
     /// Takes the block out of the manifest, and its file, if there is one, aside.
     GiveUpBlock(BlockEntry),
-    /// The same for a file of a tier, by id.
+    /// Puts what can still be read of the block in its place, and the block itself aside.
+    Salvage(BlockEntry),
+    /// Gives up a file of a tier, by id.
     GiveUpTier(String),
     /// Makes the sidecar again from its block.
     MakeSidecar(Arc<BlockIndex>),
@@ -159,6 +162,8 @@ struct Check {
 }
 
 const PUT_BACK: &str = "Put it back from a backup, or run `barograph fsck --quarantine` to go on without it";
+const SALVAGE: &str =
+    "Put it back from a backup, or run `barograph fsck --quarantine` to go on with what can be read of it";
 const QUARANTINE: &str = "Run `barograph fsck --quarantine` to set it aside and serve the rest";
 
 impl Check {
@@ -242,9 +247,26 @@ impl Check {
                     self.report.n_block_samples += entry.n_samples;
                     self.sidecar(&entry.id, index);
                 }
-                Err(fault) => self.find(&path, fault.to_string(), PUT_BACK, lost, give_up),
+                Err(fault) => {
+                    // A lost manifest is made again from blocks as they are.
+                    let is_known =
+                        !self.report.findings.iter().any(|found| matches!(found.remedy, Remedy::MakeManifest));
+                    let is_worth_it = is_known && matches!(fault, Fault::Damaged(_));
+                    match if is_worth_it { salvage::n_left(&self.files, &self.layout, entry) } else { 0 } {
+                        0 => self.find(&path, fault.to_string(), PUT_BACK, lost, give_up),
+                        n_left => self.find_salvageable(&path, &fault, entry, n_left),
+                    }
+                }
             }
         }
+    }
+
+    fn find_salvageable(&mut self, path: &Path, fault: &Fault, entry: &BlockEntry, n_left: u64) {
+        let what = format!("{fault}; {n_left} of its {} samples can still be read", entry.n_samples);
+        let n_lost = entry.n_samples.saturating_sub(n_left);
+        let span = Some((entry.min_time, entry.max_time));
+        let lost = (n_lost > 0).then_some(Lost { n_samples: Some(n_lost), span });
+        self.find(path, what, SALVAGE, lost, Remedy::Salvage(entry.clone()));
     }
 
     fn sidecar(&mut self, id: &str, expected: BlockIndex) {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use hashbrown::HashSet;
 
 use super::super::block::random_u64;
+use super::super::deletes::Tombstones;
 use super::super::error::OpenError;
 use super::super::files::{self, Files};
 use super::super::layout::Layout;
 use super::super::manifest::{self, BlockEntry, Manifest};
 use super::super::open::{list_blocks, make_dirs, rebuild};
+use super::super::salvage::salvage;
 use super::super::shared::now;
 use super::super::wal::frame::{Header, Stretch, encode_frame, stretches};
 use super::super::wal::record::{Record, RefSamples, decode, encode_samples};
@@ -20,8 +22,9 @@ use super::{Finding, Remedy, Report};
 pub(super) fn carry_out(files: &dyn Files, layout: &Layout, report: &mut Report) -> Result<(), OpenError> {
     make_dirs(files, layout)?;
     let repair = Repair { files, layout };
+    let saved = repair.salvage(report)?;
     let given_up = |finding: &Finding| match &finding.remedy {
-        Remedy::GiveUpBlock(entry) => Some(entry.clone()),
+        Remedy::GiveUpBlock(entry) | Remedy::Salvage(entry) => Some(entry.clone()),
         _ => None,
     };
     let given_up: Vec<BlockEntry> = report.findings.iter().filter_map(given_up).collect();
@@ -34,7 +37,7 @@ pub(super) fn carry_out(files: &dyn Files, layout: &Layout, report: &mut Report)
     let is_lost = report.findings.iter().any(|finding| matches!(finding.remedy, Remedy::MakeManifest));
     if !is_lost && (!given_up.is_empty() || !tiers_given_up.is_empty()) {
         // Otherwise the manifest first: should this stop half way, a block it does not name is set aside at a start.
-        repair.take_out(&given_up, &tiers_given_up)?;
+        repair.take_out(&given_up, &tiers_given_up, &saved)?;
     }
     for finding in &mut report.findings {
         finding.done = repair.apply(finding)?;
@@ -66,6 +69,13 @@ impl Repair<'_> {
                     self.files.remove(&sidecar).map_err(OpenError::io("remove", &sidecar))?;
                 }
                 Ok(Some(format!("moved to {}, and the manifest does not name it any more", to.display())))
+            }
+            Remedy::Salvage(entry) => {
+                // Both have become another block's, or a name in the quarantine.
+                for gone in [path, &self.layout.sidecar(&entry.id)] {
+                    self.files.remove(gone).map_err(OpenError::io("remove", gone))?;
+                }
+                Ok(finding.done.clone())
             }
             Remedy::GiveUpTier(_) if !path.exists() => Ok(Some("the manifest does not name it any more".to_owned())),
             Remedy::GiveUpTier(_) => Ok(Some(format!(
@@ -110,13 +120,49 @@ impl Repair<'_> {
         Ok(to)
     }
 
-    fn take_out(&self, given_up: &[BlockEntry], tiers: &[String]) -> Result<(), OpenError> {
-        let path = manifest::path_in(&self.layout.root);
+    /// Writes what is left of damaged blocks, and gives those a second name in the quarantine: from the moment that
+    /// another block names them as its source, a start may remove them.
+    fn salvage(&self, report: &mut Report) -> Result<Vec<BlockEntry>, OpenError> {
+        let mut saved = Vec::new();
+        if !report.findings.iter().any(|finding| matches!(finding.remedy, Remedy::Salvage(_))) {
+            return Ok(saved);
+        }
+        let manifest = self.load()?;
+        let tombstones = Tombstones::of(&manifest.deletes);
+        let tombstones = tombstones.map_err(|error| self.unreadable(io::Error::other(error)))?;
+        for finding in &mut report.findings {
+            let Remedy::Salvage(entry) = &finding.remedy else { continue };
+            let path = &finding.path;
+            let copy = self.place_for(path);
+            self.files.link(path, &copy).map_err(OpenError::io("set aside", path))?;
+            self.files.sync_dir(&self.layout.quarantine).map_err(OpenError::io("sync", &self.layout.quarantine))?;
+            let written = salvage(self.files, self.layout, entry, manifest.wal_covered, &tombstones);
+            let written = written.map_err(|error| OpenError::io("salvage", path)(io::Error::other(error)))?;
+            let n_samples = written.as_ref().map_or(0, |entry| entry.n_samples);
+            finding.done = Some(format!(
+                "{n_samples} samples of it are in a block of their own; as it was it is {}",
+                copy.display()
+            ));
+            saved.extend(written);
+        }
+        Ok(saved)
+    }
+
+    fn unreadable(&self, error: io::Error) -> OpenError {
+        OpenError::io("read", &manifest::path_in(&self.layout.root))(error)
+    }
+
+    fn load(&self) -> Result<Manifest, OpenError> {
         let loaded = Manifest::load(self.files, &self.layout.root);
-        let loaded = loaded.map_err(|error| OpenError::io("read", &path)(io::Error::other(error)))?;
-        let mut manifest = loaded.unwrap_or_default();
+        Ok(loaded.map_err(|error| self.unreadable(io::Error::other(error)))?.unwrap_or_default())
+    }
+
+    fn take_out(&self, given_up: &[BlockEntry], tiers: &[String], saved: &[BlockEntry]) -> Result<(), OpenError> {
+        let mut manifest = self.load()?;
         manifest.remove_tiers(|entry| tiers.contains(&entry.id));
         manifest.remove(given_up);
+        manifest.blocks.extend_from_slice(saved);
+        manifest.blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
         self.publish(&manifest)
     }
 

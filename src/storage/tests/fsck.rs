@@ -1,6 +1,10 @@
 //! Checking and quarantining: whatever is damaged is told, and the rest is served afterwards.
 
+use super::super::deletes::{Delete, Tombstones};
 use super::super::files::fault::{Call, Fault};
+use super::super::layout::Layout;
+use super::super::manifest::Manifest;
+use super::super::salvage::{n_left, salvage};
 use super::*;
 
 /// A closed directory with a delete that waits, three blocks and a log of two segments.
@@ -133,10 +137,8 @@ fn every_file_may_have_changed_anywhere() {
 fn a_finding_says_what_is_lost_and_what_to_do() {
     let dir = dir_with_everything();
     let block = parquet_files(dir.path()).remove(0);
-    let mut bytes = std::fs::read(&block).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&block, bytes).unwrap();
+    let n_bytes = std::fs::metadata(&block).unwrap().len() as usize;
+    std::fs::write(&block, vec![0x5a; n_bytes]).unwrap();
     let report = fsck(dir.path()).unwrap();
     let text = report.findings[0].to_string();
     for words in ["checksum", "2 samples from 1970-01-01T00:00:00.001Z", "--quarantine", &block.display().to_string()] {
@@ -219,4 +221,67 @@ fn a_merge_does_not_give_damage_a_right_checksum() {
     std::fs::write(&block, bytes).unwrap();
     let error = store.compact().unwrap_err();
     assert!(error.to_string().contains("checksum"), "{error}");
+}
+
+/// A store with two blocks of two series each, whose rows fill several pages.
+fn dir_with_pages() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    for round in 0..2 {
+        let rows = (0..60_000).flat_map(|row| {
+            let at = row * 100 + round;
+            [0, 2].map(|series| (key(series), Sample { at, value: ((row * 7_919 + at) % 10_007) as f64 }))
+        });
+        store.append(&Batch::from_samples(rows)).unwrap();
+        store.flush().unwrap();
+    }
+    store.append(&batch(&[(1, 7, 1.0)])).unwrap();
+    store.flush().unwrap();
+    store.close().unwrap();
+    dir
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_block_is_served_again_and_the_block_kept_aside() {
+    let dir = dir_with_pages();
+    let before = content(&Store::open(dir.path(), quiet()).unwrap());
+    let path = parquet_files(dir.path()).into_iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let mut most_saved = 0;
+    for part in 0..16 {
+        let copy = copy_of(dir.path());
+        let damaged = copy.path().join(path.strip_prefix(dir.path()).unwrap());
+        let mut bytes = whole.clone();
+        bytes[(2 * part + 1) * whole.len() / 32] ^= 0x10;
+        std::fs::write(&damaged, &bytes).unwrap();
+        check_damage(copy.path(), &before, &format!("part {part}"));
+        let after = content(&Store::open(copy.path(), quiet()).unwrap());
+        // One page, or one dictionary with the pages of its row group, of several.
+        assert!(after.len() * 2 > before.len(), "part {part}: {} of {} are left", after.len(), before.len());
+        most_saved = most_saved.max(after.len());
+        assert!(!damaged.exists());
+        let aside = std::fs::read_dir(copy.path().join("quarantine")).unwrap().map(|entry| entry.unwrap().path());
+        assert!(aside.map(|path| std::fs::read(path).unwrap()).any(|kept| kept == bytes), "part {part}: it is gone");
+    }
+    assert!(most_saved > before.len() * 9 / 10, "{most_saved} of {}", before.len());
+}
+
+#[test]
+fn what_is_deleted_does_not_come_back_from_a_damaged_block() {
+    let dir = dir_with_pages();
+    let entry = Manifest::load(&Disk, dir.path()).unwrap().unwrap().blocks.remove(0);
+    let layout = Layout::new(dir.path());
+    let block = layout.block(&entry.date, &entry.id);
+    let mut bytes = std::fs::read(&block).unwrap();
+    // In the footer, which is not needed.
+    let at = bytes.len() - 40;
+    bytes[at] ^= 0x10;
+    std::fs::write(&block, bytes).unwrap();
+    assert_eq!(n_left(&Disk, &layout, &entry), 120_000);
+    let delete = Delete::new("D".into(), &Selector::exactly(&key(0)), TimeRange::ALL, 0, vec![entry.id.clone()]);
+    let tombstones = Tombstones::of(&[delete]).unwrap();
+    let saved = salvage(&Disk, &layout, &entry, 0, &tombstones).unwrap().unwrap();
+    assert_eq!((saved.n_series, saved.n_samples, saved.sequence), (1, 60_000, entry.sequence));
+    std::fs::remove_file(layout.sidecar(&entry.id)).unwrap();
+    assert_eq!(n_left(&Disk, &layout, &entry), 0);
 }
