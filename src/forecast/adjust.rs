@@ -97,6 +97,23 @@ impl Adjustment {
     }
 }
 
+/// What a season of `steps` adds at each place, whether it foretells or not; on average nothing.
+pub(super) fn additive_profile(cells: &[f64], steps: usize) -> Vec<f64> {
+    let trend = centred_mean(&filled(cells), steps);
+    let rests = cells.iter().zip(&trend).map(|(value, trend)| rest(*value, *trend, Kind::Additive));
+    ByPlace::of(rests, steps).normalised(Kind::Additive)
+}
+
+/// The share of what is left beside the trend that a season of `steps` explains, 0 to 1; 0 without a season.
+pub(super) fn seasonal_strength(cells: &[f64], steps: usize) -> f64 {
+    let trend = centred_mean(&filled(cells), steps);
+    let rests = || cells.iter().zip(&trend).map(|(value, trend)| rest(*value, *trend, Kind::Additive));
+    let slots = ByPlace::of(rests(), steps).normalised(Kind::Additive);
+    let with = unexplained(cells, &trend, &slots, Kind::Additive);
+    let without: f64 = rests().filter(|rest| rest.is_finite()).map(|rest| rest * rest).sum();
+    if without > 0.0 { (1.0 - with / without).clamp(0.0, 1.0) } else { 0.0 }
+}
+
 /// What `value` is beside `trend`; NaN where either is.
 fn rest(value: f64, trend: f64, kind: Kind) -> f64 {
     match kind {

@@ -43,6 +43,19 @@ impl Normal {
         self.n += weight;
     }
 
+    /// The regression on some of the columns, in this order.
+    pub fn on(&self, columns: &[usize]) -> Normal {
+        let k = columns.len();
+        let mut part = Normal { rhs: columns.iter().map(|&column| self.rhs[column]).collect(), ..self.clone() };
+        (part.k, part.gram) = (k, vec![0.0; k * k]);
+        for (i, &a) in columns.iter().enumerate() {
+            for (j, &b) in columns[..=i].iter().enumerate() {
+                part.gram[i * k + j] = self.gram[a.max(b) * self.k + a.min(b)];
+            }
+        }
+        part
+    }
+
     /// The best coefficients; `None` when a sum is not finite.
     pub fn solve(&self) -> Option<Solution> {
         let k = self.k;
@@ -77,9 +90,15 @@ impl Normal {
         for (coefficient, size) in coefficients.iter_mut().zip(&sizes).filter(|(_, size)| **size > 0.0) {
             *coefficient /= size;
         }
-        let rest = (self.power - z.iter().map(|z| z * z).sum::<f64>()).max(0.0);
+        let mut rest = self.power;
+        let taken = z.iter().map(|z| {
+            rest = (rest - z * z).max(0.0);
+            rest
+        });
+        let rests: Vec<f64> = std::iter::once(self.power).chain(taken).collect();
+        let rest = rests.last().copied().unwrap_or(self.power);
         let is_finite = coefficients.iter().all(|coefficient| coefficient.is_finite());
-        is_finite.then_some(Solution { coefficients, rest, n: self.n, sizes, factor })
+        is_finite.then_some(Solution { coefficients, rest, rests, n: self.n, sizes, factor })
     }
 }
 
@@ -90,6 +109,8 @@ pub(super) struct Solution {
     pub coefficients: Vec<f64>,
     /// The sum of squares that is left.
     pub rest: f64,
+    /// The sums of squares that none of the columns, the first, the first two and so on leave.
+    pub rests: Vec<f64>,
     n: f64,
     sizes: Vec<f64>,
     factor: Vec<f64>,

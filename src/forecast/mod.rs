@@ -11,10 +11,13 @@
 //! [`Prepared::forecast`] costs microseconds.
 
 mod adjust;
+mod ar;
+mod arima;
 mod auto;
 mod backtest;
 mod card;
 mod card_data;
+mod ces;
 mod conformal;
 mod croston;
 mod damped;
@@ -56,6 +59,7 @@ mod shaped;
 mod slope;
 mod slot_profile;
 mod smoothing;
+mod stationarity;
 mod theil_sen;
 mod theta;
 mod transform;

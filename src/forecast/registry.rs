@@ -1,7 +1,10 @@
 //! Every forecasting method by name; the command line, HTTP, the docs and the contract tests read this one list.
 
+use super::ar::Ar;
+use super::arima::Arima;
 use super::auto::{AUTO, Auto};
 use super::card::Card;
+use super::ces::Ces;
 use super::croston::Croston;
 use super::damped::Damped;
 use super::delta::Delta;
@@ -228,6 +231,33 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Heavy,
         build: |settings| Box::new(Ets { season: settings.season() }),
+    },
+    Entry {
+        name: "ar",
+        summary: "regression on the last values and those a cycle ago, as many as AICc asks for",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(Ar { season: settings.season() }),
+    },
+    Entry {
+        name: "arima",
+        summary: "autoregression and moving average of differences; orders chosen by AICc",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Arima { season: settings.season() }),
+    },
+    Entry {
+        name: "ces",
+        summary: "complex exponential smoothing: a level that rises without a trend; the season's form by AICc",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(Ces { season: settings.season() }),
     },
     Entry {
         name: "theta",

@@ -214,6 +214,7 @@ fn a_change_of_unit_changes_the_forecast_alike() {
             "card",
             "period-fold",
             "ets",
+            "ces",
             "theta",
             "stm",
             "otm",
@@ -242,9 +243,10 @@ fn gaps_do_not_derail_a_method() {
     for entry in FORECASTERS {
         let points = fit(entry, holed.clone()).unwrap().points(steps(12));
         let reference = fit(entry, whole.clone()).unwrap().points(steps(12));
-        // A method without a season is anywhere between the crests of the wave, with gaps or without.
+        // A method without a season is anywhere between the crests of the wave, with gaps or without, and one that
+        // leaves out each row with a gap among a dozen lags has to do with three of them here.
         let is_seasonal =
-            !["naive", "moving-average", "ses", "holt", "damped", "croston", "sba", "tsb"].contains(&entry.name);
+            !["naive", "moving-average", "ses", "holt", "damped", "ar", "croston", "sba", "tsb"].contains(&entry.name);
         let tolerance = if is_seasonal { 6.0 } else { 25.0 };
         assert!(largest(&points, &reference) < tolerance, "{}: {}", entry.name, largest(&points, &reference));
     }
