@@ -8,6 +8,7 @@ use super::ces::Ces;
 use super::croston::Croston;
 use super::damped::Damped;
 use super::delta::Delta;
+use super::dynamic_regression::DynamicRegression;
 use super::ets::Ets;
 use super::holt::Holt;
 use super::holt_winters_additive::HoltWintersAdditive;
@@ -18,6 +19,7 @@ use super::moving_average::MovingAverage;
 use super::mstl::Mstl;
 use super::naive::Naive;
 use super::period_fold::PeriodFold;
+use super::piecewise_linear::PiecewiseLinear;
 use super::rho::Rho;
 use super::sba::Sba;
 use super::seasonal_ar::SeasonalAr;
@@ -366,6 +368,24 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Light,
         build: |_| Box::new(Tsb),
+    },
+    Entry {
+        name: "dynamic-regression",
+        summary: "waves, weekdays, holidays and planned events by regression, with errors that remember",
+        season: SeasonUse::TakesAll,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(DynamicRegression { seasons: settings.seasons.clone() }),
+    },
+    Entry {
+        name: "piecewise-linear",
+        summary: "straight lines between points of change, with the season's profile on the last",
+        season: SeasonUse::Takes,
+        values: ValueNeed::Any,
+        role: Role::Candidate,
+        cost: Cost::Heavy,
+        build: |settings| Box::new(PiecewiseLinear { season: settings.season() }),
     },
     Entry {
         name: "slot-profile",

@@ -221,6 +221,7 @@ fn a_change_of_unit_changes_the_forecast_alike() {
             "dstm",
             "dotm",
             "mstl-ets",
+            "dynamic-regression",
             "mstl-theta",
             "auto",
         ];
