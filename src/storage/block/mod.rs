@@ -29,7 +29,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::example_index;
+pub(super) use tests::example_block;
 
 pub(super) use index::{BlockIndex, IndexBuilder, Run, TextId, block_order};
 pub(super) use reader::BlockReader;

@@ -39,17 +39,15 @@ fn write(content: &Content, effort: Effort) -> Written {
     Written { block: Block::new(entry, &layout), _dir: dir }
 }
 
-/// The index in `docs/formats/block.md`.
-pub(in crate::storage) fn example_index(key: &Key, at: &[Millis]) -> BlockIndex {
-    let mut builder = IndexBuilder::default();
-    builder.push_key(key, at.len(), (at[0], at[1]), 0.0).unwrap();
-    let place = |offset, len| pages::Place { offset, len };
-    builder.finish(pages::Pages {
-        times: vec![pages::TimePage { row: 0, place: place(300, 61), min_time: at[0], max_time: at[1] }],
-        values: vec![pages::ValuePage { row: 0, place: place(401, 50), dictionary: Some(0) }],
-        dictionaries: vec![place(361, 40)],
-        n_rows: 2,
-    })
+/// The block in `docs/formats/block.md`, up to the end of its last page, and its sidecar.
+pub(in crate::storage) fn example_block(key: &Key, samples: &[Sample]) -> (Vec<u8>, Vec<u8>) {
+    let written = write(&vec![(key.clone(), samples.to_vec())], Effort::Fresh);
+    let metadata = metadata(&written.block);
+    let columns = metadata.metadata().row_group(0).columns().iter();
+    let end = columns.map(|column| column.byte_range()).map(|(start, len)| (start + len) as usize).max().unwrap();
+    let mut bytes = std::fs::read(written.block.path()).unwrap();
+    bytes.truncate(end);
+    (bytes, std::fs::read(written.block.index_path()).unwrap())
 }
 
 fn rows_of(content: &Content) -> Vec<Row> {

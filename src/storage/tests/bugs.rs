@@ -18,6 +18,9 @@
 //! | otel-arrow #1951 | a log that is written and never read | `tests/recovery.rs`: `kill_9_…` |
 //! | VictoriaMetrics #11192 | metadata replaced in two steps | `faults::power_may_go_out_between_any_two_calls` |
 //! | nodedb #172 | a replay doubles samples after an orderly restart | [`nothing_is_doubled_between_a_published_block_and_the_end_of_its_log`] |
+//! | influxdb #25902, #26556 | damaged files of the log are skipped with no more than a line in the log | `damage::damage_in_one_segment_leaves_the_others`: counted and kept for a person; `fsck::every_file_may_have_changed_anywhere` |
+//! | influxdb 3 | a file of the log on a local disk is acknowledged before it is synced | `faults::power_may_go_out_between_any_two_calls` |
+//! | lix #1394 | a kill loses acknowledged commits | `tests/recovery.rs`: `kill_9_…` |
 //! | (no one's) | clocks that jump | [`a_clock_that_jumps_deletes_nothing_and_merges_nothing_wrongly`], `retention_counts_from_the_newest_sample_…` |
 
 use std::io::ErrorKind;

@@ -1,9 +1,10 @@
 //! The worked examples in `docs/formats/` are what the code writes and reads.
 
-use super::super::block::{BlockIndex, example_index};
+use super::super::block::{BlockIndex, BlockReader, example_block};
 use super::super::deletes::{Condition, Delete};
 use super::super::layout::END_TIME;
 use super::super::manifest::{BlockEntry, Manifest};
+use super::super::tiers::{TierEntry, fold};
 use super::super::wal::frame::{FRAME_LEN, Header, encode_frame};
 use super::super::wal::record::{SEAL_PAYLOAD, encode_samples, encode_series};
 use super::super::wal::replay::{Replay, replay};
@@ -19,6 +20,11 @@ fn fenced<'a>(page: &'a str, language: &str) -> &'a str {
 
 fn bytes(page: &str) -> Vec<u8> {
     fenced(page, "hex").split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    bytes.chunks(16).map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn up() -> Key {
@@ -46,11 +52,79 @@ fn the_segment_in_the_documentation_is_one() {
 }
 
 #[test]
-fn the_sidecar_in_the_documentation_is_one() {
-    let example = bytes(include_str!("../../../docs/formats/block.md"));
-    let index = example_index(&up(), &[AT, AT + 15_000]);
-    assert_eq!(BlockIndex::decode(&example).unwrap(), index);
-    assert_eq!(index.encode(), example);
+fn the_block_and_the_sidecar_in_the_documentation_are_what_is_written_and_read() {
+    let page = include_str!("../../../docs/formats/block.md");
+    let (_, after) = page.split_once("### Example").unwrap();
+    let (first, second) = after.split_once("and its sidecar").unwrap();
+    let (block, sidecar) = (bytes(first), bytes(second));
+    let samples = [Sample { at: AT, value: 1.0 }, Sample { at: AT + 15_000, value: 0.0 }];
+    let written = example_block(&up(), &samples);
+    assert_eq!(hex(&written.0), hex(&block));
+    assert_eq!(hex(&written.1), hex(&sidecar));
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("example");
+    std::fs::write(&path, &block).unwrap();
+    let index = Arc::new(BlockIndex::decode(&sidecar).unwrap());
+    assert_eq!(index.key(&index.runs()[0]).unwrap(), up());
+    let mut reader = BlockReader::new(std::fs::File::open(&path).unwrap(), index).unwrap();
+    assert_eq!(reader.run(0, TimeRange::ALL).unwrap(), samples);
+}
+
+#[test]
+fn the_tier_in_the_documentation_is_what_samples_become() {
+    let page = include_str!("../../../docs/formats/tier.md");
+    let entry: TierEntry = serde_json::from_str(fenced(page, "json")).unwrap();
+    let rows: Vec<Vec<&str>> =
+        fenced(page, "text").lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let (samples, windows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.len() == 2);
+    let sample = |row: &Vec<&str>| Sample { at: row[0].parse().unwrap(), value: row[1].parse().unwrap() };
+    let samples: Vec<Sample> = samples.iter().filter(|row| row[0] != "timestamp").map(sample).collect();
+    let window = |row: &Vec<&str>| Window {
+        start: row[0].parse().unwrap(),
+        min: row[1].parse().unwrap(),
+        max: row[2].parse().unwrap(),
+        sum: row[3].parse().unwrap(),
+        count: row[4].parse().unwrap(),
+        last: row[5].parse().unwrap(),
+    };
+    let windows: Vec<Window> = windows.iter().filter(|row| row[0] != "timestamp").map(window).collect();
+    assert_eq!((samples.len(), windows.len()), (5, 2));
+    assert_eq!(fold(&samples, Tier::FiveMinutes.width()), windows);
+    // And so does a store, whose manifest has such an entry.
+    let dir = tempfile::tempdir().unwrap();
+    let settings = StoreSettings { retention_5m: Some(100_000 * DAY), ..quiet() };
+    let store = Store::open(dir.path(), settings).unwrap();
+    store.append(&Batch::from_samples(samples.iter().map(|sample| (up(), *sample)))).unwrap();
+    store.flush().unwrap();
+    store.keeper().downsample(shared::now() + DAY).unwrap();
+    let found = store.select_downsampled(&Selector::all(), TimeRange::ALL, Tier::FiveMinutes.width()).unwrap();
+    assert_eq!((found.tier, &found.series[0].windows), (Some(Tier::FiveMinutes), &windows));
+    let made = Manifest::load(&Disk, dir.path()).unwrap().unwrap().tiers.remove(0);
+    let TierEntry { id, source, crc32, n_bytes, .. } = entry.clone();
+    assert_eq!(TierEntry { id, source, crc32, n_bytes, ..made }, entry);
+}
+
+#[test]
+fn the_snapshot_in_the_documentation_has_the_files_that_one_has() {
+    let page = include_str!("../../../docs/formats/snapshot.md");
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    store.append(&Batch::from_samples([(up(), Sample { at: AT, value: 1.0 })])).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let mut found = Vec::new();
+    let mut folders = vec![snapshot.path.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.strip_prefix(&snapshot.path).unwrap().display().to_string();
+            found.push(if entry.is_dir() { format!("{name}/") } else { name });
+            folders.extend(entry.is_dir().then_some(entry));
+        }
+    }
+    found.sort();
+    let block = Manifest::load(&Disk, &snapshot.path).unwrap().unwrap().blocks.remove(0).id;
+    let found: Vec<String> = found.iter().map(|name| name.replace(&block, "01KAJ2V0W3Q6S8N7M5R4T1Y9ZC")).collect();
+    assert_eq!(fenced(page, "text").trim_end(), found.join("\n"));
 }
 
 #[test]
