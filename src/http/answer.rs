@@ -17,11 +17,18 @@ use crate::series::{Key, Millis};
 struct Envelope<'a, T> {
     status: &'static str,
     data: &'a T,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
 }
 
 /// `{"status":"success","data":...}` with status 200. Numbers that are not finite become `null`.
 pub(super) fn success<T: Serialize>(data: &T) -> Response {
-    json(StatusCode::OK, &Envelope { status: "success", data })
+    success_with(data, &[])
+}
+
+/// As [`success`], with what the asker should know of the answer, where Prometheus' clients look for it.
+pub(super) fn success_with<T: Serialize>(data: &T, warnings: &[String]) -> Response {
+    json(StatusCode::OK, &Envelope { status: "success", data, warnings })
 }
 
 /// `body` as JSON with `status`.

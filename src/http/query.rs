@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::json as value;
 
-use super::answer::{Answer, json, success};
+use super::answer::{Answer, json, success, success_with};
 use super::error::Error;
 use super::forecast::kind_word;
 use super::params::Params;
@@ -125,6 +125,7 @@ pub(super) fn range(app: &App, params: &Params) -> Answer {
     let step = step(params.required("step", "15s")?)?;
     let found = query::range(&app.store, &selector, start, end, step, LOOKBACK, app.budget())?;
     let result: Vec<RangeSeries<'_>> = found
+        .series
         .iter()
         .take(most(params)?)
         .map(|series| RangeSeries {
@@ -132,7 +133,10 @@ pub(super) fn range(app: &App, params: &Params) -> Answer {
             values: series.samples.iter().copied().map(Pair).collect(),
         })
         .collect();
-    Ok(success(&Values { result_type: "matrix", result }))
+    let told = found.tier.map(|tier| {
+        format!("samples of a part of this range are not kept any more; values there are the last of windows of {tier}")
+    });
+    Ok(success_with(&Values { result_type: "matrix", result }, told.as_slice()))
 }
 
 fn selector(params: &Params) -> Result<Selector, Error> {

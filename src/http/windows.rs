@@ -65,7 +65,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
             "more than {MAX_WINDOWS} windows per series; ask for wider ones with `step`"
         )));
     }
-    let found = app.store.select_downsampled(&selector, range, step)?;
+    let found = app.budget().select_downsampled(&app.store, &selector, range, step)?;
     if found.series.is_empty() {
         return Err(app.nothing_matches(&selector));
     }

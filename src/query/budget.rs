@@ -5,8 +5,8 @@
 //! series; a block that the range cuts counts by proportion.
 
 use super::error::QueryError;
-use crate::series::{Selector, Series, TimeRange};
-use crate::storage::Store;
+use crate::series::{Millis, Selector, Series, TimeRange};
+use crate::storage::{Downsampled, Store};
 
 /// The most samples that one question may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,25 @@ impl Budget {
             return Err(QueryError::TooManySamples { n_samples, limit: self.limit });
         }
         Ok(store.select(selector, range)?)
+    }
+
+    /// As [`Store::select_downsampled`], once what it reads, a window counting as a sample, is known to be within the
+    /// budget.
+    ///
+    /// # Errors
+    /// As [`select`](Budget::select).
+    pub fn select_downsampled(
+        self,
+        store: &Store,
+        selector: &Selector,
+        range: TimeRange,
+        step: Millis,
+    ) -> Result<Downsampled, QueryError> {
+        let n_samples = store.estimate_downsampled(selector, range, step)?;
+        if n_samples > self.limit {
+            return Err(QueryError::TooManySamples { n_samples, limit: self.limit });
+        }
+        Ok(store.select_downsampled(selector, range, step)?)
     }
 }
 

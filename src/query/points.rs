@@ -2,12 +2,13 @@
 //!
 //! In: the store, a selector, instants. Out: per series the latest sample at or before each instant, unless it is
 //! as old as the lookback or a stale marker ended the series. Source: prometheus.io, "Querying basics", on
-//! staleness; the lookback excludes its left end, as since Prometheus 3.0.
+//! staleness; the lookback excludes its left end, as since Prometheus 3.0. Steps whose samples retention has deleted
+//! are answered from the windows that are kept, and the answer says so.
 
 use super::budget::Budget;
 use super::error::QueryError;
-use crate::series::{Key, MINUTE, Millis, Sample, Selector, Series, TimeRange, is_stale_marker};
-use crate::storage::Store;
+use crate::series::{HOUR, Key, MINUTE, Millis, Sample, Selector, Series, TimeRange, is_stale_marker};
+use crate::storage::{Store, Tier, Window};
 
 /// How long a sample stands for the instants after it: five minutes, as in Prometheus.
 pub const LOOKBACK: Millis = 5 * MINUTE;
@@ -31,7 +32,19 @@ pub fn instant(
     Ok(found.into_iter().filter_map(value).collect())
 }
 
+/// Values on even steps.
+#[derive(Clone, Debug)]
+pub struct Steps {
+    /// Sorted by key; none without a value.
+    pub series: Vec<Series>,
+    /// The tier whose windows stand for samples that retention has deleted, if any do.
+    pub tier: Option<Tier>,
+}
+
 /// Each series' values at `start`, `start + step`, up to and including `end`, stamped with those instants.
+///
+/// Where retention has deleted the samples, a window's last value stands from the window's end for as long as the
+/// lookback, or the window's width where that is longer.
 ///
 /// # Errors
 /// When the step is not positive, the range is backwards, too long, has too many steps or more samples than `budget`
@@ -44,7 +57,7 @@ pub fn range(
     step: Millis,
     lookback: Millis,
     budget: Budget,
-) -> Result<Vec<Series>, QueryError> {
+) -> Result<Steps, QueryError> {
     if step <= 0 {
         return Err(QueryError::Step(step));
     }
@@ -54,12 +67,35 @@ pub fn range(
         return Err(QueryError::TooManySteps { n_steps: n_steps.saturating_add(1), limit: MAX_STEPS });
     }
     let range = TimeRange::new(after(start, lookback), end.saturating_add(1))?;
-    let found = budget.select(store, selector, range)?;
+    let mut found = budget.select(store, selector, range)?;
+    let retired = store.select_retired(selector, TimeRange::new(after(start, HOUR), end.saturating_add(1))?, step)?;
     let on_steps = |series: Series| {
         let samples = sample_steps(&series.samples, start, end, step, lookback);
         (!samples.is_empty()).then_some(Series { key: series.key, samples })
     };
-    Ok(found.into_iter().filter_map(on_steps).collect())
+    found = found.into_iter().filter_map(on_steps).collect();
+    let mut tier = None;
+    for windows in retired.series {
+        let last = |window: &Window| Sample { at: window.start.saturating_add(retired.width), value: window.last };
+        let kept: Vec<Sample> = windows.windows.iter().map(last).collect();
+        let kept = sample_steps(&kept, start, end, step, lookback.max(retired.width));
+        let place = found.binary_search_by(|series| series.key.cmp(&windows.key));
+        let known = place.as_ref().map_or(&[][..], |place| &found[*place].samples);
+        let is_open = |sample: &Sample| known.binary_search_by_key(&sample.at, |known| known.at).is_err();
+        let more: Vec<Sample> = kept.into_iter().filter(is_open).collect();
+        if more.is_empty() {
+            continue;
+        }
+        tier = retired.tier;
+        match place {
+            Ok(place) => {
+                found[place].samples.extend(more);
+                found[place].samples.sort_unstable_by_key(|sample| sample.at);
+            }
+            Err(place) => found.insert(place, Series { key: windows.key, samples: more }),
+        }
+    }
+    Ok(Steps { series: found, tier })
 }
 
 /// The first instant inside the lookback before `at`.
@@ -83,7 +119,8 @@ fn sample_steps(samples: &[Sample], start: Millis, end: Millis, step: Millis, lo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::STALE_MARKER_BITS;
+    use crate::series::{DAY, STALE_MARKER_BITS};
+    use crate::storage::StoreSettings;
 
     const PLENTY: Budget = Budget::samples(1_000_000);
 
@@ -104,7 +141,7 @@ mod tests {
         let store = Store::open(dir.path(), crate::storage::StoreSettings::default()).unwrap();
         let ask = |start, end, step| {
             range(&store, &Selector::metric("up"), start, end, step, LOOKBACK, Budget::samples(10))
-                .map(|found| found.len())
+                .map(|found| found.series.len())
         };
         assert!(matches!(ask(Millis::MIN, Millis::MAX, Millis::MAX), Err(QueryError::TooLong)));
         assert!(matches!(ask(-1, Millis::MAX, Millis::MAX), Err(QueryError::TooLong)));
@@ -152,7 +189,9 @@ mod tests {
         assert_eq!(told(120_000 + LOOKBACK - 1), [(name_a, 120_000, 3.0)]);
         assert_eq!(told(120_000 + LOOKBACK), [], "all are too old");
 
-        let steps = range(&store, &up, start, start + 90_000, 45_000, LOOKBACK, PLENTY).unwrap();
+        let Steps { series: steps, tier } =
+            range(&store, &up, start, start + 90_000, 45_000, LOOKBACK, PLENTY).unwrap();
+        assert_eq!(tier, None);
         let told: Vec<Vec<(Millis, f64)>> =
             steps.iter().map(|series| series.samples.iter().map(|s| (s.at - start, s.value)).collect()).collect();
         assert_eq!(told, [vec![(0, 1.0), (45_000, 1.0), (90_000, 2.0)], vec![(0, 5.0), (45_000, 5.0)]]);
@@ -162,5 +201,38 @@ mod tests {
         let many = range(&store, &up, start, start + MAX_STEPS, 1, LOOKBACK, PLENTY);
         assert!(matches!(many, Err(QueryError::TooManySteps { n_steps: 11_001, .. })), "{many:?}");
         store.close().unwrap();
+    }
+    #[test]
+    fn steps_whose_samples_are_gone_come_from_windows_and_the_answer_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = StoreSettings { retention_1h: Some(5_000 * DAY), ..StoreSettings::default() };
+        let store = Store::open(dir.path(), StoreSettings { retention: Some(10 * DAY), ..settings }).unwrap();
+        // A day of which retention leaves nothing, and one that stays.
+        let key = Key::from_pairs("load", &[]).unwrap();
+        let minutes = (0..1_440).chain(30 * 1_440..31 * 1_440);
+        let rows = minutes.map(|minute| (key.clone(), Sample { at: minute * MINUTE, value: minute as f64 }));
+        store.append(&crate::series::Batch::from_samples(rows)).unwrap();
+        store.flush().unwrap();
+        store.compact().unwrap();
+        let load = Selector::metric("load");
+        assert_eq!(store.select(&load, TimeRange::ALL).unwrap()[0].samples.len(), 1_440);
+        let ask = |start, end| {
+            let Steps { series, tier } = range(&store, &load, start, end, HOUR, LOOKBACK, PLENTY).unwrap();
+            let values: Vec<(i64, f64)> =
+                series.iter().flat_map(|series| &series.samples).map(|s| (s.at / HOUR, s.value)).collect();
+            (values, tier)
+        };
+        // At the end of each hour the last value of it: nobody is told what came later.
+        let expected: Vec<(i64, f64)> = (1..=24).map(|hour| (hour, (60 * hour - 1) as f64)).collect();
+        assert_eq!(ask(0, 2 * DAY), (expected, Some(Tier::OneHour)));
+        let (values, tier) = ask(30 * DAY, 31 * DAY - 1);
+        assert_eq!((values.len(), values[1], tier), (24, (721, 43_260.0), None));
+        let (values, tier) = ask(0, 31 * DAY - HOUR);
+        assert_eq!((values.len(), tier), (48, Some(Tier::OneHour)));
+        let day = TimeRange::new(0, DAY).unwrap();
+        assert_eq!(store.estimate_downsampled(&load, day, HOUR).unwrap(), 24);
+        assert!(Budget::samples(24).select_downsampled(&store, &load, day, HOUR).is_ok());
+        let refused = Budget::samples(23).select_downsampled(&store, &load, day, HOUR).unwrap_err();
+        assert!(matches!(refused, QueryError::TooManySamples { n_samples: 24, limit: 23 }), "{refused}");
     }
 }

@@ -24,7 +24,7 @@ use super::settings::StoreSettings;
 use super::shared::{Counters, Shared, now};
 use super::snapshot::Snapshot;
 use super::table::SeriesTable;
-use super::tiers::{Downsampled, select_downsampled};
+use super::tiers::{Downsampled, estimate_downsampled, select_downsampled, select_retired};
 use super::view::View;
 use super::wal::record::{RefSamples, SeriesRef};
 use crate::series::{Batch, Key, Millis, Selector, Series, TimeRange};
@@ -234,6 +234,35 @@ impl Store {
     ) -> Result<Downsampled, SelectError> {
         let Shared { files, layout, .. } = &*self.shared;
         self.read(|view| select_downsampled(view, &**files, layout, selector, range, step))
+    }
+
+    /// Of what retention has deleted, the windows that are kept, for the matching series: of the coarsest tier that is
+    /// fine enough for `step`, or of the finest there is. No series when no sample of the range was deleted by retention.
+    ///
+    /// # Errors
+    /// When a tier's file cannot be read.
+    pub fn select_retired(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        step: Millis,
+    ) -> Result<Downsampled, SelectError> {
+        let Shared { files, layout, .. } = &*self.shared;
+        self.read(|view| select_retired(view, &**files, layout, selector, range, step))
+    }
+
+    /// About how many windows and samples [`select_downsampled`](Store::select_downsampled) would read.
+    ///
+    /// # Errors
+    /// When an index cannot be read.
+    pub fn estimate_downsampled(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        step: Millis,
+    ) -> Result<u64, SelectError> {
+        let Shared { files, layout, .. } = &*self.shared;
+        self.read(|view| estimate_downsampled(view, &**files, layout, selector, range, step))
     }
 
     /// The matching series whose samples, from a block's or the memtable's first to last, reach into `range`; sorted.

@@ -15,7 +15,7 @@ mod keep;
 mod select;
 
 pub(super) use file::read_footer;
-pub(super) use select::select_downsampled;
+pub(super) use select::{estimate_downsampled, select_downsampled, select_retired};
 
 /// A width of windows that is kept on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
