@@ -25,6 +25,7 @@ mod delta;
 mod direction;
 mod dynamic_regression;
 mod edge_augurs;
+mod entry;
 mod ets;
 mod fourier;
 mod guard;

@@ -9,12 +9,12 @@ use super::croston::Croston;
 use super::damped::Damped;
 use super::delta::Delta;
 use super::dynamic_regression::DynamicRegression;
+pub use super::entry::{Cost, Entry, Role, SeasonUse, Settings, ValueNeed};
 use super::ets::Ets;
 use super::holt::Holt;
 use super::holt_winters_additive::HoltWintersAdditive;
 use super::holt_winters_multiplicative::HoltWintersMultiplicative;
 use super::linear::Linear;
-use super::model::{Forecaster, Horizon};
 use super::moving_average::MovingAverage;
 use super::mstl::Mstl;
 use super::naive::Naive;
@@ -29,92 +29,6 @@ use super::slot_profile::SlotProfile;
 use super::theil_sen::TheilSen;
 use super::theta::{Member, Theta};
 use super::tsb::Tsb;
-use crate::series::Season;
-
-/// What an entry needs to build its method.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// The seasons to use, the one that stands out most first; without one, methods that need a season answer
-    /// `NoSeason` when fitted.
-    pub seasons: Vec<Season>,
-    /// How far ahead will be asked, for methods that are made for a lead.
-    pub horizon: Option<Horizon>,
-}
-
-impl Settings {
-    /// The season that stands out most, for methods that take one.
-    pub fn season(&self) -> Option<Season> {
-        self.seasons.first().copied()
-    }
-}
-
-/// What a method does with seasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeasonUse {
-    /// Nothing.
-    Ignores,
-    /// Uses one when there is one.
-    Takes,
-    /// Needs one, and uses one.
-    Needs,
-    /// Uses all there are at once.
-    TakesAll,
-    /// Needs one at least, and uses all there are at once.
-    NeedsAll,
-}
-
-/// What the values must be like for a method to stand for election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueNeed {
-    /// Any will do.
-    Any,
-    /// Positive and well away from zero, for methods that multiply.
-    ClearOfZero,
-    /// Mostly zero and never below, for methods of rare events.
-    Intermittent,
-}
-
-/// What a method is to the choice among them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It is the choice.
-    Chooser,
-    /// A yardstick: the others have to beat it, and it stands in for them where they cannot be judged.
-    Anchor,
-    /// One of those that are chosen from.
-    Candidate,
-    /// There for who asks for it by name; another stands for election in its stead.
-    Named,
-}
-
-/// How dear one fit is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cost {
-    /// A few passes over the values; it can be fitted at every origin of a replay.
-    Light,
-    /// A search or a decomposition.
-    Heavy,
-}
-
-/// A method that can be asked for by name.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The name on every surface.
-    pub name: &'static str,
-    /// What it does, in one line.
-    pub summary: &'static str,
-    /// What it does with seasons.
-    pub season: SeasonUse,
-    /// What the values must be like for `auto` to consider it.
-    pub values: ValueNeed,
-    /// What it is to `auto`.
-    pub role: Role,
-    /// How dear one fit is.
-    pub cost: Cost,
-    /// Makes the method from settings.
-    pub build: fn(&Settings) -> Box<dyn Forecaster>,
-}
-
 /// Every method, in the order in which they are listed.
 pub const FORECASTERS: &[Entry] = &[
     Entry {
@@ -450,7 +364,7 @@ pub fn find(name: &str) -> Result<&'static Entry, UnknownModel> {
 mod tests {
     use super::*;
     use crate::forecast::{FitError, Past};
-    use crate::series::Step;
+    use crate::series::{Season, Step};
 
     #[test]
     fn one_entry_chooses_and_what_multiplies_says_so() {

@@ -185,6 +185,23 @@ fn what_a_method_takes_in_exactly_agrees_with_a_fit_to_all() {
 }
 
 #[test]
+fn values_taken_in_lead_near_to_where_a_fit_to_all_does() {
+    let values = seasonal(204);
+    let mut n_taking = 0;
+    for entry in FORECASTERS {
+        let mut grown = fit(entry, values[..180].to_vec()).unwrap();
+        if values[180..].iter().any(|&value| grown.update(value, Regressors::NONE) == Updated::NeedsRefit) {
+            continue;
+        }
+        n_taking += 1;
+        let whole = fit(entry, values.clone()).unwrap();
+        let apart = largest(&grown.points(steps(12)), &whole.points(steps(12)));
+        assert!(apart < 8.0, "{}: {apart}", entry.name);
+    }
+    assert!(n_taking >= 15, "only {n_taking} methods take values in");
+}
+
+#[test]
 fn a_method_that_cannot_take_a_value_in_is_unchanged() {
     for entry in FORECASTERS {
         let mut fitted = fit(entry, seasonal(140)).unwrap();
