@@ -6,7 +6,7 @@
 
 use super::error::QueryError;
 use crate::series::{Millis, Selector, Series, TimeRange};
-use crate::storage::{Downsampled, Store};
+use crate::storage::{Downsampled, SelectError, Store};
 
 /// The most samples that one question may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,10 @@ impl Budget {
     /// # Errors
     /// [`QueryError::TooManySamples`] when it is not; when the store cannot read.
     pub fn select(self, store: &Store, selector: &Selector, range: TimeRange) -> Result<Vec<Series>, QueryError> {
-        let n_samples = store.estimate(selector, range)?;
-        if n_samples > self.limit {
-            return Err(QueryError::TooManySamples { n_samples, limit: self.limit });
-        }
-        Ok(store.select(selector, range)?)
+        store.select_up_to(selector, range, self.limit).map_err(|error| match error {
+            SelectError::TooMany { n_samples, limit } => QueryError::TooManySamples { n_samples, limit },
+            error @ SelectError::Block { .. } => error.into(),
+        })
     }
 
     /// As [`Store::select_downsampled`], once what it reads, a window counting as a sample, is known to be within the

@@ -101,6 +101,10 @@ impl PartialOrd for Key {
 impl Ord for Key {
     /// By metric, then by the other labels: the order in which people read lists of series.
     fn cmp(&self, other: &Key) -> std::cmp::Ordering {
+        // Lower case sorts behind the metric's name, which is then the first label of both.
+        if self.0.labels.begins_with_metric() && other.0.labels.begins_with_metric() {
+            return self.0.labels.cmp(&other.0.labels);
+        }
         self.metric().cmp(other.metric()).then_with(|| self.0.labels.cmp(&other.0.labels))
     }
 }

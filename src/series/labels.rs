@@ -125,6 +125,31 @@ impl Labels {
         if labels.get(METRIC_NAME).is_none() { Err(LabelError::NoMetric) } else { Ok(labels) }
     }
 
+    /// The same of pairs that were labels before: already sorted, each name once, without empty values.
+    ///
+    /// # Errors
+    /// As [`Labels::new`], without limits, when they are not.
+    pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Labels, LabelError> {
+        let is_plain = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        let (mut last, mut has_metric, mut is_sound) = ("", false, true);
+        let (mut n_labels, mut len) = (0, 0);
+        for (name, value) in pairs.clone() {
+            is_sound &= last < name && !value.is_empty() && is_plain(name);
+            has_metric |= name == METRIC_NAME;
+            (last, n_labels, len) = (name, n_labels + 1, len + name.len() + value.len());
+        }
+        if !(is_sound && has_metric && u32::try_from(len).is_ok()) {
+            let limits = LabelLimits { max_labels: usize::MAX, max_name_len: usize::MAX, max_value_len: usize::MAX };
+            return Labels::new(pairs, &limits);
+        }
+        let (mut text, mut ends) = (String::with_capacity(len), Vec::with_capacity(2 * n_labels));
+        for part in pairs.flat_map(|(name, value)| [name, value]) {
+            text.push_str(part);
+            ends.push(text.len() as u32);
+        }
+        Ok(Labels { text: text.into_boxed_str(), ends: ends.into_boxed_slice() })
+    }
+
     fn joined<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> Result<Labels, LabelError> {
         let texts = || pairs.iter().flat_map(|(name, value)| [name.as_ref(), value.as_ref()]);
         let mut text = String::with_capacity(texts().map(str::len).sum());
@@ -140,6 +165,11 @@ impl Labels {
     /// The metric's name.
     pub fn metric(&self) -> &str {
         self.get(METRIC_NAME).unwrap_or_default()
+    }
+
+    /// Whether the metric's name comes before every other label.
+    pub(super) fn begins_with_metric(&self) -> bool {
+        self.ends.first() == Some(&(METRIC_NAME.len() as u32)) && self.text.starts_with(METRIC_NAME)
     }
 
     /// The value of label `name`, or `None` when the set has no such label.
@@ -196,7 +226,14 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// Label by label, names before values.
     fn cmp(&self, other: &Labels) -> Ordering {
-        self.iter().cmp(other.iter())
+        // As far as both have the same boundaries, comparing part by part is comparing the texts.
+        let n_parts = self.ends.iter().zip(&other.ends).take_while(|(end, other)| end == other).count();
+        let len = n_parts.checked_sub(1).map_or(0, |last| self.ends[last] as usize);
+        let alike = self.text.as_bytes()[..len].cmp(&other.text.as_bytes()[..len]);
+        alike.then_with(|| match (n_parts < self.ends.len(), n_parts < other.ends.len()) {
+            (true, true) => self.part(n_parts).cmp(other.part(n_parts)),
+            (is_longer, other_is_longer) => is_longer.cmp(&other_is_longer),
+        })
     }
 }
 

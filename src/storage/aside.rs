@@ -25,25 +25,82 @@ pub(super) fn verify(block: &Block) -> Result<(), BlockError> {
     Err(BlockError::Damaged(format!("its checksum is {found}, and the manifest says {expected}")))
 }
 
+/// What looking closely at a block that could not be read has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is live no more, or reads leave it out from now on.
+    Out,
+    /// Its sidecar was wrong, and has been made again.
+    Mended,
+    /// Nothing is known to be wrong with it.
+    Stays,
+}
+
+/// Whether a block's bytes have changed, and how it shows.
+fn damage(block: &Block) -> Option<String> {
+    let entry = block.entry();
+    match verify(block) {
+        Err(BlockError::Damaged(reason)) => Some(reason),
+        Err(_) => None,
+        // These are the bytes that were written.
+        Ok(()) if entry.crc32.is_some() => None,
+        Ok(()) => match examine(block.path(), Some(entry), &entry.date) {
+            Err(Fault::Damaged(reason)) => Some(reason),
+            Err(Fault::Unreadable(_)) | Ok(_) => None,
+        },
+    }
+}
+
 impl Keeper {
-    /// Looks closely at the block at `path`, or whose sidecar is there, after it could not be read.
+    /// Looks closely at the block at `path`, or whose sidecar is there, after it could not be read by a question.
     ///
-    /// When its bytes have changed it is moved to the quarantine and is live no more: answers true, and reading again
-    /// answers without it. A block that merely cannot be read now stays.
-    pub(super) fn set_aside_if_damaged(&self, path: &Path) -> bool {
-        let Shared { layout, counters, .. } = &*self.shared;
-        let _merging = self.merging.lock();
-        let view = self.shared.view();
-        let is_meant = |block: &&Arc<Block>| block.path() == path || block.index_path() == path;
-        let Some(block) = view.blocks.iter().find(is_meant) else {
+    /// A damaged block is set aside at once, or when the merge under way is over; until then reads leave it out, so
+    /// that nobody waits.
+    pub(super) fn look_into(&self, path: &Path) -> Fate {
+        let Some(block) = self.block_at(path) else {
             // Gone already: whoever asks takes another view.
-            return path.starts_with(&layout.blocks) && !path.exists();
+            let is_gone = path.starts_with(&self.shared.layout.blocks) && !path.exists();
+            return if is_gone { Fate::Out } else { Fate::Stays };
         };
+        let Some(reason) = damage(&block) else {
+            let is_mended = block.renew_index(&*self.shared.files).unwrap_or(false);
+            return if is_mended { Fate::Mended } else { Fate::Stays };
+        };
+        if !block.condemn() {
+            tracing::error!(block = %block.path().display(), reason, "a block is damaged; answers are without its samples from now on");
+        }
+        if let Some(_merging) = self.merging.try_lock() {
+            self.set_aside(&block, &reason);
+        }
+        Fate::Out
+    }
+
+    /// Sets aside the blocks that were found damaged while a merge was under way.
+    pub(super) fn set_condemned_aside(&self) {
+        for block in self.shared.view().blocks.iter().filter(|block| block.is_condemned()) {
+            self.set_aside_if_damaged(block.path());
+        }
+    }
+
+    /// Moves the block at `path`, or whose sidecar is there, to the quarantine if its bytes have changed: answers true,
+    /// and it is live no more. A block that merely cannot be read now stays.
+    pub(super) fn set_aside_if_damaged(&self, path: &Path) -> bool {
+        let _merging = self.merging.lock();
+        let Some(block) = self.block_at(path) else {
+            return path.starts_with(&self.shared.layout.blocks) && !path.exists();
+        };
+        damage(&block).is_some_and(|reason| self.set_aside(&block, &reason))
+    }
+
+    fn block_at(&self, path: &Path) -> Option<Arc<Block>> {
+        let is_meant = |block: &&Arc<Block>| block.path() == path || block.index_path() == path;
+        self.shared.view().blocks.iter().find(is_meant).cloned()
+    }
+
+    /// Moves a damaged block to the quarantine, while the caller holds `merging`.
+    fn set_aside(&self, block: &Block, reason: &str) -> bool {
+        let Shared { layout, counters, .. } = &*self.shared;
         let entry = block.entry();
-        let reason = match examine(block.path(), Some(entry), &entry.date) {
-            Err(Fault::Damaged(reason)) => reason,
-            Err(Fault::Unreadable(_)) | Ok(_) => return false,
-        };
         let to = layout.quarantine.join(format!("{}-{}.parquet", now(), entry.id));
         if let Err(error) = self.shared.files.rename(block.path(), &to) {
             tracing::error!(block = %block.path().display(), reason, %error, "a block is damaged and cannot be set aside");

@@ -29,6 +29,11 @@ impl<'a> Reader<'a> {
         self.left.is_empty()
     }
 
+    /// Everything that is left, without going on.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.left
+    }
+
     /// The next `n` bytes.
     pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (taken, left) = self.left.split_at_checked(n)?;

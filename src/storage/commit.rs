@@ -357,8 +357,10 @@ impl Writer {
             self.last_used[series_ref as usize] = n_cuts;
         }
         let last_used = &self.last_used;
-        self.shared
-            .table
-            .sweep(|series_ref| last_used.get(series_ref as usize).is_some_and(|last_used| last_used + 1 < n_cuts));
+        let is_quiet =
+            |series_ref: SeriesRef| last_used.get(series_ref as usize).is_some_and(|last_used| last_used + 1 < n_cuts);
+        // Flushing may lag.
+        let view = self.shared.view();
+        self.shared.table.sweep(is_quiet, |series_ref| view.memtables().any(|memtable| memtable.has(series_ref)));
     }
 }

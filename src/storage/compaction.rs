@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::aside::verify;
-use super::block::{About, Block, BlockIndex, BlockReader, BlockWriter, Effort, Run, TextId};
+use super::block::{About, Block, BlockIndex, BlockReader, BlockWriter, Effort, Run, Unzip};
 use super::deletes::{Hidden, Tombstones};
 use super::error::FlushError;
 use super::files::Files;
 use super::layout::Layout;
 use super::manifest::BlockEntry;
 use super::merge::keep_last;
+use super::texts::TextId;
 use crate::series::Sample;
 
 /// One block that is being merged.
@@ -42,15 +43,17 @@ impl<'a> Source<'a> {
     }
 
     /// Appends the samples of its next run, without what is deleted, to those of earlier sources.
-    fn take(&mut self, samples: &mut Vec<Sample>) -> Result<(), FlushError> {
+    fn take(&mut self, unzip: &mut Unzip, samples: &mut Vec<Sample>) -> Result<(), FlushError> {
         let Some((index, run)) = self.head() else { return Ok(()) };
         let n_rows = run.n_rows;
         let key = (!self.hidden.is_empty()).then(|| index.key(run)).transpose();
         let key = key.map_err(FlushError::block(&self.path))?;
         self.next_run += 1;
-        let Some(key) = key else { return self.reader.take(n_rows, samples).map_err(FlushError::block(&self.path)) };
+        let Some(key) = key else {
+            return self.reader.take(unzip, n_rows, samples).map_err(FlushError::block(&self.path));
+        };
         let mut left = Vec::new();
-        self.reader.take(n_rows, &mut left).map_err(FlushError::block(&self.path))?;
+        self.reader.take(unzip, n_rows, &mut left).map_err(FlushError::block(&self.path))?;
         self.hidden.take_from(&key, &mut left);
         samples.append(&mut left);
         Ok(())
@@ -90,6 +93,7 @@ pub(super) fn merge_blocks(
         blocks.iter().map(|block| Source::open(files, block, tombstones)).collect::<Result<Vec<_>, _>>()?;
     let mut writer = BlockWriter::create(files, layout, about).map_err(FlushError::block(&layout.tmp))?;
     let path = writer.path().to_owned();
+    let mut unzip = Unzip::new().map_err(|error| FlushError::block(&path)(error.into()))?;
     let (mut samples, mut labels, mut same) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         if is_closed.load(Ordering::Relaxed) {
@@ -103,7 +107,7 @@ pub(super) fn merge_blocks(
         let mut is_ordered = true;
         for number in &same {
             let n_before = samples.len();
-            sources[*number].take(&mut samples)?;
+            sources[*number].take(&mut unzip, &mut samples)?;
             is_ordered &=
                 n_before == 0 || samples.get(n_before).is_none_or(|first| samples[n_before - 1].at < first.at);
         }

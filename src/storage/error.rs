@@ -121,6 +121,14 @@ pub enum SelectError {
         /// What went wrong.
         source: BlockError,
     },
+    /// There is more than the caller is ready to take; nothing was read.
+    #[error("about {n_samples} samples match, more than {limit}; narrow the selector or shorten the time range")]
+    TooMany {
+        /// About how many there are.
+        n_samples: u64,
+        /// How many there may be.
+        limit: u64,
+    },
 }
 
 /// Why the memtable did not become blocks. It stays in memory and in the log, and is tried again.

@@ -25,7 +25,7 @@ use super::plan::{Piece, Plan, Rules, WINDOWS, cut, longest, plan};
 use super::shared::{Shared, now};
 use super::view::Frozen;
 use super::wal::segment::path_of;
-use crate::series::{Millis, Selector, Series, TimeRange};
+use crate::series::{Millis, Series, TimeRange};
 
 // How often to look whether something is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
@@ -112,6 +112,7 @@ impl Keeper {
 
     /// Everything that is due beside flushing.
     pub(super) fn keep_house(&self) -> Result<(), FlushError> {
+        self.set_condemned_aside();
         let due = || {
             self.retire(now())?;
             self.carry_out_deletes()?;
@@ -177,7 +178,7 @@ impl Keeper {
     /// Writes the memtable's samples to blocks, cut by time as [`cut`] says.
     fn write_blocks(&self, frozen: &Frozen, sequence: u64, written: &mut Vec<BlockEntry>) -> Result<(), FlushError> {
         let mut series = Vec::new();
-        frozen.memtable.for_each(&Selector::all(), TimeRange::ALL, |column| {
+        frozen.memtable.for_each(None, TimeRange::ALL, |_, column| {
             series.push(Series { key: column.key().clone(), samples: column.samples(TimeRange::ALL) });
         });
         series.sort_unstable_by(|a, b| block_order(&a.key, &b.key));

@@ -5,11 +5,12 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::merge::{keep_last, part_between, share_within};
+use super::postings::NumberSet;
 use super::wal::record::{RefSamples, SeriesRef};
-use crate::series::{Key, Millis, Sample, Selector, TimeRange};
+use crate::series::{Key, Millis, Sample, TimeRange};
 
 const N_SHARDS: usize = 16;
 
@@ -53,16 +54,24 @@ impl Column {
 
     /// The samples in `range`, in time order, of duplicates the one that arrived last.
     pub(super) fn samples(&self, range: TimeRange) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        self.append_to(range, &mut samples);
+        samples
+    }
+
+    /// Appends what [`samples`](Column::samples) answers.
+    fn append_to(&self, range: TimeRange, samples: &mut Vec<Sample>) {
         let sample = |(at, value): (&Millis, &f64)| Sample { at: *at, value: *value };
         if self.is_ascending {
             let part = part_between(&self.at, range.start(), range.end());
-            return self.at[part.clone()].iter().zip(&self.value[part]).map(sample).collect();
+            samples.extend(self.at[part.clone()].iter().zip(&self.value[part]).map(sample));
+            return;
         }
         let inside = self.at.iter().zip(&self.value).filter(|(at, _)| range.contains(**at));
-        let mut samples: Vec<Sample> = inside.map(sample).collect();
-        samples.sort_by_key(|sample| sample.at);
-        keep_last(&mut samples);
-        samples
+        let mut unsorted: Vec<Sample> = inside.map(sample).collect();
+        unsorted.sort_by_key(|sample| sample.at);
+        keep_last(&mut unsorted);
+        samples.append(&mut unsorted);
     }
 }
 
@@ -83,6 +92,11 @@ impl Shard {
         let place = self.places.get(number).copied().unwrap_or(NOWHERE);
         let place = if place == NOWHERE { self.add(series_ref, number, keys) } else { place };
         &mut self.columns[place as usize].1
+    }
+
+    fn find(&self, series_ref: SeriesRef) -> Option<&Column> {
+        let place = self.places.get(series_ref as usize / N_SHARDS).filter(|place| **place != NOWHERE)?;
+        Some(&self.columns[*place as usize].1)
     }
 
     #[cold]
@@ -140,15 +154,50 @@ impl Memtable {
         Some(self.born.load(Ordering::Relaxed)).filter(|born| *born != Millis::MAX)
     }
 
-    /// Shows every series that the selector means and whose samples may lie in `range`.
-    pub(super) fn for_each(&self, selector: &Selector, range: TimeRange, mut show: impl FnMut(&Column)) {
-        for shard in &self.shards {
-            for (_, column) in &shard.read().columns {
-                if range.overlaps(column.min_at, column.max_at) && selector.matches(column.key.labels()) {
-                    show(column);
-                }
+    /// Appends the samples in `range` of the series with this number, in time order without duplicates.
+    pub(super) fn append_to(&self, series_ref: SeriesRef, range: TimeRange, samples: &mut Vec<Sample>) {
+        if let Some(column) = self.shards[series_ref as usize % N_SHARDS].read().find(series_ref) {
+            column.append_to(range, samples);
+        }
+    }
+
+    /// Shows every series with one of these numbers, all when there are none, whose samples may lie in `range`.
+    pub(super) fn for_each(
+        &self,
+        wanted: Option<&NumberSet>,
+        range: TimeRange,
+        mut show: impl FnMut(SeriesRef, &Column),
+    ) {
+        let mut look = |number: SeriesRef, column: &Column| {
+            if range.overlaps(column.min_at, column.max_at) {
+                show(number, column);
+            }
+        };
+        let all = self.look();
+        match wanted {
+            // A few are looked up, many are met on the way through all.
+            Some(wanted) if wanted.len() < all.n_series() / 4 => {
+                wanted
+                    .iter()
+                    .filter_map(|number| Some((number, all.find(number)?)))
+                    .for_each(|(n, column)| look(n, column));
+            }
+            _ => {
+                let is_wanted = |number: SeriesRef| wanted.is_none_or(|wanted| wanted.contains(number));
+                let columns = all.0.iter().flat_map(|shard| &shard.columns);
+                columns.filter(|(number, _)| is_wanted(*number)).for_each(|(number, column)| look(*number, column));
             }
         }
+    }
+
+    /// Whether it has samples of the series with this number.
+    pub(super) fn has(&self, series_ref: SeriesRef) -> bool {
+        self.shards[series_ref as usize % N_SHARDS].read().find(series_ref).is_some()
+    }
+
+    /// Everything at once; while it is held nothing is written.
+    pub(super) fn look(&self) -> Look<'_> {
+        Look(self.shards.each_ref().map(RwLock::read))
     }
 
     /// The numbers of the series in it.
@@ -157,6 +206,24 @@ impl Memtable {
             .iter()
             .flat_map(|shard| shard.read().columns.iter().map(|(number, _)| *number).collect::<Vec<_>>())
             .collect()
+    }
+}
+
+/// A look at all shards of a memtable.
+pub(super) struct Look<'a>([RwLockReadGuard<'a, Shard>; N_SHARDS]);
+
+impl Look<'_> {
+    fn n_series(&self) -> usize {
+        self.0.iter().map(|shard| shard.columns.len()).sum()
+    }
+
+    fn find(&self, series_ref: SeriesRef) -> Option<&Column> {
+        self.0[series_ref as usize % N_SHARDS].find(series_ref)
+    }
+
+    /// Whether the series with this number has samples that may lie in `range`.
+    pub(super) fn is_in(&self, series_ref: SeriesRef, range: TimeRange) -> bool {
+        self.find(series_ref).is_some_and(|column| range.overlaps(column.min_at, column.max_at))
     }
 }
 
@@ -174,7 +241,7 @@ mod tests {
         let read = |start, end| {
             let mut found = Vec::new();
             let range = TimeRange::new(start, end).unwrap();
-            memtable.for_each(&Selector::metric("up"), range, |column| found = column.samples(range));
+            memtable.for_each(None, range, |_, column| found = column.samples(range));
             found.iter().map(|sample| (sample.at, sample.value)).collect::<Vec<_>>()
         };
         assert_eq!(read(0, 100), [(10, 1.5), (20, 2.0), (30, 3.0)]);

@@ -1,27 +1,6 @@
-//! Last write wins: several runs of one series' samples become one.
+//! Last write wins: of samples of one series at the same time the one that arrived last stays.
 
 use crate::series::{Millis, Sample, TimeRange};
-
-/// Merges runs of one series, the earliest arrived first, each in time order without duplicate timestamps.
-///
-/// Where two runs have the same timestamp the later run's value stays.
-pub(super) fn merge(mut runs: Vec<Vec<Sample>>) -> Vec<Sample> {
-    runs.retain(|run| !run.is_empty());
-    let follow = |pair: &[Vec<Sample>]| pair[0].last().map(|last| last.at) < pair[1].first().map(|first| first.at);
-    match runs.len() {
-        0 => Vec::new(),
-        1 => runs.swap_remove(0),
-        // The usual case: series grow at their end.
-        _ if runs.windows(2).all(follow) => runs.concat(),
-        _ => {
-            let mut all = runs.concat();
-            // Stable, so that samples of the same time stay in order of arrival.
-            all.sort_by_key(|sample| sample.at);
-            keep_last(&mut all);
-            all
-        }
-    }
-}
 
 /// Drops all but the last of neighbours with the same timestamp.
 pub(super) fn keep_last(samples: &mut Vec<Sample>) {
@@ -50,15 +29,22 @@ pub(super) fn share_within(n: u64, first: Millis, last: Millis, range: TimeRange
 mod tests {
     use super::*;
 
-    fn run(samples: &[(Millis, f64)]) -> Vec<Sample> {
-        samples.iter().map(|(at, value)| Sample { at: *at, value: *value }).collect()
+    #[test]
+    fn the_last_of_the_same_time_stays() {
+        let all = [(1, 1.0), (3, 2.0), (5, 1.0), (5, 2.0), (5, 3.0), (9, 3.0)];
+        let mut samples = all.map(|(at, value)| Sample { at, value }).to_vec();
+        keep_last(&mut samples);
+        assert_eq!(
+            samples.iter().map(|sample| (sample.at, sample.value)).collect::<Vec<_>>(),
+            [(1, 1.0), (3, 2.0), (5, 3.0), (9, 3.0)]
+        );
     }
 
     #[test]
-    fn the_later_run_wins() {
-        let runs = vec![run(&[(1, 1.0), (5, 1.0)]), run(&[]), run(&[(3, 2.0), (5, 2.0)]), run(&[(5, 3.0), (9, 3.0)])];
-        assert_eq!(merge(runs), run(&[(1, 1.0), (3, 2.0), (5, 3.0), (9, 3.0)]));
-        assert_eq!(merge(vec![run(&[(1, 1.0)]), run(&[(2, 2.0)])]), run(&[(1, 1.0), (2, 2.0)]));
-        assert_eq!(merge(vec![]), []);
+    fn a_share_is_by_proportion_and_never_more_than_all() {
+        let range = |start, end| TimeRange::new(start, end).unwrap();
+        assert_eq!(share_within(100, 0, 99, range(0, 50)), 50);
+        assert_eq!(share_within(100, 0, 99, range(-500, 500)), 100);
+        assert_eq!(share_within(100, 0, 99, range(100, 500)), 0);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::block::{About, BlockIndex, BlockReader, BlockWriter, Effort};
+use super::block::{About, BlockIndex, BlockReader, BlockWriter, Effort, Unzip};
 use super::deletes::Tombstones;
 use super::error::BlockError;
 use super::files::Files;
@@ -59,9 +59,10 @@ fn each_left(
         return Err(BlockError::Damaged("its sidecar is not its own".to_owned()));
     }
     let index = Arc::new(index);
-    let mut reader = BlockReader::new(files.open(&layout.block(&entry.date, &entry.id))?, Arc::clone(&index))?;
+    let mut reader = BlockReader::new(files.open(&layout.block(&entry.date, &entry.id))?, Arc::clone(&index));
+    let mut unzip = Unzip::new()?;
     for run in 0..index.runs().len() {
-        show(&index, run, reader.left_of(run))?;
+        show(&index, run, reader.left_of(&mut unzip, run))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::aside::Fate;
 use super::commit::{Pending, Refused, Work, Writer};
 use super::durable::create_dir_durably;
 use super::error::{AppendError, FlushError, OpenError, SelectError};
@@ -35,7 +36,7 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const MAX_MEMTABLES: u64 = 4;
 const MIN_LAG_SAMPLES: u64 = 1_000_000;
 // A select that meets a block which a merge has just replaced starts over, and so often at most.
-const MAX_SELECTS: usize = 10;
+const MAX_OUTDATED: usize = 10;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -214,7 +215,21 @@ impl Store {
     /// # Errors
     /// When a block cannot be read.
     pub fn select(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Series>, SelectError> {
-        self.read(|view| select::select(view, &*self.shared.files, selector, range))
+        self.select_up_to(selector, range, u64::MAX)
+    }
+
+    /// As [`select`](Store::select), unless there are more than about `max_samples` samples, as
+    /// [`estimate`](Store::estimate) counts them.
+    ///
+    /// # Errors
+    /// [`SelectError::TooMany`], before any is read; when a block cannot be read.
+    pub fn select_up_to(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        max_samples: u64,
+    ) -> Result<Vec<Series>, SelectError> {
+        self.read(|view| select::select(&self.shared, view, selector, range, max_samples))
     }
 
     /// The matching series as windows of about `step`, with what each was read from, sorted by key.
@@ -232,8 +247,7 @@ impl Store {
         range: TimeRange,
         step: Millis,
     ) -> Result<Downsampled, SelectError> {
-        let Shared { files, layout, .. } = &*self.shared;
-        self.read(|view| select_downsampled(view, &**files, layout, selector, range, step))
+        self.read(|view| select_downsampled(&self.shared, view, selector, range, step))
     }
 
     /// Of what retention has deleted, the windows that are kept, for the matching series: of the coarsest tier that is
@@ -261,8 +275,7 @@ impl Store {
         range: TimeRange,
         step: Millis,
     ) -> Result<u64, SelectError> {
-        let Shared { files, layout, .. } = &*self.shared;
-        self.read(|view| estimate_downsampled(view, &**files, layout, selector, range, step))
+        self.read(|view| estimate_downsampled(&self.shared, view, selector, range, step))
     }
 
     /// The matching series whose samples, from a block's or the memtable's first to last, reach into `range`; sorted.
@@ -270,7 +283,7 @@ impl Store {
     /// # Errors
     /// When a block's index cannot be read.
     pub fn keys(&self, selector: &Selector, range: TimeRange) -> Result<Vec<Key>, SelectError> {
-        self.read(|view| select::keys(view, &*self.shared.files, selector, range))
+        self.read(|view| select::keys(&self.shared, view, selector, range))
     }
 
     /// About how many samples [`select`](Store::select) would read, without reading them.
@@ -278,18 +291,21 @@ impl Store {
     /// # Errors
     /// When a block's index cannot be read.
     pub fn estimate(&self, selector: &Selector, range: TimeRange) -> Result<u64, SelectError> {
-        self.read(|view| select::estimate(view, &*self.shared.files, selector, range))
+        self.read(|view| select::estimate(&self.shared, view, selector, range))
     }
 
     fn read<T>(&self, read: impl Fn(&View) -> Result<T, Failed>) -> Result<T, SelectError> {
-        let mut n_tries = 0;
+        let (mut n_outdated, mut mended) = (0, Vec::new());
         loop {
-            n_tries += 1;
             match read(&self.shared.view()) {
                 Ok(found) => return Ok(found),
-                Err(Failed::Outdated(_)) if n_tries < MAX_SELECTS => {}
-                Err(Failed::Lasting(SelectError::Block { path, .. }))
-                    if n_tries < MAX_SELECTS && self.keeper.set_aside_if_damaged(&path) => {}
+                Err(Failed::Outdated(_)) if n_outdated < MAX_OUTDATED => n_outdated += 1,
+                Err(Failed::Lasting(SelectError::Block { path, source })) => match self.keeper.look_into(&path) {
+                    // Each block once at most.
+                    Fate::Out => {}
+                    Fate::Mended if !mended.contains(&path) => mended.push(path),
+                    Fate::Mended | Fate::Stays => return Err(SelectError::Block { path, source }),
+                },
                 Err(Failed::Outdated(error) | Failed::Lasting(error)) => return Err(error),
             }
         }
@@ -300,7 +316,7 @@ impl Store {
     /// # Errors
     /// As [`keys`](Store::keys).
     pub fn label_names(&self, selector: &Selector, range: TimeRange) -> Result<Vec<String>, SelectError> {
-        self.read(|view| select::label_names(view, &*self.shared.files, selector, range))
+        self.read(|view| select::label_names(&self.shared, view, selector, range))
     }
 
     /// The values the label `name` takes among the matching series, sorted.
@@ -308,7 +324,7 @@ impl Store {
     /// # Errors
     /// As [`keys`](Store::keys).
     pub fn label_values(&self, name: &str, selector: &Selector, range: TimeRange) -> Result<Vec<String>, SelectError> {
-        self.read(|view| select::label_values(view, &*self.shared.files, name, selector, range))
+        self.read(|view| select::label_values(&self.shared, view, name, selector, range))
     }
 
     /// Writes the memtable to blocks.

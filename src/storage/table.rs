@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
 
+use super::postings::{NumberSet, Postings};
 use super::wal::record::SeriesRef;
-use crate::series::Key;
+use crate::series::{Key, Selector};
 
 const N_SHARDS: usize = 16;
+// Lists of so few series are not worth cleaning.
+const MIN_LISTED: usize = 10_000;
 
 /// Passes a series id through: it already is a hash.
 #[derive(Default)]
@@ -50,6 +53,9 @@ pub(super) struct SeriesTable {
     shards: [RwLock<HashMap<Key, SeriesRef, IdBuild>>; N_SHARDS],
     // Indexed by number; `None` once a series has gone quiet. Locked after a shard, never before.
     keys: RwLock<Vec<Option<Key>>>,
+    // Locked after `keys`. Series that have gone quiet stay in it for a while.
+    postings: RwLock<Postings>,
+    n_listed: AtomicUsize,
     n_active: AtomicUsize,
     max_active: usize,
 }
@@ -61,6 +67,8 @@ impl SeriesTable {
             owner: N_TABLES.fetch_add(1, Ordering::Relaxed) + 1,
             shards: std::array::from_fn(|_| RwLock::default()),
             keys: RwLock::default(),
+            postings: RwLock::default(),
+            n_listed: AtomicUsize::new(0),
             n_active: AtomicUsize::new(0),
             max_active,
         }
@@ -107,6 +115,8 @@ impl SeriesTable {
         }
         let given = SeriesRef::try_from(keys.len()).ok()?;
         keys.push(Some(key.clone()));
+        self.postings.write().add(given, key.labels());
+        self.n_listed.fetch_add(1, Ordering::Relaxed);
         shard.insert(key.clone(), given);
         self.n_active.fetch_add(1, Ordering::Relaxed);
         Some(given)
@@ -125,8 +135,20 @@ impl SeriesTable {
         self.max_active
     }
 
+    /// The numbers of the active series that `selector` means, and perhaps of some that are not; `None` stands for all.
+    pub(super) fn matching(&self, selector: &Selector) -> Option<NumberSet> {
+        self.postings.read().matching(selector)
+    }
+
+    /// Which numbers have which labels.
+    pub(super) fn postings(&self) -> RwLockReadGuard<'_, Postings> {
+        self.postings.read()
+    }
+
     /// Forgets the series whose number `is_quiet`. Whoever still holds such a number finds no key and asks again.
-    pub(super) fn sweep(&self, is_quiet: impl Fn(SeriesRef) -> bool) {
+    ///
+    /// Their labels are still found while samples under that number are to be read: as long as `is_readable`.
+    pub(super) fn sweep(&self, is_quiet: impl Fn(SeriesRef) -> bool, is_readable: impl Fn(SeriesRef) -> bool) {
         let numbered = |keys: &[Option<Key>]| -> Vec<(SeriesRef, Key)> {
             let numbered = (0..).zip(keys).filter_map(|(number, key)| Some((number, key.clone()?)));
             numbered.filter(|(number, _)| is_quiet(*number)).collect()
@@ -138,6 +160,13 @@ impl SeriesTable {
                 self.keys.write()[number as usize] = None;
                 self.n_active.fetch_sub(1, Ordering::Relaxed);
             }
+        }
+        // Not for every few series: it goes over all lists.
+        if self.n_listed.load(Ordering::Relaxed) > 2 * self.n_active() + MIN_LISTED {
+            let keys = self.keys.read();
+            let is_known = |number: SeriesRef| keys.get(number as usize).is_some_and(Option::is_some);
+            self.postings.write().retain(|number| is_known(number) || is_readable(number));
+            self.n_listed.store(self.n_active(), Ordering::Relaxed);
         }
     }
 }
@@ -157,7 +186,7 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(|metric| Key::from_pairs(metric, &[]).unwrap());
         assert_eq!((table.resolve(&a), table.resolve(&b), table.resolve(&a)), (Some(0), Some(1), Some(0)));
         assert_eq!(table.resolve(&c), None);
-        table.sweep(|number| number == 0);
+        table.sweep(|number| number == 0, |_| false);
         assert_eq!((table.n_active(), table.keys()[0].clone()), (1, None));
         assert_eq!((table.resolve(&c), table.resolve_anew(&a)), (Some(2), None));
         assert_eq!(table.resolve(&a), Some(0), "remembered, and refused by the writer");

@@ -49,25 +49,30 @@ pub(super) fn unpack(bytes: &[u8], width: u32, n: usize, mut take: impl FnMut(u6
     if width > 64 || n_bits.div_ceil(8) > bytes.len() {
         return None;
     }
-    let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
-    for idx in 0..n {
-        let at = idx * width as usize;
-        let (start, shift) = (at / 8, (at % 8) as u32);
-        let low = match bytes[start..].first_chunk::<8>() {
-            Some(eight) => u64::from_le_bytes(*eight),
-            None => {
-                let mut eight = [0; 8];
-                eight[..bytes.len() - start].copy_from_slice(&bytes[start..]);
-                u64::from_le_bytes(eight)
-            }
-        };
-        let mut number = low >> shift;
-        if shift + width > 64 {
-            number |= u64::from(bytes.get(start + 8).copied()?) << (64 - shift);
-        }
-        take(number & mask);
-    }
+    (0..n).for_each(|idx| take(number_at(bytes, width, idx)));
     Some(())
+}
+
+/// The number with this index among packed ones that are `width` bits wide, at most 64; missing bytes count as zero.
+#[inline]
+pub(super) fn number_at(bytes: &[u8], width: u32, idx: usize) -> u64 {
+    let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
+    let at = idx * width as usize;
+    let (start, shift) = (at / 8, (at % 8) as u32);
+    let left = bytes.get(start..).unwrap_or_default();
+    let low = match left.first_chunk::<8>() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => {
+            let mut eight = [0; 8];
+            eight[..left.len()].copy_from_slice(left);
+            u64::from_le_bytes(eight)
+        }
+    };
+    let mut number = low >> shift;
+    if shift + width > 64 {
+        number |= u64::from(left.get(8).copied().unwrap_or(0)) << (64 - shift);
+    }
+    number & mask
 }
 
 /// One value, `len` times.

@@ -4,49 +4,13 @@
 //! many blocks' indexes are in memory: about 100 bytes a series with ten labels, and each text once.
 
 use std::cmp::Ordering;
-use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::HashMap;
 
 use super::super::error::BlockError;
+use super::super::texts::{TextId, TextTable, Texts};
 use super::pages::Pages;
-use crate::series::{Key, LabelLimits, Labels, METRIC_NAME, Millis, SeriesId};
-
-/// Number of a text in [`Texts`].
-pub(in crate::storage) type TextId = u32;
-
-/// Each text of a block's labels once, one after the other.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Texts {
-    all: String,
-    // Where each text ends in `all`.
-    ends: Vec<u32>,
-}
-
-impl Texts {
-    /// The text with this number; empty when there is none.
-    pub(super) fn get(&self, id: TextId) -> &str {
-        let number = id as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(0));
-        let end = self.ends.get(number).copied().unwrap_or(start);
-        self.all.get(start as usize..end as usize).unwrap_or_default()
-    }
-
-    /// Adds a text; `None` when there would be more than 4 GB of them.
-    pub(super) fn push(&mut self, text: &str) -> Option<TextId> {
-        self.all.push_str(text);
-        self.ends.push(u32::try_from(self.all.len()).ok()?);
-        Some(self.ends.len() as TextId - 1)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(|number| self.get(number as TextId))
-    }
-}
+use crate::series::{Key, Labels, METRIC_NAME, Millis, SeriesId};
 
 /// One series' rows in a block: neighbours, in time order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,10 +79,20 @@ impl BlockIndex {
         self.labels(run).find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
     }
 
+    /// What answers the number of the metric's name of a run; `None` when it has none.
+    pub(in crate::storage) fn metric_ids(&self) -> impl Fn(&Run) -> Option<TextId> {
+        let places = self.places_of(METRIC_NAME);
+        move |run| self.value_at(run, &places)
+    }
+
+    /// Whether both number their texts, and their lists of label names, in the same way.
+    pub(in crate::storage) fn has_texts_of(&self, other: &BlockIndex) -> bool {
+        self.texts == other.texts && self.shapes == other.shapes
+    }
+
     /// The key of a run's series.
     pub(in crate::storage) fn key(&self, run: &Run) -> Result<Key, BlockError> {
-        let limits = LabelLimits { max_labels: usize::MAX, max_name_len: usize::MAX, max_value_len: usize::MAX };
-        Labels::new(self.labels(run), &limits).map(Key::new).map_err(|error| BlockError::Damaged(error.to_string()))
+        Labels::from_sorted(self.labels(run)).map(Key::new).map_err(|error| BlockError::Damaged(error.to_string()))
     }
 
     /// Whether it says where the pages of its rows are, as that of a block does.
@@ -141,6 +115,13 @@ impl BlockIndex {
         by_metric.then_with(|| run.id.cmp(&other_run.id)).then_with(|| self.labels(run).cmp(other.labels(other_run)))
     }
 
+    /// The lists of label names that these runs have, each once.
+    pub(super) fn shapes_of(&self, runs: &[usize]) -> Vec<&[TextId]> {
+        let mut is_met = vec![false; self.shapes.len()];
+        runs.iter().for_each(|number| is_met[self.runs[*number].shape as usize] = true);
+        self.shapes.iter().zip(is_met).filter(|(_, is_met)| *is_met).map(|(shape, _)| &**shape).collect()
+    }
+
     /// The position in the index of a label's values in the runs of each shape, `None` where the label is not.
     pub(super) fn places_of(&self, name: &str) -> Vec<Option<u32>> {
         let place =
@@ -158,34 +139,29 @@ impl BlockIndex {
 /// Makes an index, run by run.
 #[derive(Debug, Default)]
 pub(in crate::storage) struct IndexBuilder {
-    // The numbers of the texts, found by the texts' hashes.
-    known: HashTable<TextId>,
-    hasher: DefaultHashBuilder,
+    texts: TextTable,
     shape_numbers: HashMap<Box<[TextId]>, u32>,
+    // Gets its texts at the end.
     index: BlockIndex,
 }
 
 impl IndexBuilder {
     /// Starts with these texts, whose numbers are known already; none is to be added.
     pub(super) fn with_texts(texts: Texts) -> IndexBuilder {
-        IndexBuilder { index: BlockIndex { texts, ..BlockIndex::default() }, ..IndexBuilder::default() }
+        IndexBuilder { texts: TextTable::only(texts), ..IndexBuilder::default() }
     }
 
     /// The number of a text.
     pub(in crate::storage) fn text(&mut self, text: &str) -> TextId {
-        let (hash, texts) = (self.hasher.hash_one(text), &mut self.index.texts);
-        if let Some(id) = self.known.find(hash, |id| texts.get(*id) == text) {
-            return *id;
-        }
-        let id = texts.push(text).expect("the labels of one block's series are in memory, and far smaller than 4 GB");
-        self.known.insert_unique(hash, id, |id| self.hasher.hash_one(texts.get(*id)));
-        id
+        let id = self.texts.number(text);
+        id.expect("the labels of one block's series are in memory, and far smaller than 4 GB")
     }
 
     pub(super) fn texts(&self) -> &Texts {
-        &self.index.texts
+        self.texts.texts()
     }
 
+    /// What there is so far, without the texts.
     pub(in crate::storage) fn index(&self) -> &BlockIndex {
         &self.index
     }
@@ -255,7 +231,7 @@ impl IndexBuilder {
     }
 
     pub(super) fn finish(self, pages: Pages) -> BlockIndex {
-        let mut index = BlockIndex { pages, ..self.index };
+        let mut index = BlockIndex { pages, texts: self.texts.into_texts(), ..self.index };
         index.runs.shrink_to_fit();
         index.values.shrink_to_fit();
         index

@@ -3,7 +3,8 @@
 //! Conditions are compared once per distinct text, not once per series: after that each series costs a few look-ups
 //! in small arrays, and a hundred thousand of them about a millisecond.
 
-use super::index::{BlockIndex, Run, TextId};
+use super::super::texts::TextId;
+use super::index::{BlockIndex, Run};
 use crate::series::{Matcher, Selector, TimeRange};
 
 /// One condition of a selector, with what is known of it for the texts of one block.
@@ -55,20 +56,20 @@ impl BlockIndex {
         found
     }
 
-    /// The texts that the label `name` has in these runs, each once, in no order.
-    pub(in crate::storage) fn values_of(&self, name: &str, runs: &[usize]) -> Vec<&str> {
+    /// The numbers of the texts that the label `name` has in these runs, each once, in no order.
+    pub(in crate::storage) fn values_of(&self, name: &str, runs: &[usize]) -> Vec<TextId> {
         let places = self.places_of(name);
         self.distinct(runs.iter().filter_map(|number| self.value_at(&self.runs()[*number], &places)))
     }
 
-    /// The names of these runs' labels, each once, in no order.
-    pub(in crate::storage) fn names_of(&self, runs: &[usize]) -> Vec<&str> {
-        self.distinct(runs.iter().flat_map(|number| self.label_ids(&self.runs()[*number]).map(|(name, _)| name)))
+    /// The numbers of the names of these runs' labels, each once, in no order.
+    pub(in crate::storage) fn names_of(&self, runs: &[usize]) -> Vec<TextId> {
+        self.distinct(self.shapes_of(runs).into_iter().flatten().copied())
     }
 
-    fn distinct(&self, texts: impl Iterator<Item = TextId>) -> Vec<&str> {
+    fn distinct(&self, texts: impl Iterator<Item = TextId>) -> Vec<TextId> {
         let mut is_seen = vec![false; self.texts.len()];
         let is_new = |text: &TextId| !std::mem::replace(&mut is_seen[*text as usize], true);
-        texts.filter(is_new).map(|text| self.texts.get(text)).collect()
+        texts.filter(is_new).collect()
     }
 }

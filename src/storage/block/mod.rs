@@ -1,8 +1,10 @@
 //! Blocks: immutable Parquet files that any Parquet reader understands, each with a sidecar that says whose rows are
 //! where. `docs/formats/block.md`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -23,16 +25,17 @@ mod rebuild;
 mod rows;
 mod schema;
 mod sidecar;
+mod value_page;
 mod values;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::example_block;
+pub(super) use tests::{example_block, misplaced};
 
-pub(super) use index::{BlockIndex, IndexBuilder, Run, TextId, block_order};
-pub(super) use reader::BlockReader;
+pub(super) use index::{BlockIndex, IndexBuilder, Run, block_order};
+pub(super) use reader::{BlockReader, Unzip};
 pub(super) use rebuild::{Footer, load_metadata};
 pub(super) use schema::Effort;
 pub(super) use writer::{About, BlockWriter, is_id, new_id, random_u64};
@@ -45,6 +48,8 @@ pub(super) struct Block {
     index_path: PathBuf,
     tmp_dir: PathBuf,
     index: Mutex<CachedIndex>,
+    // Damaged, and soon to be set aside: no read is to meet it again.
+    is_condemned: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +67,7 @@ impl Block {
             tmp_dir: layout.tmp.clone(),
             entry,
             index: Mutex::default(),
+            is_condemned: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +82,15 @@ impl Block {
 
     pub(super) fn index_path(&self) -> &Path {
         &self.index_path
+    }
+
+    /// Keeps it from all reads; answers whether it was so before.
+    pub(super) fn condemn(&self) -> bool {
+        self.is_condemned.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_condemned(&self) -> bool {
+        self.is_condemned.load(Ordering::Relaxed)
     }
 
     /// Whose rows are where. A missing or damaged sidecar is made again from the block itself.
@@ -109,6 +124,25 @@ impl Block {
         } else {
             tracing::error!(sidecar = %self.index_path.display(), reason, "a block's series index cannot be used; making it again from the block");
         }
+        self.make_index(files, file)
+    }
+
+    /// Makes the sidecar again where it is not what the block's own pages say; answers whether it was so.
+    ///
+    /// # Errors
+    /// When the block cannot be read.
+    pub(super) fn renew_index(&self, files: &dyn Files) -> Result<bool, BlockError> {
+        let known = self.index(files)?;
+        let mut cached = self.index.lock();
+        if known.agrees(&rebuild::rebuild_index(files.open(&self.path)?)?) {
+            return Ok(false);
+        }
+        tracing::error!(sidecar = %self.index_path.display(), "a block's series index does not say what is in the block; making it again from the block");
+        cached.index = Some(Arc::new(self.make_index(files, files.open(&self.path)?)?));
+        Ok(true)
+    }
+
+    fn make_index(&self, files: &dyn Files, file: File) -> Result<BlockIndex, BlockError> {
         let index = rebuild::rebuild_index(file)?;
         if let Err(error) = files::write_new(files, &self.tmp_dir, &self.index_path, &index.encode()) {
             tracing::warn!(sidecar = %self.index_path.display(), %error, "the new series index could not be written");
@@ -136,17 +170,26 @@ impl Block {
     ///
     /// # Errors
     /// When it or its index cannot be read; [`BlockError::is_gone`] when a merge has replaced it.
+    #[cfg(test)]
     pub(super) fn reader(&self, files: &dyn Files) -> Result<BlockReader, BlockError> {
         let index = self.index(files)?;
-        BlockReader::new(files.open(&self.path)?, index)
+        self.reader_of(files, &index)
     }
 
-    /// As [`reader`](Block::reader), for a merge, after which the block is not needed any more.
+    /// Opens it for reading its rows by its index, which the caller has.
     ///
     /// # Errors
-    /// As [`reader`](Block::reader).
+    /// When it cannot be read; [`BlockError::is_gone`] when a merge has replaced it.
+    pub(super) fn reader_of(&self, files: &dyn Files, index: &Arc<BlockIndex>) -> Result<BlockReader, BlockError> {
+        Ok(BlockReader::new(files.open(&self.path)?, Arc::clone(index)))
+    }
+
+    /// As [`reader_of`](Block::reader_of), for a merge, after which neither block nor index is needed any more.
+    ///
+    /// # Errors
+    /// As [`reader_of`](Block::reader_of), and when its index cannot be read.
     pub(super) fn reader_once(&self, files: &dyn Files) -> Result<BlockReader, BlockError> {
         let index = self.index_once(files)?;
-        BlockReader::new(files.open(&self.path)?, index)
+        self.reader_of(files, &index)
     }
 }

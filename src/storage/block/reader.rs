@@ -13,35 +13,55 @@ use zstd::bulk::Decompressor;
 
 use super::super::bytes::Reader;
 use super::super::error::BlockError;
-use super::index::BlockIndex;
+use super::super::merge::part_between;
+use super::delta;
+use super::index::{BlockIndex, Run};
 use super::page_header::PageHeader;
 use super::pages::Place;
-use super::{delta, values};
+use super::value_page::{self, ValuePage};
 use crate::series::{Millis, Sample, TimeRange};
 
 // No page of ours is nearly as large; a damaged header must not ask for all memory.
 const MAX_PAGE_BYTES: usize = 64 << 20;
 
+/// What unpacking needs and readers can share: one of these serves many blocks in turn.
+pub(in crate::storage) struct Unzip {
+    zstd: Decompressor<'static>,
+    packed: Vec<u8>,
+}
+
+impl Unzip {
+    /// # Errors
+    /// When there is no memory for it.
+    pub(in crate::storage) fn new() -> io::Result<Unzip> {
+        Ok(Unzip { zstd: Decompressor::new()?, packed: Vec::new() })
+    }
+}
+
 /// Reads pages of one block, and keeps the last one of each kind.
 pub(in crate::storage) struct BlockReader {
     file: File,
     index: Arc<BlockIndex>,
-    unzip: Decompressor<'static>,
-    times: Option<(usize, Vec<Millis>)>,
-    values: Option<(usize, Vec<f64>)>,
+    times: Page<Vec<Millis>>,
+    values: Page<Option<ValuePage>>,
     dictionary: Option<(u32, Vec<f64>)>,
     // The next row that `take` answers.
     next_row: u64,
 }
 
+/// A page in memory; of no rows before the first.
+#[derive(Default)]
+struct Page<T> {
+    rows: Range<u64>,
+    // Of values only.
+    dictionary: Option<u32>,
+    content: T,
+}
+
 impl BlockReader {
     /// Reads the pages of `file` that `index` says it has.
-    ///
-    /// # Errors
-    /// When there is no memory to decompress them.
-    pub(in crate::storage) fn new(file: File, index: Arc<BlockIndex>) -> Result<BlockReader, BlockError> {
-        let unzip = Decompressor::new()?;
-        Ok(BlockReader { file, index, unzip, times: None, values: None, dictionary: None, next_row: 0 })
+    pub(in crate::storage) fn new(file: File, index: Arc<BlockIndex>) -> BlockReader {
+        BlockReader { file, index, times: Page::default(), values: Page::default(), dictionary: None, next_row: 0 }
     }
 
     /// The index that it reads by.
@@ -49,31 +69,46 @@ impl BlockReader {
         &self.index
     }
 
-    /// The samples in `range` of a run; cheapest when runs are asked for in row order.
+    /// Appends the samples in `range` of a run; cheapest when runs are asked for in row order.
     ///
     /// # Errors
-    /// When the file cannot be read or does not have what the index says.
-    pub(in crate::storage) fn run(&mut self, run: usize, range: TimeRange) -> Result<Vec<Sample>, BlockError> {
-        let run = self.index.runs()[run];
-        let mut samples = Vec::new();
-        self.rows(run.row_start..run.row_start + u64::from(run.n_rows), Some(range), &mut samples)?;
-        Ok(samples)
+    /// When the file cannot be read or does not have what the index says; `out` then holds some of them.
+    pub(in crate::storage) fn run(
+        &mut self,
+        unzip: &mut Unzip,
+        run: &Run,
+        range: TimeRange,
+        out: &mut Vec<Sample>,
+    ) -> Result<(), BlockError> {
+        let is_whole = range.contains(run.min_time) && range.contains(run.max_time);
+        let rows = run.row_start..run.row_start + u64::from(run.n_rows);
+        self.rows(unzip, rows, (!is_whole).then_some(range), out)
     }
 
     /// Appends the samples of the next `n_rows` rows.
     ///
     /// # Errors
     /// As [`run`](BlockReader::run).
-    pub(in crate::storage) fn take(&mut self, n_rows: u32, samples: &mut Vec<Sample>) -> Result<(), BlockError> {
+    pub(in crate::storage) fn take(
+        &mut self,
+        unzip: &mut Unzip,
+        n_rows: u32,
+        out: &mut Vec<Sample>,
+    ) -> Result<(), BlockError> {
         let rows = self.next_row..self.next_row + u64::from(n_rows);
         self.next_row = rows.end;
-        self.rows(rows, None, samples)
+        self.rows(unzip, rows, None, out)
+    }
+
+    /// Forgets the pages it keeps.
+    pub(in crate::storage) fn forget(&mut self) {
+        (self.times, self.values, self.dictionary) = (Page::default(), Page::default(), None);
     }
 
     /// The samples of a run that can still be read: those of a damaged page are left out.
     ///
     /// Pages carry a checksum of their own, so that what is answered is what was written.
-    pub(in crate::storage) fn left_of(&mut self, run: usize) -> Vec<Sample> {
+    pub(in crate::storage) fn left_of(&mut self, unzip: &mut Unzip, run: usize) -> Vec<Sample> {
         let index = Arc::clone(&self.index);
         let run = index.runs()[run];
         let rows = run.row_start..run.row_start + u64::from(run.n_rows);
@@ -101,7 +136,7 @@ impl BlockReader {
         let mut left: Vec<Sample> = Vec::new();
         for part in borders.windows(2) {
             let mut samples = Vec::new();
-            let is_read = self.rows(part[0]..part[1], None, &mut samples).is_ok();
+            let is_read = self.rows(unzip, part[0]..part[1], None, &mut samples).is_ok();
             let is_sound = samples.is_sorted_by(|a, b| a.at < b.at)
                 && samples.iter().all(|sample| (run.min_time..=run.max_time).contains(&sample.at));
             let is_later = left.last().zip(samples.first()).is_none_or(|(last, first)| last.at < first.at);
@@ -113,100 +148,117 @@ impl BlockReader {
     }
 
     /// The samples of neighbouring rows of one series, those outside of `range` left out.
-    fn rows(&mut self, rows: Range<u64>, range: Option<TimeRange>, out: &mut Vec<Sample>) -> Result<(), BlockError> {
-        let index = Arc::clone(&self.index);
-        let mut page = index.pages.time_page_of(rows.start);
-        while let Some(place) = index.pages.times.get(page).filter(|place| place.row < rows.end) {
-            let is_wanted = range.is_none_or(|range| range.overlaps(place.min_time, place.max_time));
-            if is_wanted {
-                let in_page = index.pages.time_rows(page);
-                let part = rows.start.max(in_page.start)..rows.end.min(in_page.end);
-                self.load_times(page)?;
-                let times = self.times.as_ref().map_or(&[][..], |(_, times)| times);
-                let at = &times[offset(part.start, in_page.start)..offset(part.end, in_page.start)];
-                let wanted = match range {
-                    Some(range) => super::super::merge::part_between(at, range.start(), range.end()),
-                    None => 0..at.len(),
-                };
-                let first = part.start + wanted.start as u64;
-                let n_before = out.len();
-                out.extend(at[wanted].iter().map(|at| Sample { at: *at, value: 0.0 }));
-                self.fill_values(first, &mut out[n_before..])?;
+    fn rows(
+        &mut self,
+        unzip: &mut Unzip,
+        mut rows: Range<u64>,
+        range: Option<TimeRange>,
+        out: &mut Vec<Sample>,
+    ) -> Result<(), BlockError> {
+        while !rows.is_empty() {
+            if !self.times.rows.contains(&rows.start) {
+                let page = self.index.pages.time_page_of(rows.start);
+                let Some(place) = self.index.pages.times.get(page) else { return Err(damaged("no page")) };
+                let in_page = self.index.pages.time_rows(page);
+                if range.is_some_and(|range| !range.overlaps(place.min_time, place.max_time)) {
+                    rows.start = in_page.end.max(rows.start + 1);
+                    continue;
+                }
+                self.load_times(unzip, page, in_page)?;
             }
-            page += 1;
+            let in_page = &self.times.rows;
+            if !in_page.contains(&rows.start) {
+                return Err(damaged("no page"));
+            }
+            let end = rows.end.min(in_page.end);
+            let part = offset(rows.start, in_page.start)..offset(end, in_page.start);
+            let at = &self.times.content[part.clone()];
+            let wanted = range.map_or(0..at.len(), |range| part_between(at, range.start(), range.end()));
+            let wanted = part.start + wanted.start..part.start + wanted.end;
+            let first = in_page.start;
+            self.append(unzip, wanted, first, out)?;
+            rows.start = end;
         }
         Ok(())
     }
 
-    /// Gives samples, whose rows begin at `row`, their values.
-    fn fill_values(&mut self, mut row: u64, mut samples: &mut [Sample]) -> Result<(), BlockError> {
-        while !samples.is_empty() {
-            let page = self.index.pages.value_page_of(row);
-            let in_page = self.index.pages.value_rows(page);
-            self.load_values(page)?;
-            let values = self.values.as_ref().map_or(&[][..], |(_, values)| values);
-            let values = &values[offset(row, in_page.start)..];
-            let n = values.len().min(samples.len());
-            if n == 0 {
-                return Err(damaged("fewer values"));
+    /// Appends the samples of a part of the page of timestamps that is loaded and begins with row `first`.
+    fn append(
+        &mut self,
+        unzip: &mut Unzip,
+        mut part: Range<usize>,
+        first: u64,
+        out: &mut Vec<Sample>,
+    ) -> Result<(), BlockError> {
+        while !part.is_empty() {
+            let row = first + part.start as u64;
+            if !self.values.rows.contains(&row) {
+                self.load_values(unzip, row)?;
             }
-            let (now, later) = std::mem::take(&mut samples).split_at_mut(n);
-            now.iter_mut().zip(values).for_each(|(sample, value)| sample.value = *value);
-            row = in_page.end;
-            samples = later;
-        }
-        Ok(())
-    }
-
-    fn load_times(&mut self, page: usize) -> Result<(), BlockError> {
-        if self.times.as_ref().is_none_or(|(loaded, _)| *loaded != page) {
-            let rows = self.index.pages.time_rows(page);
-            let n = offset(rows.end, rows.start);
-            let (_, raw) = self.load(self.index.pages.times[page].place)?;
-            let times = delta::decode(&raw, n).ok_or_else(|| damaged("timestamps"))?;
-            self.times = Some((page, times));
-        }
-        Ok(())
-    }
-
-    fn load_values(&mut self, page: usize) -> Result<(), BlockError> {
-        if self.values.as_ref().is_none_or(|(loaded, _)| *loaded != page) {
-            let rows = self.index.pages.value_rows(page);
-            let n = offset(rows.end, rows.start);
-            let place = self.index.pages.values[page];
-            if let Some(number) = place.dictionary {
-                self.load_dictionary(number)?;
-            }
-            let (header, raw) = self.load(place.place)?;
-            let dictionary = self.dictionary.as_ref().filter(|(number, _)| Some(*number) == place.dictionary);
+            let Page { rows, dictionary, content: Some(page) } = &self.values else { return Err(damaged("no page")) };
+            let n = part.len().min(offset(rows.end, row));
+            let dictionary = self.dictionary.as_ref().filter(|(number, _)| Some(*number) == *dictionary);
             let dictionary = dictionary.map_or(&[][..], |(_, dictionary)| dictionary);
-            let values = values::decode(&raw, header.encoding, n, dictionary).ok_or_else(|| damaged("values"))?;
-            self.values = Some((page, values));
+            let start = offset(row, rows.start);
+            let at = &self.times.content[part.start..part.start + n];
+            page.append(start..start + n, at, dictionary, out).ok_or_else(|| damaged("values"))?;
+            part.start += n;
         }
         Ok(())
     }
 
-    fn load_dictionary(&mut self, number: u32) -> Result<(), BlockError> {
+    fn load_times(&mut self, unzip: &mut Unzip, page: usize, rows: Range<u64>) -> Result<(), BlockError> {
+        // Nothing is loaded if this fails.
+        self.times.rows = 0..0;
+        let (_, raw) = self.load(unzip, self.index.pages.times[page].place)?;
+        let n = offset(rows.end, rows.start);
+        delta::decode(&raw, n, &mut self.times.content).ok_or_else(|| damaged("timestamps"))?;
+        self.times.rows = rows;
+        Ok(())
+    }
+
+    /// Loads the page of values with this row.
+    fn load_values(&mut self, unzip: &mut Unzip, row: u64) -> Result<(), BlockError> {
+        self.values.rows = 0..0;
+        let page = self.index.pages.value_page_of(row);
+        let place = *self.index.pages.values.get(page).ok_or_else(|| damaged("no page"))?;
+        let rows = self.index.pages.value_rows(page);
+        if !rows.contains(&row) {
+            return Err(damaged("no page"));
+        }
+        if let Some(number) = place.dictionary {
+            self.load_dictionary(unzip, number)?;
+        }
+        let (header, raw) = self.load(unzip, place.place)?;
+        let dictionary = self.dictionary.as_ref().filter(|(number, _)| Some(*number) == place.dictionary);
+        let dictionary = dictionary.map_or(&[][..], |(_, dictionary)| dictionary);
+        let n = offset(rows.end, rows.start);
+        let content = ValuePage::read(raw, header.encoding, n, dictionary).ok_or_else(|| damaged("values"))?;
+        self.values = Page { rows, dictionary: place.dictionary, content: Some(content) };
+        Ok(())
+    }
+
+    fn load_dictionary(&mut self, unzip: &mut Unzip, number: u32) -> Result<(), BlockError> {
         if self.dictionary.as_ref().is_none_or(|(loaded, _)| *loaded != number) {
-            let (_, raw) = self.load(self.index.pages.dictionaries[number as usize])?;
-            self.dictionary = Some((number, values::decode_plain(&raw)));
+            let (_, raw) = self.load(unzip, self.index.pages.dictionaries[number as usize])?;
+            self.dictionary = Some((number, value_page::dictionary(&raw)));
         }
         Ok(())
     }
 
     /// A page's header, and its content unpacked.
-    fn load(&mut self, place: Place) -> Result<(PageHeader, Vec<u8>), BlockError> {
+    fn load(&self, unzip: &mut Unzip, place: Place) -> Result<(PageHeader, Vec<u8>), BlockError> {
         if place.len as usize > MAX_PAGE_BYTES {
             return Err(damaged("pages of impossible size"));
         }
-        let mut bytes = vec![0; place.len as usize];
-        self.file.read_exact_at(&mut bytes, place.offset)?;
-        let mut reader = Reader::new(&bytes);
+        let Unzip { zstd, packed } = unzip;
+        packed.resize(place.len as usize, 0);
+        self.file.read_exact_at(packed, place.offset)?;
+        let mut reader = Reader::new(packed);
         let header = PageHeader::read(&mut reader).filter(|header| header.n_raw <= MAX_PAGE_BYTES);
         let header = header.ok_or_else(|| damaged("page headers"))?;
         let packed = reader.take(header.n_compressed).ok_or_else(|| damaged("pages cut short"))?;
-        let raw = self
-            .unzip
+        let raw = zstd
             .decompress(packed, header.n_raw)
             .map_err(|error: io::Error| BlockError::Damaged(format!("a page cannot be unpacked: {error}")))?;
         Ok((header, raw))

@@ -10,7 +10,8 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
 use super::super::error::BlockError;
-use super::index::{BlockIndex, IndexBuilder, TextId};
+use super::super::texts::TextId;
+use super::index::{BlockIndex, IndexBuilder};
 use super::pages::{Pages, Place, TimePage, ValuePage};
 use super::schema::{BLOCK_VERSION, TIMESTAMP, VALUE};
 use crate::series::{METRIC_NAME, Millis};

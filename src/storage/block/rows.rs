@@ -9,15 +9,15 @@ use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use super::super::error::BlockError;
+use super::super::texts::{TextId, Texts};
 use super::bits::{BitWriter, put_packed_run, put_rle_run, width_of};
 use super::chunk::{Chunk, ChunkWriter, Zip};
-use super::index::Texts;
+use super::delta;
 use super::schema::{
     Effort, GROUP_ROWS, LABEL_NAME, LABEL_VALUE, LONG_RUN_ROWS, MAX_GROUP_ROWS, METRIC, PAGE_LABELS, PAGE_ROWS, SCHEMA,
     SERIES_ID, TIMESTAMP, VALUE,
 };
 use super::values::{Encoded, plain_bytes};
-use super::{delta, index::TextId};
 use crate::series::{METRIC_NAME, Millis, Sample, SeriesId};
 
 /// A part of a series that lies in one row group.

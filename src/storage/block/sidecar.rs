@@ -2,7 +2,8 @@
 
 use super::super::bytes::{Reader, put_varint};
 use super::super::error::BlockError;
-use super::index::{BlockIndex, IndexBuilder, TextId, Texts};
+use super::super::texts::{TextId, Texts};
+use super::index::{BlockIndex, IndexBuilder};
 use super::pages::{Pages, Place, TimePage, ValuePage};
 
 /// The version this build writes and reads; an index of another version is made again from its block.

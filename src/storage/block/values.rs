@@ -4,7 +4,7 @@
 //! the rows is then compressed in each encoding, and the smallest one is taken for all. A dictionary is
 //! sorted, so that values that are close get numbers that are close, which compresses best. Its numbers take as few
 //! bits as they need, or whole bytes: those are longer before they are compressed, and often shorter after it, as the
-//! compressor then meets the same number as the same byte.
+//! compressor then meets the same number as the same byte. `value_page.rs` reads them.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use parquet::basic::Encoding;
 
 use super::super::error::BlockError;
-use super::bits::{put_packed_run, put_rle_run, read_hybrid, width_of};
+use super::bits::{put_packed_run, put_rle_run, width_of};
 use super::chunk::Zip;
 use super::schema::Effort;
 
@@ -201,34 +201,13 @@ pub(super) fn decode_plain(raw: &[u8]) -> Vec<f64> {
     raw.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
 }
 
-/// Reads the `n` values of a page; `None` when it does not have them, or is in another encoding.
-pub(super) fn decode(raw: &[u8], encoding: i32, n: usize, dictionary: &[f64]) -> Option<Vec<f64>> {
-    let values = if encoding == Encoding::PLAIN as i32 {
-        decode_plain(raw.get(..n.checked_mul(8)?)?)
-    } else if encoding == Encoding::BYTE_STREAM_SPLIT as i32 {
-        let mut bits = vec![0_u64; n];
-        for (byte, stream) in raw.get(..n.checked_mul(8)?)?.chunks_exact(n.max(1)).enumerate() {
-            for (to, from) in bits.iter_mut().zip(stream) {
-                *to |= u64::from(*from) << (8 * byte);
-            }
-        }
-        bits.into_iter().map(f64::from_bits).collect()
-    } else if [Encoding::RLE_DICTIONARY as i32, Encoding::PLAIN_DICTIONARY as i32].contains(&encoding) {
-        let (width, numbers) = raw.split_first()?;
-        let mut values = Vec::with_capacity(n);
-        read_hybrid(numbers, u32::from(*width), n, |number| values.extend(dictionary.get(number as usize)))?;
-        values
-    } else {
-        return None;
-    };
-    Some(values).filter(|values| values.len() == n)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::value_page::ValuePage;
     use super::*;
+    use crate::series::Millis;
 
     fn check(encoded: &Encoded, values: &[f64], rows: Range<usize>) {
         let mut raw = Vec::new();
@@ -237,9 +216,16 @@ mod tests {
             Encoded::Dictionary(dictionary) => dictionary.values.clone(),
             _ => Vec::new(),
         };
-        let back = decode(&raw, encoded.encoding() as i32, rows.len(), &dictionary).unwrap();
         let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&back), bits(&values[rows]));
+        let page = ValuePage::read(raw, encoded.encoding() as i32, rows.len(), &dictionary).unwrap();
+        let at: Vec<Millis> = (0..rows.len() as Millis).collect();
+        for part in [0..rows.len(), 0..rows.len() / 3, rows.len() / 3..rows.len()] {
+            let mut back = Vec::new();
+            page.append(part.clone(), &at[part.clone()], &dictionary, &mut back).unwrap();
+            assert!(back.iter().map(|sample| sample.at).eq(at[part.clone()].iter().copied()));
+            let back: Vec<f64> = back.iter().map(|sample| sample.value).collect();
+            assert_eq!(bits(&back), bits(&values[rows.clone()][part]));
+        }
     }
 
     fn chosen(values: &[f64]) -> Encoding {

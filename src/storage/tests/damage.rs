@@ -1,5 +1,6 @@
 //! Stored bytes that have changed: noticed, said, set aside; everything else is served.
 
+use super::super::block::misplaced;
 use super::*;
 
 /// A closed directory whose log holds three records of one sample each, and where the log is.
@@ -178,4 +179,63 @@ fn samples_whose_series_is_unknown_are_kept_for_a_person() {
     store.flush().unwrap();
     assert!(!segment.exists());
     assert_eq!(std::fs::read(dir.path().join("quarantine/000000000001.wal")).unwrap(), bytes);
+}
+
+/// A store of blocks of a day each, all in one directory, with nothing in the log.
+fn with_days(n_days: i64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    for day in 0..n_days {
+        store.append(&batch(&[(0, day * DAY, day as f64), (1, day * DAY + 1, 0.5)])).unwrap();
+        store.flush().unwrap();
+    }
+    dir
+}
+
+/// Changes a byte of the first page of timestamps.
+fn damage(block: &Path) {
+    let mut bytes = std::fs::read(block).unwrap();
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    let pages: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, four)| *four == magic).map(|(at, _)| at).collect();
+    // Any frame will do as long as reads touch it: all of them are damaged.
+    pages.iter().for_each(|at| bytes[at + 5] ^= 0x55);
+    std::fs::write(block, bytes).unwrap();
+}
+
+#[test]
+fn however_many_blocks_are_damaged_one_question_gets_the_rest() {
+    let dir = with_days(30);
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    let blocks = parquet_files(dir.path());
+    assert_eq!((blocks.len(), content(&store).len()), (30, 60));
+    blocks[..25].iter().for_each(|block| damage(block));
+    assert_eq!(content(&store).len(), 10);
+    assert_eq!(store.figures().n_quarantined, 25);
+    assert_eq!(std::fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 25);
+}
+
+#[test]
+fn a_damaged_block_is_left_out_while_a_merge_is_under_way_and_set_aside_after() {
+    let dir = with_days(3);
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    damage(&parquet_files(dir.path())[0]);
+    let merging = store.keeper().merging.lock();
+    assert_eq!((content(&store).len(), store.figures().n_quarantined), (4, 0), "nobody waits for the merge");
+    drop(merging);
+    store.keeper().set_condemned_aside();
+    assert_eq!((content(&store).len(), store.figures().n_quarantined), (4, 1));
+}
+
+#[test]
+fn a_sidecar_that_points_elsewhere_is_made_again_and_the_block_stays() {
+    let dir = with_days(2);
+    let sidecars: Vec<PathBuf> =
+        std::fs::read_dir(dir.path().join("index")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let expected = content(&Store::open(dir.path(), quiet()).unwrap());
+    let bytes = misplaced(&std::fs::read(&sidecars[0]).unwrap());
+    std::fs::write(&sidecars[0], &bytes).unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    assert_eq!(content(&store), expected);
+    assert_eq!((store.figures().n_quarantined, store.figures().n_blocks), (0, 2));
+    assert_ne!(std::fs::read(&sidecars[0]).unwrap(), bytes);
 }

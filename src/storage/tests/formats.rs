@@ -1,6 +1,6 @@
 //! The worked examples in `docs/formats/` are what the code writes and reads.
 
-use super::super::block::{BlockIndex, BlockReader, example_block};
+use super::super::block::{BlockIndex, BlockReader, Unzip, example_block};
 use super::super::deletes::{Condition, Delete};
 use super::super::layout::END_TIME;
 use super::super::manifest::{BlockEntry, Manifest};
@@ -67,8 +67,10 @@ fn the_block_and_the_sidecar_in_the_documentation_are_what_is_written_and_read()
     std::fs::write(&path, &block).unwrap();
     let index = Arc::new(BlockIndex::decode(&sidecar).unwrap());
     assert_eq!(index.key(&index.runs()[0]).unwrap(), up());
-    let mut reader = BlockReader::new(std::fs::File::open(&path).unwrap(), index).unwrap();
-    assert_eq!(reader.run(0, TimeRange::ALL).unwrap(), samples);
+    let (run, mut read) = (index.runs()[0], Vec::new());
+    let mut reader = BlockReader::new(std::fs::File::open(&path).unwrap(), index);
+    reader.run(&mut Unzip::new().unwrap(), &run, TimeRange::ALL, &mut read).unwrap();
+    assert_eq!(read, samples);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::block::Block;
+use super::super::block::{Block, Unzip};
 use super::super::deletes::Tombstones;
 use super::super::error::FlushError;
 use super::super::keeper::{Keeper, piece};
@@ -99,11 +99,12 @@ impl Keeper {
         let create = |tier: &Tier| TierWriter::create(&**files, layout, *tier, date, id);
         let writers = tiers.iter().map(create).collect::<Result<Vec<_>, _>>();
         let mut writers = writers.map_err(FlushError::block(&layout.tmp))?;
+        let mut unzip = Unzip::new().map_err(|error| FlushError::block(block.path())(error.into()))?;
         let mut samples = Vec::new();
         for run in index.runs() {
             let key = index.key(run).map_err(FlushError::block(block.index_path()))?;
             samples.clear();
-            reader.take(run.n_rows, &mut samples).map_err(FlushError::block(block.path()))?;
+            reader.take(&mut unzip, run.n_rows, &mut samples).map_err(FlushError::block(block.path()))?;
             hidden.take_from(&key, &mut samples);
             for (tier, writer) in tiers.iter().zip(&mut writers) {
                 let pushed = writer.push(&key, &fold(&samples, tier.width()));

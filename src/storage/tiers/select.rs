@@ -9,6 +9,7 @@ use super::super::files::Files;
 use super::super::layout::Layout;
 use super::super::merge::share_within;
 use super::super::select::{Failed, Found, estimate, select_where};
+use super::super::shared::Shared;
 use super::super::view::View;
 use super::file::{index_of, read};
 use super::keep::is_current;
@@ -57,19 +58,19 @@ pub(in crate::storage) fn select_retired(
 
 /// About how many windows and samples [`select_downsampled`] would read.
 pub(in crate::storage) fn estimate_downsampled(
+    shared: &Shared,
     view: &View,
-    files: &dyn Files,
-    layout: &Layout,
     selector: &Selector,
     range: TimeRange,
     step: Millis,
 ) -> Result<u64, Failed> {
+    let Shared { files, layout, .. } = shared;
     let (tier, _) = pick(&view.tiers, range, step.max(1));
     let is_read = |entry: &&TierEntry| Some(entry.tier) == tier && is_current(entry, view);
     let used: Vec<&TierEntry> = view.tiers.iter().filter(is_read).collect();
     let mut n_windows = 0;
     for entry in used.iter().filter(|entry| range.overlaps(entry.min_time, entry.last_time())) {
-        let index = index_of(files, layout, entry).map_err(failed(&layout.tier_file(entry)))?;
+        let index = index_of(&**files, layout, entry).map_err(failed(&layout.tier_file(entry)))?;
         let matching = index.matching(selector, range);
         let runs = matching.iter().map(|number| &index.runs()[*number]);
         n_windows +=
@@ -77,18 +78,18 @@ pub(in crate::storage) fn estimate_downsampled(
     }
     let is_raw = |block: &&Arc<Block>| !used.iter().any(|entry| entry.source == block.entry().id);
     let blocks = Arc::new(view.blocks.iter().filter(is_raw).cloned().collect());
-    Ok(n_windows + estimate(&View { blocks, ..view.clone() }, files, selector, range)?)
+    Ok(n_windows + estimate(shared, &View { blocks, ..view.clone() }, selector, range)?)
 }
 
 /// See [`Store::select_downsampled`](super::super::Store::select_downsampled).
 pub(in crate::storage) fn select_downsampled(
+    shared: &Shared,
     view: &View,
-    files: &dyn Files,
-    layout: &Layout,
     selector: &Selector,
     range: TimeRange,
     step: Millis,
 ) -> Result<Downsampled, Failed> {
+    let Shared { files, layout, .. } = shared;
     let step = step.max(1);
     let (tier, width) = pick(&view.tiers, range, step);
     let down = |at: Millis| at.div_euclid(width).saturating_mul(width);
@@ -96,9 +97,9 @@ pub(in crate::storage) fn select_downsampled(
     let range = TimeRange::new(down(range.start()).min(range.start()), end).unwrap_or(range);
     let is_read = |entry: &&TierEntry| Some(entry.tier) == tier && is_current(entry, view);
     let used: Vec<&TierEntry> = view.tiers.iter().filter(is_read).collect();
-    let mut found = read_windows(view, files, layout, selector, range, &used, down)?;
+    let mut found = read_windows(view, &**files, layout, selector, range, &used, down)?;
     let is_in_tier = |id: &str| used.iter().any(|entry| entry.source == id);
-    let raw = select_where(view, files, selector, range, |block| !is_in_tier(&block.entry().id))?;
+    let raw = select_where(shared, view, selector, range, |block| !is_in_tier(&block.entry().id))?;
     let is_partly_raw = !raw.is_empty();
     for series in raw {
         found.of_key(&series.key).extend(fold(&series.samples, width));
