@@ -43,8 +43,9 @@ pub(super) struct ChunkWriter<'a> {
     sink: TrackedWrite<Vec<u8>>,
     offsets: OffsetIndexBuilder,
     bounds: Vec<Bounds>,
-    /// Encoding and number of the pages of each kind.
-    kinds: Vec<PageEncodingStats>,
+    /// Of its pages.
+    encodings: Vec<Encoding>,
+    tells_dictionary: bool,
     parts: Parts,
     n_values: i64,
     n_raw_bytes: usize,
@@ -81,7 +82,8 @@ impl<'a> ChunkWriter<'a> {
             sink: TrackedWrite::new(Vec::new()),
             offsets: OffsetIndexBuilder::new(),
             bounds: Vec::new(),
-            kinds: Vec::new(),
+            encodings: Vec::new(),
+            tells_dictionary: false,
             parts: Parts::default(),
             n_values: 0,
             n_raw_bytes: 0,
@@ -93,12 +95,18 @@ impl<'a> ChunkWriter<'a> {
         self.level = level;
     }
 
+    /// Has the footer say that every data page is in the dictionary, so that a reader may look there whether a value
+    /// occurs. It takes some bytes of each row group, and serves where values are looked for.
+    pub(super) fn tell_dictionary(&mut self) {
+        self.tells_dictionary = true;
+    }
+
     /// Writes the dictionary, which comes before all data: `n` values in PLAIN.
     pub(super) fn dictionary(&mut self, raw: &[u8], n: usize) -> Result<(), BlockError> {
         let (buf, num_values) = (self.zip.compress(raw, self.level)?.into(), count(n)?);
         let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
         let written = self.write(CompressedPage::new(page, raw.len()))?;
-        self.note(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        self.note(Encoding::PLAIN);
         self.parts.dictionary = Some(WrittenPage { offset: written.offset, len: length(&written)?, n_rows: 0 });
         Ok(())
     }
@@ -120,7 +128,7 @@ impl<'a> ChunkWriter<'a> {
             statistics: None,
         };
         let written = self.write(CompressedPage::new(page, raw.len()))?;
-        self.note(PageType::DATA_PAGE, encoding);
+        self.note(encoding);
         let len = length(&written)?;
         self.offsets.append_row_count(n_rows as i64);
         self.offsets.append_offset_and_size(written.offset as i64, len as i32);
@@ -136,10 +144,9 @@ impl<'a> ChunkWriter<'a> {
         Ok(written)
     }
 
-    fn note(&mut self, page_type: PageType, encoding: Encoding) {
-        match self.kinds.iter_mut().find(|kind| kind.page_type == page_type && kind.encoding == encoding) {
-            Some(kind) => kind.count += 1,
-            None => self.kinds.push(PageEncodingStats { page_type, encoding, count: 1 }),
+    fn note(&mut self, encoding: Encoding) {
+        if !self.encodings.contains(&encoding) {
+            self.encodings.push(encoding);
         }
     }
 
@@ -153,17 +160,26 @@ impl<'a> ChunkWriter<'a> {
             index.append(false, least, greatest, 0);
         }
         let n_rows = self.parts.pages.iter().map(|page| page.n_rows).sum();
+        let kind = |page_type, encoding, n: usize| PageEncodingStats { page_type, encoding, count: n as i32 };
+        let kinds = self.tells_dictionary.then(|| {
+            vec![
+                kind(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
+                kind(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, self.parts.pages.len()),
+            ]
+        });
         // RLE is what the levels of nested columns are in, and what readers expect to be named.
-        let encodings = self.kinds.iter().map(|kind| kind.encoding).chain([Encoding::RLE]).collect();
+        let encodings = self.encodings.into_iter().chain([Encoding::RLE]).collect();
         let mut metadata = ColumnChunkMetaData::builder(self.column)
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_encodings(encodings)
-            .set_page_encoding_stats(self.kinds)
             .set_num_values(self.n_values)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(self.n_raw_bytes as i64)
             .set_dictionary_page_offset(self.parts.dictionary.map(|page| page.offset as i64))
             .set_data_page_offset(self.parts.pages.first().map_or(0, |page| page.offset as i64));
+        if let Some(kinds) = kinds {
+            metadata = metadata.set_page_encoding_stats(kinds);
+        }
         if let Some(statistics) = statistics {
             metadata = metadata.set_statistics(statistics);
         }

@@ -165,6 +165,7 @@ impl RowGroup {
         let mut metrics = Numbers::default();
         let runs: Vec<_> = self.parts.iter().map(|part| (metrics.number(part.metric), part.n_rows)).collect();
         let mut chunk = ChunkWriter::new(SCHEMA.column(METRIC), zip, 1);
+        chunk.tell_dictionary();
         metrics.write(&mut chunk, texts)?;
         // Series are sorted by metric.
         let end = |text: Option<&TextId>| texts.get(text.copied().unwrap_or_default()).as_bytes().to_vec();
