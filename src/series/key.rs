@@ -84,6 +84,29 @@ fn id_of(labels: &Labels) -> SeriesId {
     hasher.digest().cast_signed()
 }
 
+/// The order of keys of one metric: of each its place in `keys`, those that sort first first.
+///
+/// The same as sorting by the keys, with their texts looked at once each rather than at every comparison.
+pub fn order_of(keys: &[&Key]) -> Vec<u32> {
+    const N: usize = 16;
+    let labels = || keys.iter().map(|key| &key.0.labels);
+    let Some(first) = labels().next() else { return Vec::new() };
+    // As far as names and values have the same lengths, and one further, comparing parts is comparing bytes.
+    let n_parts = labels().map(|labels| first.n_alike(labels)).min().unwrap_or(0);
+    let head = first.head(n_parts);
+    let n_alike = |other: &[u8]| head.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let n_alike = labels().map(|labels| n_alike(labels.head(n_parts))).min().unwrap_or(0);
+    let next = |labels: &Labels| {
+        let (mut next, left) = ([0; N], &labels.head(n_parts)[n_alike..]);
+        let n = left.len().min(N);
+        next[..n].copy_from_slice(&left[..n]);
+        u128::from_be_bytes(next)
+    };
+    let mut order: Vec<(u128, u32)> = labels().map(next).zip(0..).collect();
+    order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| keys[a.1 as usize].cmp(keys[b.1 as usize])));
+    order.into_iter().map(|(_, place)| place).collect()
+}
+
 impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || (self.0.id == other.0.id && self.0.labels == other.0.labels)
@@ -148,6 +171,31 @@ mod tests {
         assert_eq!((key.number(1), key.number(2)), (Some(7), None));
         twins[1].set_number(2, 0);
         assert_eq!((key.number(1), key.number(2)), (None, Some(0)));
+    }
+
+    #[test]
+    fn keys_of_a_metric_are_ordered_as_they_compare() {
+        let values =
+            ["a", "b", "ab", "aa", "a\0", "abcdefghijklmnopqrstuvwxyz", "abcdefghijklmnopqrstuvwxya", "é", "_"];
+        let mut keys = Vec::new();
+        for (idx, one) in values.iter().enumerate() {
+            for (other, name) in values.iter().zip(["x", "xy", "x", "X", "host", "host", "zz", "__a", "a"]) {
+                keys.push(
+                    Key::from_pairs(
+                        "up",
+                        &[("host", one), (["job", "k"][idx % 2], "j"), (&*format!("{name}_"), other)],
+                    )
+                    .unwrap(),
+                );
+            }
+        }
+        for part in [&keys[..], &keys[..9], &keys[30..50], &keys[..1], &keys[..0]] {
+            let part: Vec<&Key> = part.iter().collect();
+            let mut expected = part.clone();
+            expected.sort();
+            let ordered: Vec<&Key> = order_of(&part).into_iter().map(|place| part[place as usize]).collect();
+            assert_eq!(ordered, expected);
+        }
     }
 
     #[test]

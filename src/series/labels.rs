@@ -164,7 +164,7 @@ impl Labels {
 
     /// The metric's name.
     pub fn metric(&self) -> &str {
-        self.get(METRIC_NAME).unwrap_or_default()
+        if self.begins_with_metric() { self.part(1) } else { self.get(METRIC_NAME).unwrap_or_default() }
     }
 
     /// Whether the metric's name comes before every other label.
@@ -207,6 +207,17 @@ impl Labels {
     }
 
     // The names at even places, the values at odd ones.
+    /// How many names and values from the first on have the same lengths in both.
+    pub(super) fn n_alike(&self, other: &Labels) -> usize {
+        self.ends.iter().zip(&other.ends).take_while(|(end, other)| end == other).count()
+    }
+
+    /// Every name and value up to the one numbered `n_parts`, one after the other.
+    pub(super) fn head(&self, n_parts: usize) -> &[u8] {
+        let end = self.ends.get(n_parts).or(self.ends.last()).copied().unwrap_or(0);
+        &self.text.as_bytes()[..end as usize]
+    }
+
     fn part(&self, idx: usize) -> &str {
         &self.text[self.range(idx)]
     }
@@ -227,7 +238,7 @@ impl Ord for Labels {
     /// Label by label, names before values.
     fn cmp(&self, other: &Labels) -> Ordering {
         // As far as both have the same boundaries, comparing part by part is comparing the texts.
-        let n_parts = self.ends.iter().zip(&other.ends).take_while(|(end, other)| end == other).count();
+        let n_parts = self.n_alike(other);
         let len = n_parts.checked_sub(1).map_or(0, |last| self.ends[last] as usize);
         let alike = self.text.as_bytes()[..len].cmp(&other.text.as_bytes()[..len]);
         alike.then_with(|| match (n_parts < self.ends.len(), n_parts < other.ends.len()) {

@@ -46,6 +46,9 @@ impl Column {
 
     /// About how many samples lie in `range`; exactly, while they arrive in time order.
     pub(super) fn n_about(&self, range: TimeRange) -> u64 {
+        if range.contains(self.min_at) && range.contains(self.max_at) {
+            return self.at.len() as u64;
+        }
         if self.is_ascending {
             return part_between(&self.at, range.start(), range.end()).len() as u64;
         }

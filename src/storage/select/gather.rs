@@ -8,7 +8,7 @@ use super::super::merge::keep_last;
 use super::super::parallel::{each, n_threads};
 use super::plan::{Piece, Plan, Source};
 use super::{Failed, failed};
-use crate::series::{Key, Sample, Series, TimeRange};
+use crate::series::{Key, Sample, Series, TimeRange, order_of};
 
 // Samples of a stretch at least: a page of each block is unpacked twice where two stretches meet.
 const MIN_STRETCH: u64 = 64 * 1024;
@@ -26,8 +26,9 @@ struct Desk {
 
 /// One series of a stretch.
 struct Found {
-    key: Option<Key>,
-    first: Piece,
+    // The rank of its metric.
+    metric: u32,
+    key: Key,
     n_about: usize,
     samples: Vec<Sample>,
     // Each sample so far is later than the one before.
@@ -39,79 +40,101 @@ pub(super) fn gather(plan: &Plan<'_>, files: &dyn Files, range: TimeRange) -> Re
     let read = |desk: &mut Desk, pieces: &[Piece]| {
         let (mut found, targets) = series_of(plan, pieces)?;
         desk.read(plan, files, range, pieces, &targets, &mut found)?;
-        let mut series = Vec::with_capacity(found.len());
-        for Found { key, mut samples, is_ordered, .. } in found {
-            if !is_ordered {
-                // Stable, so that samples of the same time stay in order of arrival.
-                samples.sort_by_key(|sample| sample.at);
-                keep_last(&mut samples);
-            }
-            if let Some(key) = key.filter(|_| !samples.is_empty()) {
-                series.push(Series { key, samples });
-            }
+        for Found { samples, .. } in found.iter_mut().filter(|found| !found.is_ordered) {
+            // Stable, so that samples of the same time stay in order of arrival.
+            samples.sort_by_key(|sample| sample.at);
+            keep_last(samples);
         }
-        Ok(series)
+        found.retain(|found| !found.samples.is_empty());
+        Ok(found)
     };
-    in_stretches(plan, read, |series| &series.key)
+    let series = |found: Found| Series { key: found.key, samples: found.samples };
+    in_stretches(plan, read, series, |series| &series.key)
 }
 
 /// The keys of a plan's series, sorted.
 pub(super) fn keys(plan: &Plan<'_>) -> Result<Vec<Key>, Failed> {
-    let read = |_: &mut Desk, pieces: &[Piece]| {
-        Ok(series_of(plan, pieces)?.0.into_iter().filter_map(|found| found.key).collect())
-    };
-    in_stretches(plan, read, |key| key)
+    let read = |_: &mut Desk, pieces: &[Piece]| Ok(series_of(plan, pieces)?.0);
+    in_stretches(plan, read, |found| found.key, |key| key)
 }
 
+/// Reads the plan in stretches, and puts together what they become, sorted by key.
 fn in_stretches<T: Send>(
     plan: &Plan<'_>,
-    read: impl Fn(&mut Desk, &[Piece]) -> Result<Vec<T>, Failed> + Sync,
-    key: impl Fn(&T) -> &Key + Sync,
+    read: impl Fn(&mut Desk, &[Piece]) -> Result<Vec<Found>, Failed> + Sync,
+    become_one: impl Fn(Found) -> T + Sync,
+    key: impl Fn(&T) -> &Key,
 ) -> Result<Vec<T>, Failed> {
     let n_samples = plan.n_samples() + plan.pieces.len() as u64;
     let n_threads = n_threads();
     let stretches: Vec<Range<usize>> = plan.stretches((n_samples / (n_threads as u64 * STRETCHES)).max(MIN_STRETCH));
     let parts = each(stretches.len(), n_threads, Desk::new, |desk, number| {
-        let mut part = read(desk, &plan.pieces[stretches[number].clone()])?;
-        part.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        let found = read(desk, &plan.pieces[stretches[number].clone()])?;
         desk.tidy();
-        Ok(part)
+        Ok(sorted(found, &become_one))
     });
-    let mut all = Vec::new();
+    let (mut all, mut metrics, mut seams) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
-        all.append(&mut part?);
+        let (mut part, mut of_part): (Vec<T>, Vec<u32>) = part?;
+        seams.push(all.len());
+        all.append(&mut part);
+        metrics.append(&mut of_part);
     }
-    // What is sorted already is merged rather than sorted again.
-    all.sort_by(|a, b| key(a).cmp(key(b)));
+    // A metric that lies in several stretches is sorted in each of them, and that is merged here.
+    let mut n_merged = 0;
+    for seam in seams.into_iter().filter(|seam| (1..metrics.len()).contains(seam)) {
+        let metric = metrics[seam];
+        if metrics[seam - 1] == metric && seam >= n_merged {
+            let start = metrics.partition_point(|other| *other < metric);
+            n_merged = metrics.partition_point(|other| *other <= metric);
+            all[start..n_merged].sort_by(|a, b| key(a).cmp(key(b)));
+        }
+    }
     Ok(all)
+}
+
+/// Sorts what is sorted by metric by key, and says of each which metric it is of.
+fn sorted<T>(found: Vec<Found>, become_one: impl Fn(Found) -> T) -> (Vec<T>, Vec<u32>) {
+    let mut order = Vec::with_capacity(found.len());
+    for same in found.chunk_by(|a, b| a.metric == b.metric) {
+        let start = order.len();
+        let keys: Vec<&Key> = same.iter().map(|found| &found.key).collect();
+        order.extend(order_of(&keys).into_iter().map(|place| start + place as usize));
+    }
+    let metrics = order.iter().map(|place| found[*place].metric).collect();
+    let mut found: Vec<Option<Found>> = found.into_iter().map(Some).collect();
+    (order.into_iter().filter_map(|place| found[place].take()).map(become_one).collect(), metrics)
 }
 
 /// The series of some pieces, and for each piece whose it is.
 fn series_of(plan: &Plan<'_>, pieces: &[Piece]) -> Result<(Vec<Found>, Vec<u32>), Failed> {
-    let mut all: Vec<Found> = Vec::new();
-    let mut targets = Vec::with_capacity(pieces.len());
+    let (mut all, mut targets) = (Vec::new(), Vec::with_capacity(pieces.len()));
+    // Of pieces that are alike: the first of each series, its key if a memtable has it, and how many samples.
+    let mut these: Vec<(Piece, Option<&Key>, usize)> = Vec::new();
     for alike in pieces.chunk_by(|a, b| a.is_like(b)) {
-        let start = all.len();
         for piece in alike {
             // One series, but for the rare case of two with the same id.
-            let known = all[start..].iter().position(|found| plan.is_same(&found.first, piece));
-            let place = known.map_or(all.len(), |place| start + place);
+            let known = these.iter().position(|(first, ..)| plan.is_same(first, piece));
+            let place = known.unwrap_or(these.len());
             if known.is_none() {
-                all.push(Found { key: None, first: *piece, n_about: 0, samples: Vec::new(), is_ordered: true });
+                these.push((*piece, None, 0));
             }
-            let found = &mut all[place];
-            found.n_about += piece.n_about as usize;
+            let (_, key, n_about) = &mut these[place];
+            *n_about += piece.n_about as usize;
             if let Source::Memtable { series, .. } = &plan.sources[piece.source as usize] {
-                found.key.get_or_insert_with(|| series[piece.number as usize].1.clone());
+                key.get_or_insert(&series[piece.number as usize].1);
             }
-            targets.push(place as u32);
+            targets.push((all.len() + place) as u32);
         }
-        for found in &mut all[start..] {
-            if let (None, Source::Block { block, index, .. }) = (&found.key, &plan.sources[found.first.source as usize])
-            {
-                let key = index.key(&index.runs()[found.first.number as usize]);
-                found.key = Some(key.map_err(failed(block.index_path()))?);
-            }
+        for (first, key, n_about) in these.drain(..) {
+            let key = match (key, &plan.sources[first.source as usize]) {
+                (Some(key), _) => key.clone(),
+                (None, Source::Memtable { series, .. }) => series[first.number as usize].1.clone(),
+                (None, Source::Block { block, index, .. }) => {
+                    index.key(&index.runs()[first.number as usize]).map_err(failed(block.index_path()))?
+                }
+            };
+            all.push(Found { metric: first.metric, key, n_about, samples: Vec::new(), is_ordered: true });
         }
     }
     Ok((all, targets))
@@ -180,11 +203,9 @@ impl Desk {
         };
         let n_before = samples.len();
         reader.run(unzip, &index.runs()[piece.number as usize], range, samples).map_err(failed(block.path()))?;
-        if !hidden.is_empty()
-            && let Some(key) = &found.key
-        {
+        if !hidden.is_empty() {
             let mut left = samples.split_off(n_before);
-            hidden.take_from(key, &mut left);
+            hidden.take_from(&found.key, &mut left);
             samples.append(&mut left);
         }
         Ok(())

@@ -45,8 +45,8 @@ pub(super) enum Source<'a> {
 /// A part of a series that is in one source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
-    // The rank of the metric's name among the names met.
-    metric: u32,
+    /// The rank of the metric's name among the names met.
+    pub(super) metric: u32,
     pub(super) source: u32,
     id: SeriesId,
     /// Number of the run, or place in the list of a memtable's series.
