@@ -8,7 +8,12 @@ use super::block::Block;
 use super::error::BlockError;
 use super::fsck::{Fault, checksum, examine};
 use super::keeper::Keeper;
+use super::manifest::BlockEntry;
+use super::salvage::salvage;
 use super::shared::{Shared, now};
+
+// Samples of a block from which saving what is left takes a few tenths of a second.
+const QUICKLY_SAVED: u64 = 1_000_000;
 
 /// Refuses a block whose bytes are not those that were written, as far as the manifest knows them.
 ///
@@ -69,7 +74,10 @@ impl Keeper {
         if !block.condemn() {
             tracing::error!(block = %block.path().display(), reason, "a block is damaged; answers are without its samples from now on");
         }
-        if let Some(_merging) = self.merging.try_lock() {
+        // Saving what is left of a large block takes seconds, for which a question does not wait.
+        if block.entry().n_samples <= QUICKLY_SAVED
+            && let Some(_merging) = self.merging.try_lock()
+        {
             self.set_aside(&block, &reason);
         }
         Fate::Out
@@ -97,16 +105,23 @@ impl Keeper {
         self.shared.view().blocks.iter().find(is_meant).cloned()
     }
 
-    /// Moves a damaged block to the quarantine, while the caller holds `merging`.
+    /// Moves a damaged block to the quarantine, while the caller holds `merging`, and puts what can still be read of it
+    /// in its place.
     fn set_aside(&self, block: &Block, reason: &str) -> bool {
         let Shared { layout, counters, .. } = &*self.shared;
         let entry = block.entry();
+        let wal_upto = self.state.lock().manifest.wal_covered;
+        let tombstones = self.shared.view().tombstones;
+        let saved = salvage(&*self.shared.files, layout, entry, wal_upto, &tombstones).ok().flatten();
+        let saved: Vec<BlockEntry> = saved.into_iter().collect();
         let to = layout.quarantine.join(format!("{}-{}.parquet", now(), entry.id));
         if let Err(error) = self.shared.files.rename(block.path(), &to) {
+            self.remove_unpublished(&saved);
             tracing::error!(block = %block.path().display(), reason, %error, "a block is damaged and cannot be set aside");
             return false;
         }
-        if let Err(error) = self.publish(&[], std::slice::from_ref(entry), None, |_| {}) {
+        if let Err(error) = self.publish(&saved, std::slice::from_ref(entry), None, |_| {}) {
+            self.remove_unpublished(&saved);
             // Still named by the manifest: it must be where the manifest says.
             let _ = fs::rename(&to, block.path());
             tracing::error!(block = %block.path().display(), reason, %error, "a block is damaged and cannot be taken out of the manifest");
@@ -115,8 +130,9 @@ impl Keeper {
         counters.n_quarantined.add(1);
         tracing::error!(
             block = %block.path().display(), reason, to = %to.display(), n_samples = entry.n_samples,
+            n_saved = saved.iter().map(|entry| entry.n_samples).sum::<u64>(),
             min_time = entry.min_time, max_time = entry.max_time,
-            "a block is damaged; it is set aside, its samples are missing, everything else is served"
+            "a block is damaged; it is set aside, what could be read of it and everything else is served"
         );
         true
     }

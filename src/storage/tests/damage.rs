@@ -184,7 +184,7 @@ fn samples_whose_series_is_unknown_are_kept_for_a_person() {
 /// A store of blocks of a day each, all in one directory, with nothing in the log.
 fn with_days(n_days: i64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), quiet()).unwrap();
+    let store = Store::open(dir.path(), StoreSettings { max_blocks_per_day: 100, ..quiet() }).unwrap();
     for day in 0..n_days {
         store.append(&batch(&[(0, day * DAY, day as f64), (1, day * DAY + 1, 0.5)])).unwrap();
         store.flush().unwrap();
@@ -205,7 +205,8 @@ fn damage(block: &Path) {
 #[test]
 fn however_many_blocks_are_damaged_one_question_gets_the_rest() {
     let dir = with_days(30);
-    let store = Store::open(dir.path(), quiet()).unwrap();
+    // So many blocks that none are merged meanwhile.
+    let store = Store::open(dir.path(), StoreSettings { max_blocks_per_day: 100, ..quiet() }).unwrap();
     let blocks = parquet_files(dir.path());
     assert_eq!((blocks.len(), content(&store).len()), (30, 60));
     blocks[..25].iter().for_each(|block| damage(block));

@@ -285,3 +285,22 @@ fn what_is_deleted_does_not_come_back_from_a_damaged_block() {
     std::fs::remove_file(layout.sidecar(&entry.id)).unwrap();
     assert_eq!(n_left(&Disk, &layout, &entry), 0);
 }
+
+#[test]
+fn what_can_be_read_of_a_block_is_served_on_when_damage_shows_while_serving() {
+    let dir = dir_with_pages();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    let before = content(&store);
+    let path = parquet_files(dir.path()).into_iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&path, &bytes).unwrap();
+    let after = content(&store);
+    assert_eq!(store.figures().n_quarantined, 1);
+    assert!(after.iter().all(|(sample, value)| before.get(sample) == Some(value)), "a sample was invented");
+    assert!(after.len() < before.len() && after.len() * 3 > before.len() * 2, "{} of {}", after.len(), before.len());
+    drop(store);
+    assert!(fsck(dir.path()).unwrap().findings.is_empty());
+    assert_eq!(content(&Store::open(dir.path(), quiet()).unwrap()), after);
+}
