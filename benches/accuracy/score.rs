@@ -99,7 +99,7 @@ fn seasonal_indices(past: &[f64], lag: usize) -> Option<Vec<f64>> {
     let half = lag / 2;
     let trend = |idx: usize| {
         let inner: f64 = past[idx - half + 1 - lag % 2..idx + half].iter().sum();
-        if lag % 2 == 0 {
+        if lag.is_multiple_of(2) {
             (inner + 0.5 * (past[idx - half] + past[idx + half])) / lag as f64
         } else {
             (inner + past[idx + half]) / lag as f64

@@ -1,15 +1,16 @@
-//! Auto: the method that did best on the series' own past.
+//! Auto: the methods that did best on the series' own past, averaged by how well they did.
 //!
-//! In: any history with a value. Out: the registered method with the least mean absolute error over a replay from
-//! rolling origins, fitted to the whole history. Seasonal methods stand for election once per season found.
+//! In: any history with a value. Out: one registered method, or a [`Pool`] of several, fitted to the whole history.
+//! Every candidate of the registry that suits the history is replayed from rolling origins; seasonal methods stand once
+//! per season found, and for one that the history hints at.
 //!
-//! Judged are the origins in the later half. Three rules keep luck from winning. A method has to beat the better of
-//! naive and seasonal naive by [`LEAST_GAIN`], so the answer is never worse than naive on its own replay. One origin
-//! that went wild counts for at most [`WILDEST`] times the usual error of naive. And a winner whose forecast explodes
-//! ([`Fence`]) is passed over. A history too short to be replayed gets the seasonal naive, or the naive.
+//! Judged are the origins in the later half, by the mean absolute error as a share of naive's. One origin that went wild
+//! counts for at most [`WILDEST`] times the usual error of naive. A method whose forecast explodes ([`Fence`]) is left
+//! out. Where the pool does not beat the better of naive and seasonal naive on the past, that one answers, and the
+//! answer says so; so it does in a history too short to be replayed.
 //!
-//! The errors of which bands are made are honest about the choosing: at each origin they are those of the method that
-//! the other origins would have chosen.
+//! The errors of which bands are made are honest about the choosing: at each origin they are those of the pool that the
+//! other origins would have made.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +18,11 @@ use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, Replay, mean, replay};
 use super::guard::Fence;
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
 use super::past::{Past, Regressors};
+use super::pool::{FittedPool, Middle, Pool};
 use super::registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, ValueNeed};
-use super::season::find_seasons;
+use super::season::{Seasons, look_for_seasons};
 use super::shaped::Shaped;
 use crate::series::{Season, median};
-
-/// How much better than the better naive a method must be.
-const LEAST_GAIN: f64 = 0.01;
 
 /// What an origin counts for at most, in usual errors of naive.
 const WILDEST: f64 = 20.0;
@@ -40,6 +39,17 @@ const ENOUGH_ORIGINS: usize = 12;
 
 /// A candidate must be known at one in so many of the origins that the best known is.
 const LEAST_KNOWN: usize = 4;
+
+/// How much better a yardstick must be than the pool to answer in its stead, over the root of the number of forecasts
+/// that do not overlap.
+const CHANCE: f64 = 0.25;
+
+/// Forecasts that do not overlap, from which on weights are trusted.
+const ENOUGH_APART: f64 = 8.0;
+
+/// Where the longest cycle has so many steps, methods of which a fit is a search are left out: what they add to the
+/// regressions there is not worth ten times their cost.
+const LONG_CYCLE: usize = 24;
 
 /// The registry's name of the method this file makes.
 pub(super) const AUTO: &str = "auto";
@@ -70,37 +80,45 @@ impl Candidate {
 /// Who won.
 #[derive(Debug)]
 pub(super) struct Chosen {
-    pub entry: &'static Entry,
+    /// The names of those that take part, the weightiest first, with plus signs between.
+    pub name: String,
     pub season: Option<Season>,
     pub fitted: Box<dyn Fitted>,
     /// Its own errors; empty when the history could not be replayed.
     pub replayed: Replay,
     /// The errors of choosing as well.
     pub honest: Replay,
+    /// Why a yardstick answers, where one does that was not asked for.
+    pub fallback: Option<String>,
 }
 
 /// One method of the registry with each of `seasons` that it would use.
-pub(super) fn variants(entry: &'static Entry, seasons: &[Season], horizon: usize) -> Vec<Candidate> {
+pub(super) fn variants(entry: &'static Entry, seasons: &Seasons, horizon: usize) -> Vec<Candidate> {
     let with = |seasons: &[Season]| Candidate {
         entry,
         season: seasons.iter().max_by_key(|season| season.steps()).copied(),
         method: Shaped((entry.build)(&Settings { seasons: seasons.to_vec(), horizon: Horizon::new(horizon) })),
     };
+    let (found, all) = (seasons.found.as_slice(), seasons.all());
+    let each = || all.iter().map(|&season| with(&[season])).collect::<Vec<_>>();
     match entry.season {
         SeasonUse::Ignores => vec![with(&[])],
-        SeasonUse::TakesAll | SeasonUse::NeedsAll => vec![with(seasons)],
-        SeasonUse::Takes | SeasonUse::Needs if seasons.is_empty() => vec![with(&[])],
-        SeasonUse::Takes | SeasonUse::Needs => seasons.iter().map(|&season| with(&[season])).collect(),
+        SeasonUse::TakesAll | SeasonUse::NeedsAll if found.len() == all.len() => vec![with(found)],
+        SeasonUse::TakesAll | SeasonUse::NeedsAll => vec![with(found), with(&all)],
+        SeasonUse::Takes if all.is_empty() => vec![with(&[])],
+        SeasonUse::Needs if all.is_empty() => vec![with(&[])],
+        SeasonUse::Takes | SeasonUse::Needs => each(),
     }
 }
 
 /// Everything in the registry but `auto` itself, as far as it suits `past`.
-pub(super) fn everyone(past: &Past<'_>, seasons: &[Season], horizon: usize) -> Vec<Candidate> {
+pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Vec<Candidate> {
     let present = || past.values().iter().copied().filter(|value| !value.is_nan());
     let smallest = present().fold(f64::INFINITY, f64::min);
     let is_clear_of_zero = smallest > LEAST_SHARE * mean(present());
     let n_zeros = present().filter(|value| *value == 0.0).count();
     let is_intermittent = smallest >= 0.0 && n_zeros as f64 > LEAST_ZEROS * present().count() as f64;
+    let is_long = seasons.found.iter().any(|season| season.steps() >= LONG_CYCLE);
     let suits = |entry: &&Entry| {
         let has_seasons = !matches!(entry.season, SeasonUse::Needs | SeasonUse::NeedsAll) || !seasons.is_empty();
         let has_values = match entry.values {
@@ -108,12 +126,112 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &[Season], horizon: usize) -> V
             ValueNeed::ClearOfZero => is_clear_of_zero,
             ValueNeed::Intermittent => is_intermittent,
         };
-        !matches!(entry.role, Role::Chooser | Role::Named) && has_seasons && has_values
+        let is_affordable = entry.cost == Cost::Light || !is_long;
+        matches!(entry.role, Role::Anchor | Role::Candidate) && has_seasons && has_values && is_affordable
     };
     FORECASTERS.iter().filter(suits).flat_map(|entry| variants(entry, seasons, horizon)).collect()
 }
 
-/// The best of `candidates` on `past`.
+/// What the replays of some candidates say of them.
+struct Judged<'a> {
+    candidates: &'a [Candidate],
+    replays: Vec<Replay>,
+    // Mean absolute error per candidate and origin, no origin counting too much; NaN before the first that is judged.
+    maes: Vec<Vec<f64>>,
+    judged_from: usize,
+    middle: Middle,
+    // Where both are known, the sums of a candidate's and of the yardstick's errors, and over how many origins.
+    sums: Vec<(f64, f64, usize)>,
+}
+
+impl<'a> Judged<'a> {
+    fn new(candidates: &'a [Candidate], past: &Past<'_>, plan: Option<&Plan>) -> Judged<'a> {
+        let replays: Vec<Replay> = match plan {
+            Some(plan) if !plan.origins.is_empty() => {
+                candidates.iter().map(|candidate| candidate.replay(past, plan)).collect()
+            }
+            _ => vec![Replay::default(); candidates.len()],
+        };
+        let mut maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
+        let judged_from = plan.map_or(0, |plan| judged_from(plan, past.len()));
+        maes.iter_mut().for_each(|row| row.iter_mut().take(judged_from).for_each(|mae| *mae = f64::NAN));
+        // Not every candidate is known at every origin, and some origins are harder than others, so each is measured
+        // against the first anchor at the origins where it is known.
+        let reference = candidates.iter().position(Candidate::is_anchor).unwrap_or(0);
+        let sums = maes
+            .iter()
+            .map(|row| {
+                let both = row.iter().zip(&maes[reference]).filter(|(own, usual)| !own.is_nan() && !usual.is_nan());
+                both.fold((0.0, 0.0, 0), |sum, (own, usual)| (sum.0 + own, sum.1 + usual, sum.2 + 1))
+            })
+            .collect();
+        let middle = if n_apart(plan) >= ENOUGH_APART { Middle::Median } else { Middle::Mean };
+        Judged { candidates, replays, maes, judged_from, middle, sums }
+    }
+
+    /// Each candidate's error as a share of the yardstick's, without origin `left_out`; infinite where it missed nearly
+    /// all origins.
+    fn scores(&self, left_out: Option<usize>) -> Vec<f64> {
+        let most_known = self.sums.iter().map(|sum| sum.2).max().unwrap_or(0);
+        let reference = self.candidates.iter().position(Candidate::is_anchor).unwrap_or(0);
+        let score = |idx: usize| {
+            let (mut own, mut usual, mut n) = self.sums[idx];
+            if let Some(nr) = left_out {
+                let (mae, of_usual) = (self.maes[idx][nr], self.maes[reference][nr]);
+                if !mae.is_nan() && !of_usual.is_nan() {
+                    (own, usual, n) = ((own - mae).max(0.0), (usual - of_usual).max(0.0), n - 1);
+                }
+            }
+            if n == 0 || (n + 1) * LEAST_KNOWN < most_known {
+                return f64::INFINITY;
+            }
+            match (own > 0.0, usual > 0.0) {
+                (false, _) => 0.0,
+                (true, true) => own / usual,
+                (true, false) => f64::MAX,
+            }
+        };
+        (0..self.candidates.len()).map(score).collect()
+    }
+
+    /// The errors of `pool`, or of the pool that the other origins would have made of `allowed`, at each origin.
+    fn replayed(&self, pool: Option<&Pool>, allowed: &[bool]) -> Replay {
+        let Some(first) = self.replays.first() else { return Replay::default() };
+        let mut replayed = first.clone();
+        for (nr, row) in replayed.errors.iter_mut().enumerate() {
+            match pool {
+                Some(pool) => pool.errors_into(&self.replays, nr, row),
+                None => self.pool(&self.scores(Some(nr)), allowed).errors_into(&self.replays, nr, row),
+            }
+        }
+        replayed
+    }
+
+    fn pool(&self, scores: &[f64], allowed: &[bool]) -> Pool {
+        let of_allowed: Vec<f64> =
+            scores.iter().zip(allowed).map(|(score, is)| if *is { *score } else { f64::INFINITY }).collect();
+        Pool::of(&of_allowed, self.middle)
+    }
+
+    fn anchors(&self) -> Vec<usize> {
+        (0..self.candidates.len()).filter(|&idx| self.candidates[idx].is_anchor()).collect()
+    }
+
+    /// Whom to ask, one after the other, when there is no pool: the best by `scores`; without scores a seasonal anchor
+    /// first, then any other: the order of trust in a short history.
+    fn order(&self, scores: &[f64]) -> Vec<usize> {
+        let anchors = self.anchors();
+        let trust = |idx: usize| match anchors.iter().rposition(|&anchor| anchor == idx) {
+            Some(place) => anchors.len() - place,
+            None => anchors.len() + 1 + idx,
+        };
+        let mut order: Vec<usize> = (0..self.candidates.len()).collect();
+        order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(trust(a).cmp(&trust(b))));
+        order
+    }
+}
+
+/// The pool that did best of `candidates` on `past`; the best of them alone, if only one `stands_alone`.
 ///
 /// # Errors
 /// When none can be fitted: what the last one said.
@@ -122,32 +240,103 @@ pub(super) fn choose(
     past: &Past<'_>,
     plan: Option<&Plan>,
     horizon: usize,
+    stands_alone: bool,
 ) -> Result<Chosen, FitError> {
-    let replays: Vec<Replay> = match plan {
-        Some(plan) if !plan.origins.is_empty() => {
-            candidates.iter().map(|candidate| candidate.replay(past, plan)).collect()
+    let judged = Judged::new(candidates, past, plan);
+    let scores = judged.scores(None);
+    let order = judged.order(&scores);
+    if stands_alone {
+        return alone(&judged, past, &order, horizon, None);
+    }
+    let fence = Fence::around(past, horizon);
+    let mut points = vec![0.0; horizon];
+    let mut allowed = vec![true; candidates.len()];
+    let mut fitted: Vec<Option<Box<dyn Fitted>>> = candidates.iter().map(|_| None).collect();
+    // Until every member of the pool can be fitted and keeps to the ground; each round forbids one.
+    loop {
+        let pool = judged.pool(&scores, &allowed);
+        let sound = |idx: usize, points: &mut [f64]| {
+            let fitted = candidates[idx].method.fit(past).ok()?;
+            fitted.points_into(past.ahead(), points);
+            fence.holds(points).then_some(fitted)
+        };
+        for &(idx, _) in &pool.members {
+            if fitted[idx].is_none() {
+                fitted[idx] = sound(idx, &mut points);
+                allowed[idx] = fitted[idx].is_some();
+            }
         }
-        _ => vec![Replay::default(); candidates.len()],
-    };
-    let mut maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
-    let judged_from = plan.map_or(0, |plan| judged_from(plan, past.len()));
-    maes.iter_mut().for_each(|row| row.iter_mut().take(judged_from).for_each(|mae| *mae = f64::NAN));
-    let anchors: Vec<usize> = (0..candidates.len()).filter(|&idx| candidates[idx].is_anchor()).collect();
-    let order = ranking(&maes, &anchors, None);
+        if pool.members.iter().any(|(idx, _)| !allowed[*idx]) {
+            continue;
+        }
+        if pool.members.is_empty() {
+            let reason = "the history is too short to compare methods on it";
+            return alone(&judged, past, &order, horizon, Some(reason));
+        }
+        let replayed = judged.replayed(Some(&pool), &allowed).from(judged.judged_from).known();
+        if let Some(&anchor) = judged.anchors().iter().min_by(|a, b| scores[**a].total_cmp(&scores[**b])) {
+            let of_anchor = mean(judged.maes[anchor].iter().copied());
+            let of_pool = mean(replayed.maes().into_iter());
+            // Of a few forecasts that hardly differ, the better is so by chance.
+            if of_pool > of_anchor * (1.0 + CHANCE / n_apart(plan).sqrt())
+                && !(pool.members.len() == 1 && pool.members[0].0 == anchor)
+            {
+                let reason = "no method did better on the series' own past";
+                return alone(&judged, past, &[anchor], horizon, Some(reason));
+            }
+        }
+        let mut names: Vec<&str> = pool.members.iter().map(|(idx, _)| candidates[*idx].entry.name).collect();
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(*name));
+        let takes_values = pool.members.iter().all(|(idx, _)| judged.replays[*idx].takes_values);
+        let mut members: Vec<(Box<dyn Fitted>, f64)> = pool
+            .members
+            .iter()
+            .filter_map(|(idx, weight)| fitted[*idx].take().map(|fitted| (fitted, *weight)))
+            .collect();
+        let is_one = members.len() == 1;
+        let fitted: Box<dyn Fitted> = match members.pop() {
+            Some((fitted, _)) if is_one => fitted,
+            last => {
+                members.extend(last);
+                Box::new(FittedPool { members, middle: pool.middle, takes_values })
+            }
+        };
+        return Ok(Chosen {
+            name: names.join("+"),
+            season: candidates[pool.members[0].0].season,
+            fitted,
+            replayed,
+            honest: judged.replayed(None, &allowed).from(judged.judged_from).known(),
+            fallback: None,
+        });
+    }
+}
+
+/// The first of `order` that can be fitted and does not explode.
+fn alone(
+    judged: &Judged<'_>,
+    past: &Past<'_>,
+    order: &[usize],
+    horizon: usize,
+    fallback: Option<&str>,
+) -> Result<Chosen, FitError> {
     let fence = Fence::around(past, horizon);
     let mut points = vec![0.0; horizon];
     let mut failure = FitError::TooShort { needed: 1, got: 0 };
     let mut exploded = None;
-    for &idx in &order {
-        let candidate = &candidates[idx];
+    for &idx in order {
+        let candidate = &judged.candidates[idx];
         match candidate.method.fit(past) {
             Ok(fitted) => {
+                let replay = &judged.replays[idx];
                 let chosen = Chosen {
-                    entry: candidate.entry,
+                    name: candidate.entry.name.to_owned(),
                     season: candidate.season,
                     fitted,
-                    replayed: replays[idx].from(judged_from).known(),
-                    honest: honest(&replays, &maes, &anchors, &order, idx),
+                    replayed: replay.from(judged.judged_from).known(),
+                    honest: replay.from(judged.judged_from).known(),
+                    fallback: fallback.map(|reason| format!("{} answers: {reason}", candidate.entry.name)),
                 };
                 chosen.fitted.points_into(past.ahead(), &mut points);
                 if fence.holds(&points) {
@@ -160,6 +349,11 @@ pub(super) fn choose(
     }
     // An explosion that was asked for by name is answered as it is.
     exploded.ok_or(failure)
+}
+
+/// How many forecasts that do not overlap the origins of `plan` have room for.
+fn n_apart(plan: Option<&Plan>) -> f64 {
+    plan.map_or(0.0, |plan| 1.0 + plan.span() as f64 / plan.n_leads as f64)
 }
 
 /// The first origin that candidates are judged by: those in the later half of the history, if they are enough, as a
@@ -182,66 +376,6 @@ fn clipped(mut maes: Vec<Vec<f64>>, candidates: &[Candidate]) -> Vec<Vec<f64>> {
     maes
 }
 
-/// Candidates from best to worst, leaving out origin `left_out`; those that missed nearly all origins last.
-fn ranking(maes: &[Vec<f64>], anchors: &[usize], left_out: Option<usize>) -> Vec<usize> {
-    let n_origins = maes.first().map_or(0, Vec::len);
-    let n_known = |idx: usize| maes[idx].iter().filter(|mae| !mae.is_nan()).count();
-    let most_known = (0..maes.len()).map(n_known).max().unwrap_or(0);
-    let kept = |nr: &usize| Some(*nr) != left_out;
-    // Not every candidate is known at every origin, and some origins are harder than others, so each is measured
-    // against the first anchor at the origins where it is known.
-    let reference = anchors.first().copied().unwrap_or(0);
-    let score_of = |idx: usize| -> f64 {
-        let both: Vec<(f64, f64)> = (0..n_origins)
-            .filter(kept)
-            .map(|nr| (maes[idx][nr], maes[reference][nr]))
-            .filter(|(mae, usual)| !mae.is_nan() && !usual.is_nan())
-            .collect();
-        if both.is_empty() || (both.len() + 1) * LEAST_KNOWN < most_known {
-            return f64::INFINITY;
-        }
-        let (own, usual) = (mean(both.iter().map(|pair| pair.0)), mean(both.iter().map(|pair| pair.1)));
-        match (own > 0.0, usual > 0.0) {
-            (false, _) => 0.0,
-            (true, true) => own / usual,
-            (true, false) => f64::MAX,
-        }
-    };
-    let mut scores: Vec<f64> = (0..maes.len()).map(score_of).collect();
-    let best_anchor = anchors.iter().map(|&idx| scores[idx]).fold(f64::INFINITY, f64::min);
-    for (idx, score) in scores.iter_mut().enumerate() {
-        // Not enough of a gain puts a method behind the anchors.
-        let is_gain = *score < best_anchor * (1.0 - LEAST_GAIN);
-        if !anchors.is_empty() && !anchors.contains(&idx) && score.is_finite() && !is_gain {
-            *score = score.max(best_anchor) * (1.0 + 2.0 * LEAST_GAIN) + f64::MIN_POSITIVE;
-        }
-    }
-    let mut order: Vec<usize> = (0..maes.len()).collect();
-    // Without scores to compare, a seasonal anchor goes first, then any other: the order of trust in a short history.
-    let trust = |idx: usize| match anchors.iter().rposition(|&anchor| anchor == idx) {
-        Some(place) => anchors.len() - place,
-        None => anchors.len() + 1 + idx,
-    };
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(trust(a).cmp(&trust(b))));
-    order
-}
-
-/// The errors at each origin of whom the other origins would have chosen among those ranked no better than `chosen`.
-fn honest(replays: &[Replay], maes: &[Vec<f64>], anchors: &[usize], order: &[usize], chosen: usize) -> Replay {
-    let mut replayed = replays[chosen].clone();
-    let passed_over: Vec<usize> = order.iter().copied().take_while(|&idx| idx != chosen).collect();
-    for nr in 0..replayed.errors.len() {
-        let order = ranking(maes, anchors, Some(nr));
-        if let Some(winner) = order.into_iter().find(|idx| !passed_over.contains(idx)) {
-            let is_known = replays[winner].errors[nr].iter().any(|error| !error.is_nan());
-            if is_known {
-                replayed.errors[nr].clone_from(&replays[winner].errors[nr]);
-            }
-        }
-    }
-    replayed.known()
-}
-
 /// The registered method: everything above behind one name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Auto {
@@ -250,42 +384,45 @@ pub(super) struct Auto {
 }
 
 #[derive(Debug)]
-struct FittedAuto(Chosen);
+struct FittedAuto(Box<dyn Fitted>);
 
 impl Forecaster for Auto {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
-        let found = if self.settings.seasons.is_empty() { find_seasons(past) } else { Vec::new() };
-        let seasons = if found.is_empty() { &self.settings.seasons } else { &found };
-        let cycle = seasons.first().map(|season| season.steps());
+        let seasons = if self.settings.seasons.is_empty() {
+            look_for_seasons(past)
+        } else {
+            Seasons { found: self.settings.seasons.clone(), hinted: Vec::new() }
+        };
+        let cycle = seasons.found.first().map(|season| season.steps());
         let horizon = self.settings.horizon.map_or(cycle.unwrap_or(12), Horizon::steps);
         let plan = Plan::new(past.len(), horizon, cycle, MOST_ORIGINS / 2);
-        Ok(Box::new(FittedAuto(choose(&everyone(past, seasons, horizon), past, plan.as_ref(), horizon)?)))
+        let chosen = choose(&everyone(past, &seasons, horizon), past, plan.as_ref(), horizon, false)?;
+        Ok(Box::new(FittedAuto(chosen.fitted)))
     }
 }
 
 impl Fitted for FittedAuto {
     fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
-        self.0.fitted.points_into(known, points);
+        self.0.points_into(known, points);
     }
 
     fn quantile_into(&self, share: f64, known: Regressors<'_>, points: &mut [f64]) -> bool {
-        self.0.fitted.quantile_into(share, known, points)
+        self.0.quantile_into(share, known, points)
     }
 
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
-        match self.0.fitted.update(value, known) {
-            // Another method might be chosen with the value.
+        match self.0.update(value, known) {
+            // Another pool might be made with the value.
             Updated::Exact | Updated::Filtered => Updated::Filtered,
             Updated::NeedsRefit => Updated::NeedsRefit,
         }
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
-        self.0.fitted.settings()
+        self.0.settings()
     }
 
     fn n_bytes(&self) -> usize {
-        let errors = |replay: &Replay| replay.errors.iter().map(|row| size_of_val(row.as_slice())).sum::<usize>();
-        self.0.fitted.n_bytes() + errors(&self.0.replayed) + errors(&self.0.honest)
+        self.0.n_bytes()
     }
 }

@@ -90,6 +90,11 @@ impl Plan {
         let first = (n_cells / share).min(last.saturating_sub(most)).max(before).min(last);
         Some(Plan { origins: spread(first, last, most), n_leads })
     }
+
+    /// From the first origin to the last, in steps.
+    pub fn span(&self) -> usize {
+        self.origins.last().zip(self.origins.first()).map_or(0, |(last, first)| last - first)
+    }
 }
 
 /// Up to `most` origins from `first` to `last`, `last` among them.
@@ -117,6 +122,8 @@ pub(super) struct Replay {
     pub origins: Vec<usize>,
     /// Value minus forecast, one row per origin, by lead; NaN at gaps. All NaN where the method could not be fitted.
     pub errors: Vec<Vec<f64>>,
+    /// Whether the method took in the values between two origins.
+    pub takes_values: bool,
 }
 
 impl Replay {
@@ -128,14 +135,14 @@ impl Replay {
     /// Without the first `n` origins.
     pub fn from(&self, n: usize) -> Replay {
         let n = n.min(self.origins.len());
-        Replay { origins: self.origins[n..].to_vec(), errors: self.errors[n..].to_vec() }
+        Replay { origins: self.origins[n..].to_vec(), errors: self.errors[n..].to_vec(), ..*self }
     }
 
     /// Without the origins at which nothing could be compared.
     pub fn known(&self) -> Replay {
         let kept = self.origins.iter().zip(&self.errors).filter(|(_, row)| row.iter().any(|error| !error.is_nan()));
         let (origins, errors) = kept.map(|(origin, row)| (*origin, row.clone())).unzip();
-        Replay { origins, errors }
+        Replay { origins, errors, ..*self }
     }
 }
 
@@ -154,6 +161,7 @@ pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most
     // One in so many origins is replayed, counted from the last.
     let mut thinning = 1;
     let mut must_refit = false;
+    let mut takes_values = false;
     let mut errors = Vec::with_capacity(plan.origins.len());
     for (nr, &origin) in plan.origins.iter().enumerate() {
         if !(plan.origins.len() - 1 - nr).is_multiple_of(thinning) {
@@ -166,6 +174,7 @@ pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most
                 .iter()
                 .zip(n_seen..)
                 .all(|(&value, at)| fitted.update(value, past.regressors().skip(at)) != Updated::NeedsRefit);
+            takes_values |= has_moved;
             if !has_moved {
                 must_refit = true;
                 thinning = plan.origins.len().div_ceil(most_fits);
@@ -184,7 +193,7 @@ pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most
         }
         errors.push(row);
     }
-    Replay { origins: plan.origins.clone(), errors }
+    Replay { origins: plan.origins.clone(), errors, takes_values }
 }
 
 /// What |a - b| is in percent of their mean size, 0..200.
@@ -255,12 +264,12 @@ pub fn backtest<'a>(
     n_origins: usize,
 ) -> Result<Backtest, ForecastError> {
     let past = past.into();
-    let (model, replayed, overall) = replay_request(&past, request, n_origins)?;
+    let (model, replayed, overall, season) = replay_request(&past, request, n_origins)?;
     let Some(mut overall) = overall else {
         return Err(ForecastError::TooShort { got: past.len() });
     };
     let replayed = replayed.known();
-    let inside: Vec<Vec<Option<bool>>> = held_out_levels(&replayed)
+    let inside: Vec<Vec<Option<bool>>> = held_out_levels(&replayed, season)
         .iter()
         .map(|row| row.iter().map(|level| (!level.is_nan()).then_some(*level < coverage.share())).collect())
         .collect();

@@ -2,195 +2,304 @@
 //!
 //! In: the errors of a replay, one row per origin, one column per lead.
 //! Out: what to add to the points for any coverage, or the reason why the coverage cannot be promised. Never a guess: a
-//! width is the size of errors that were made. Widths do not shrink with the lead, and a larger coverage never gives a
-//! narrower band.
+//! width is made of errors that were made. The usual width does not shrink with the lead, and a larger coverage never
+//! gives a narrower band.
 //!
-//! Each error is divided by the mean size at its lead, made non-decreasing by the closest such sequence. Of n errors so
-//! divided, the k-th smallest size times the mean size at a lead is half the band's width there, k = ceil((n + 1) *
-//! coverage): then a further error of the same kind is inside with at least that probability (Vovk, Gammerman and
-//! Shafer, "Algorithmic Learning in a Random World", 2005; Lei et al., "Distribution-free predictive inference for
-//! regression", 2018). A cell that was forecast from several origins counts once in n.
+//! Each error is divided by the usual size at its lead and place of the cycle ([`Growth`]). Of n errors so divided, the
+//! k-th smallest size times the usual size is half the band's width, k = ceil((n + 1) * coverage): then a further error
+//! of the same kind is inside with at least that probability (Vovk, Gammerman and Shafer, "Algorithmic Learning in a
+//! Random World", 2005; Lei et al., "Distribution-free predictive inference for regression", 2018). Neighbouring errors
+//! A cell that was forecast from several origins counts once in n.
 //!
-//! Errors of forecasts that overlap are no further evidence, however many there are. A band takes
-//! [`LEAST_APART`] forecasts that do not: with fewer, on the M3 and M4 series, it held less than it promised.
-
-use std::ops::Range;
+//! Errors that agree with their neighbours tell less than n independent ones would. How many independent ones they are
+//! worth follows from their correlation along the lead, and bands of few are wider by the ratio of Student's t
+//! quantiles; so they are where k lies beyond n. Below [`LEAST_WORTH`] there is no band.
+//!
+//! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
+//! with their sign and quantiles of sizes are mixed, as the worth of the errors is to [`LEAN_PRIOR`].
 
 use super::backtest::Replay;
+use super::growth::Growth;
 use super::model::Coverage;
+use super::student::student_quantile;
 
-/// Forecasts that do not overlap, from which on bands kept their promise.
-const LEAST_APART: f64 = 4.0;
+/// Independent errors that a band takes at least.
+const LEAST_WORTH: f64 = 2.0;
 
-/// The same for the bands that are made of a part of the errors to see whether they hold the rest.
-const LEAST_APART_HELD_OUT: f64 = 2.0;
+/// Independent errors from which on the errors' own lean counts for half.
+const LEAN_PRIOR: f64 = 40.0;
 
 /// Errors that are sorted at most; of more, every so manieth lead is taken.
 const MOST_POOLED: usize = 20_000;
 
-/// Sizes that are kept at most; of more, every so manieth, so that a quantile is off by a twentieth of a percent.
-const MOST_KEPT: usize = 2_000;
-
 /// Parts into which the origins are cut, each to be held by a band made of the others.
 const N_PARTS: usize = 5;
 
-/// Steps in which coverage is counted.
-const N_LEVELS: usize = 1_000;
+/// Coverages at which what was held is counted.
+const N_LEVELS: usize = 100;
+
+/// Shares of errors beyond which a quantile is kept: so many for each halving of the share, so that the usual
+/// coverages have nodes of their own.
+const NODES_PER_HALVING: f64 = 4.0;
+const A_NODE: f64 = 0.1;
+const NODES_BEFORE: f64 = 9.0;
+const N_NODES: usize = 33;
+
+/// The share of errors beyond node `nr`, at most nearly a half.
+fn beyond(nr: usize) -> f64 {
+    A_NODE * 2f64.powf((NODES_BEFORE - nr as f64) / NODES_PER_HALVING)
+}
+
+/// Quantiles of scaled errors, by the share of the errors beyond.
+#[derive(Clone, Copy, Debug)]
+struct Nodes([f32; N_NODES]);
+
+impl Default for Nodes {
+    fn default() -> Nodes {
+        Nodes([0.0; N_NODES])
+    }
+}
+
+impl Nodes {
+    /// `of(beyond)` at each node.
+    fn new(of: impl Fn(f64) -> f64) -> Nodes {
+        Nodes(std::array::from_fn(|nr| of(beyond(nr)) as f32))
+    }
+
+    /// The quantile beyond which a share `beyond` of the errors lies, at most a half.
+    fn at(&self, beyond: f64) -> f64 {
+        let halvings = (A_NODE / beyond.max(1e-9)).log2();
+        // Off by a hair for what is a node but for rounding.
+        let place = (NODES_BEFORE + NODES_PER_HALVING * halvings - 1e-9).clamp(0.0, (N_NODES - 1) as f64);
+        let (before, share) = (place as usize, place.fract());
+        let after = (before + 1).min(N_NODES - 1);
+        f64::from(self.0[before]) * (1.0 - share) + f64::from(self.0[after]) * share
+    }
+}
 
 /// What bands are made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conformal {
-    /// Mean size of the errors per lead, made non-decreasing.
-    growth: Vec<f64>,
-    /// Sizes over `growth`, all leads together, sorted and thinned.
-    sizes: Vec<f64>,
+    growth: Growth,
+    /// Sizes of scaled errors; lower ends are as far below.
+    sizes: Nodes,
+    /// Scaled errors with their sign: how far the lower ones lie below the forecast, and the upper ones above.
+    below: Nodes,
+    above: Nodes,
     /// Cells that were forecast out of sample, each counted once.
     n_cells: usize,
-    n_origins: usize,
-    /// From the first origin to the last, in steps.
-    span: usize,
-    /// How many errors lie in bands of which coverage at least, held out; empty when that is not known.
-    held_out: Vec<u32>,
-}
-
-/// The least n for which a band at `coverage` is finite.
-fn least_needed(coverage: Coverage) -> usize {
-    (coverage.share() / (1.0 - coverage.share()) - 1e-9).ceil() as usize
+    /// How many independent errors they are worth.
+    worth: f64,
+    /// How many of 65,535 errors lie in bands of which coverage, held out; empty when that is not known.
+    held_out: Vec<u16>,
 }
 
 impl Conformal {
-    pub fn new(replay: &Replay) -> Conformal {
-        let mut held_out = vec![0u32; N_LEVELS + 1];
-        for level in held_out_levels(replay).iter().flatten().filter(|level| !level.is_nan()) {
-            held_out[(level * N_LEVELS as f64) as usize] += 1;
+    /// Of the errors of `replay`, of a series with a cycle of `season` steps.
+    pub fn new(replay: &Replay, season: Option<usize>) -> Conformal {
+        let mut counts = vec![0u32; N_LEVELS + 1];
+        for level in held_out_levels(replay, season).iter().flatten().filter(|level| !level.is_nan()) {
+            counts[(level * N_LEVELS as f64) as usize] += 1;
         }
-        if held_out.iter().all(|n| *n == 0) {
-            held_out = Vec::new();
-        }
-        Conformal { held_out, ..Conformal::of(&replay.origins, &replay.errors) }
+        let n: u32 = counts.iter().sum();
+        let mut inside = 0;
+        let shares = counts[..N_LEVELS].iter().map(|count| {
+            inside += count;
+            (f64::from(inside) / f64::from(n) * f64::from(u16::MAX)) as u16
+        });
+        let held_out = if n == 0 { Vec::new() } else { shares.collect() };
+        Conformal { held_out, ..Conformal::of(&replay.origins, &replay.errors, season) }
     }
 
     /// Without knowing what it would have held.
-    fn of(origins: &[usize], rows: &[Vec<f64>]) -> Conformal {
-        let n_leads = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let means: Vec<f64> = (0..n_leads)
-            .map(|lead| super::backtest::mean(rows.iter().map(|row| row.get(lead).map_or(f64::NAN, |e| e.abs()))))
-            .map(|mean| if mean.is_nan() { 0.0 } else { mean })
-            .collect();
-        let growth = isotonic(&means);
-        let n_errors = rows.len() * n_leads;
+    fn of(origins: &[usize], rows: &[Vec<f64>], season: Option<usize>) -> Conformal {
+        let growth = Growth::of(origins, rows, season);
+        let n_errors = rows.len() * growth.n_leads();
         let every = n_errors.div_ceil(MOST_POOLED).max(1);
-        let mut sizes: Vec<f64> = rows
+        let mut scaled: Vec<f64> = origins
             .iter()
-            .flat_map(|row| row.iter().zip(&growth).step_by(every))
-            .filter(|(error, _)| !error.is_nan())
-            .map(|(error, growth)| share(*error, *growth))
+            .zip(rows)
+            .flat_map(|(&origin, row)| row.iter().enumerate().map(move |(lead, error)| (origin, lead, *error)))
+            .step_by(every)
+            .filter(|(.., error)| !error.is_nan())
+            .map(|(origin, lead, error)| share(error, growth.at(origin, lead)))
             .collect();
-        sizes.sort_unstable_by(f64::total_cmp);
-        let every = sizes.len().div_ceil(MOST_KEPT).max(1);
-        // The largest of each group, so that a quantile is never too small.
-        let sizes = sizes.chunks(every).filter_map(|group| group.last().copied()).collect();
-        let span = origins.last().zip(origins.first()).map_or(0, |(last, first)| last - first);
+        scaled.sort_unstable_by(f64::total_cmp);
+        let n_cells = n_cells(origins, rows);
+        let sizes = sizes_of(&scaled);
+        let quantile = |sorted: &[f64], beyond: f64| {
+            // Off by a hair for what is a whole number but for rounding: 0.95 of 20 is 19.
+            let level = (1.0 - beyond) * (n_cells as f64 + 1.0) / n_cells as f64;
+            let idx = ((level * sorted.len() as f64 - 1e-9).ceil() as usize).clamp(1, sorted.len());
+            sorted[idx - 1]
+        };
+        let nodes = |sorted: &[f64], share: f64| {
+            if sorted.is_empty() { Nodes::default() } else { Nodes::new(|beyond| quantile(sorted, beyond * share)) }
+        };
+        let mirrored: Vec<f64> = scaled.iter().rev().map(|error| -error).collect();
         Conformal {
+            // Both ends of a band share what lies beyond.
+            sizes: nodes(&sizes, 2.0),
+            below: nodes(&mirrored, 1.0),
+            above: nodes(&scaled, 1.0),
+            worth: worth(&growth, origins, rows, n_cells),
             growth,
-            sizes,
-            n_cells: n_cells(origins, rows),
-            n_origins: origins.len(),
-            span,
+            n_cells,
             held_out: Vec::new(),
         }
     }
 
     /// How many leads were calibrated.
     pub fn n_leads(&self) -> usize {
-        self.growth.len()
+        self.growth.n_leads()
     }
 
     /// What it holds on the heap.
     pub fn n_bytes(&self) -> usize {
-        size_of_val(self.growth.as_slice()) + size_of_val(self.sizes.as_slice()) + size_of_val(self.held_out.as_slice())
+        self.growth.n_bytes() + size_of_val(self.held_out.as_slice())
     }
 
-    /// How many of the replayed forecasts do not overlap over their first `n_leads` leads.
-    fn n_apart(&self, n_leads: usize) -> f64 {
-        (1.0 + self.span as f64 / n_leads.max(1) as f64).min(self.n_origins as f64)
-    }
-
-    /// What to add to the points for the lower and the upper edge, at each of `leads`, counted from 0; or why the
-    /// coverage cannot be promised.
-    pub fn offsets(&self, coverage: Coverage, leads: Range<usize>) -> Result<Vec<(f64, f64)>, String> {
-        let percent = coverage.share() * 100.0;
-        if self.sizes.is_empty() {
+    /// Whether bands can be promised for the next `n_leads` steps.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn check(&self, n_leads: usize) -> Result<(), String> {
+        if self.n_cells == 0 {
             return Err("the history is too short to replay a forecast, and a band comes from replayed errors".into());
         }
-        if leads.end > self.n_leads() {
+        if n_leads > self.n_leads() {
             return Err(format!(
-                "errors are known up to {} steps ahead, not {}; a longer history or calibration horizon gives more",
+                "errors are known up to {} steps ahead, not {n_leads}; a longer history or calibration horizon gives \
+                 more",
                 self.n_leads(),
-                leads.end
             ));
         }
-        let n_apart = self.n_apart(leads.end);
-        if n_apart < LEAST_APART {
+        if self.worth < LEAST_WORTH {
             return Err(format!(
-                "a band takes the errors of {LEAST_APART} forecasts of {} steps that do not overlap, the history \
-                 gives {:.1}; record longer or ask for a shorter horizon",
-                leads.end,
-                (n_apart * 10.0).floor() / 10.0
+                "a band takes the errors of {LEAST_WORTH} independent forecasts, and those of the history agree so \
+                 much that they are worth {:.1}; record longer or ask for a shorter horizon",
+                (self.worth * 10.0).floor() / 10.0
             ));
         }
-        let needed = least_needed(coverage);
-        if self.n_cells < needed {
-            return Err(format!(
-                "a {percent} % band needs {needed} values forecast out of sample, the history gives {}; record longer \
-                 or ask for less coverage",
-                self.n_cells
-            ));
-        }
-        let most = self.quantile(coverage.share());
-        Ok(self.growth[leads].iter().map(|growth| growth * most).map(|width| (-width, width)).collect())
+        Ok(())
     }
 
-    /// The conformal quantile of the sizes; the largest when it lies beyond.
-    fn quantile(&self, share: f64) -> f64 {
-        let (n, worth) = (self.sizes.len() as f64, self.n_cells as f64);
-        let level = ((worth + 1.0) * share / worth).min(1.0);
-        // Off by a hair for what is a whole number but for rounding: 0.95 of 20 is 19.
-        let idx = ((level * n - 1e-9).ceil() as usize).clamp(1, self.sizes.len());
-        self.sizes[idx - 1]
+    /// The usual size of an error at `lead`, counted from 0, of a forecast made at `origin`.
+    pub fn usual(&self, origin: usize, lead: usize) -> f64 {
+        self.growth.at(origin, lead)
     }
 
-    /// The coverage above which the band holds `error` at `lead`; 1 when none does.
-    fn level_of(&self, lead: usize, error: f64) -> f64 {
-        let size = share(error, self.growth[lead]);
-        let below = self.sizes.partition_point(|other| *other < size);
-        if below == self.sizes.len() {
-            return 1.0;
-        }
-        let worth = self.n_cells as f64;
-        below as f64 / self.sizes.len() as f64 * (worth / (worth + 1.0))
+    /// How far a band reaches below and above, in usual sizes; neither is negative.
+    pub fn reach(&self, share: f64) -> (f64, f64) {
+        let beyond = (1.0 - share) / 2.0;
+        let widen = self.widening(share);
+        let lean = self.worth / (self.worth + LEAN_PRIOR);
+        let size = self.sizes.at(beyond);
+        let side = |nodes: &Nodes| ((lean * nodes.at(beyond) + (1.0 - lean) * size) * widen).max(0.0);
+        (side(&self.below), side(&self.above))
+    }
+
+    /// By how much a band of few errors is wider than their quantile.
+    fn widening(&self, share: f64) -> f64 {
+        let n = self.n_cells as f64;
+        let tail = |share: f64| f64::midpoint(1.0, share);
+        // The largest coverage that n errors have a quantile for.
+        let most = share.min(n / (n + 1.0));
+        student_quantile(tail(share), self.worth) / student_quantile(tail(most), n).max(f64::MIN_POSITIVE)
     }
 
     /// The share of replayed values inside a band made without them or their neighbours.
     pub fn coverage(&self, coverage: Coverage) -> Option<f64> {
-        let all: u32 = self.held_out.iter().sum();
-        let inside: u32 = self.held_out.iter().take((coverage.share() * N_LEVELS as f64).ceil() as usize).sum();
-        (all > 0).then(|| f64::from(inside) / f64::from(all))
+        let idx = ((coverage.share() * N_LEVELS as f64 - 1e-9).ceil() as usize).saturating_sub(1);
+        self.held_out.get(idx).map(|held| f64::from(*held) / f64::from(u16::MAX))
+    }
+
+    /// The coverages of the nodes, and how far their bands reach below and above.
+    fn ladder(&self) -> Vec<(f64, f64, f64)> {
+        (0..N_NODES)
+            .map(|nr| 1.0 - 2.0 * beyond(nr))
+            .map(|coverage| {
+                let (below, above) = self.reach(coverage);
+                (coverage, below, above)
+            })
+            .collect()
     }
 }
 
-/// The size of `error` in units of the usual size.
-fn share(error: f64, usual: f64) -> f64 {
-    match (error.abs(), usual) {
-        (size, usual) if usual > 0.0 => size / usual,
-        (0.0, _) => 0.0,
-        _ => f64::MAX,
+/// The coverage from which on the bands of `ladder` hold an error of so many usual sizes; 1 when none does.
+fn level_on(ladder: &[(f64, f64, f64)], scaled: f64) -> f64 {
+    let reach = |rung: &(f64, f64, f64)| if scaled < 0.0 { rung.1 } else { rung.2 };
+    let size = scaled.abs();
+    let first = ladder.partition_point(|rung| reach(rung) < size);
+    match (first, ladder.get(first)) {
+        (_, None) => 1.0,
+        (0, _) => 0.0,
+        (_, Some(after)) => {
+            let before = &ladder[first - 1];
+            let share = (size - reach(before)) / (reach(after) - reach(before)).max(f64::MIN_POSITIVE);
+            before.0 + share.min(1.0) * (after.0 - before.0)
+        }
     }
+}
+
+/// `error` in units of the usual size.
+fn share(error: f64, usual: f64) -> f64 {
+    match (error, usual) {
+        (error, usual) if usual > 0.0 => error / usual,
+        (0.0, _) => 0.0,
+        (error, _) => error.signum() * f64::from(f32::MAX),
+    }
+}
+
+/// The sizes of `sorted` values, sorted: those below zero backwards, merged with the others.
+fn sizes_of(sorted: &[f64]) -> Vec<f64> {
+    let (below, above) = sorted.split_at(sorted.partition_point(|value| *value < 0.0));
+    let mut below = below.iter().rev().map(|value| -value).peekable();
+    let mut above = above.iter().copied().peekable();
+    let mut sizes = Vec::with_capacity(sorted.len());
+    while let Some(next) = match (below.peek(), above.peek()) {
+        (Some(a), Some(b)) if a <= b => below.next(),
+        (_, Some(_)) => above.next(),
+        _ => below.next(),
+    } {
+        sizes.push(next);
+    }
+    sizes
+}
+
+/// How many independent errors those of overlapping forecasts are worth, by how long they agree along the lead.
+fn worth(growth: &Growth, origins: &[usize], rows: &[Vec<f64>], n_cells: usize) -> f64 {
+    let n_leads = growth.n_leads();
+    let scaled: Vec<Vec<f64>> = origins
+        .iter()
+        .zip(rows)
+        .map(|(&origin, row)| row.iter().enumerate().map(|(lead, e)| share(*e, growth.at(origin, lead))).collect())
+        .collect();
+    // The mean product of neighbours so far apart, over the mean square.
+    let product = |apart: usize| {
+        let pairs = scaled.iter().flat_map(|row| row.iter().zip(row.iter().skip(apart)));
+        let (sum, n) = pairs
+            .map(|(a, b)| a.clamp(-1e6, 1e6) * b.clamp(-1e6, 1e6))
+            .filter(|product| !product.is_nan())
+            .fold((0.0, 0.0), |(sum, n), product| (sum + product, n + 1.0));
+        if n > 0.0 { sum / n } else { 0.0 }
+    };
+    let power = product(0);
+    let mut agreeing = 1.0;
+    for apart in 1..n_leads {
+        let correlation = product(apart) / power.max(f64::MIN_POSITIVE);
+        if correlation < 0.05 {
+            break;
+        }
+        agreeing += 2.0 * correlation.min(1.0);
+    }
+    let n_apart = n_cells as f64 / n_leads.max(1) as f64;
+    (n_cells as f64 / agreeing).max(n_apart.min(n_cells as f64))
 }
 
 /// For each error the coverage above which a band made of other, not overlapping origins holds it; NaN where there are
 /// too few of those.
-pub(super) fn held_out_levels(replay: &Replay) -> Vec<Vec<f64>> {
+pub(super) fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
     let n = replay.origins.len();
     let part_len = n.div_ceil(N_PARTS).max(1);
     let mut levels = Vec::with_capacity(n);
@@ -205,22 +314,15 @@ pub(super) fn held_out_levels(replay: &Replay) -> Vec<Vec<f64>> {
             .filter(|(origin, _)| is_apart(**origin))
             .map(|(origin, row)| (*origin, row.clone()))
             .unzip();
-        let rest = Conformal::of(&origins, &rows);
-        // The origins on both sides of the part, which is a hole in their span.
-        let hole = part_origins.last().zip(part_origins.first()).map_or(0, |(last, first)| last - first + 2 * n_leads);
-        let n_apart = 1.0 + rest.span.saturating_sub(hole) as f64 / n_leads.max(1) as f64;
-        let is_enough = n_apart.min(rest.n_origins as f64) >= LEAST_APART_HELD_OUT && !rest.sizes.is_empty();
-        for row in part {
-            levels.push(
-                row.iter()
-                    .enumerate()
-                    .map(
-                        |(lead, error)| {
-                            if is_enough && !error.is_nan() { rest.level_of(lead, *error) } else { f64::NAN }
-                        },
-                    )
-                    .collect(),
-            );
+        let rest = Conformal::of(&origins, &rows, season);
+        let is_enough = rest.n_cells > 0 && rest.worth >= LEAST_WORTH;
+        let ladder = if is_enough { rest.ladder() } else { Vec::new() };
+        for (&origin, row) in part_origins.iter().zip(part) {
+            let level = |(lead, error): (usize, &f64)| {
+                let is_known = is_enough && lead < rest.n_leads() && !error.is_nan();
+                if is_known { level_on(&ladder, share(*error, rest.growth.at(origin, lead))) } else { f64::NAN }
+            };
+            levels.push(row.iter().enumerate().map(level).collect());
         }
     }
     levels
@@ -238,114 +340,109 @@ fn n_cells(origins: &[usize], rows: &[Vec<f64>]) -> usize {
     n
 }
 
-/// The closest non-decreasing sequence, by pooling adjacent violators.
-fn isotonic(values: &[f64]) -> Vec<f64> {
-    // Runs of (mean, length); a run that undercuts the one before is merged with it.
-    let mut runs: Vec<(f64, usize)> = Vec::with_capacity(values.len());
-    for &value in values {
-        let mut run = (value, 1);
-        while let Some(&(mean, n)) = runs.last() {
-            if mean <= run.0 {
-                break;
-            }
-            let total = (n + run.1) as f64;
-            run = (mean * (n as f64 / total) + run.0 * (run.1 as f64 / total), n + run.1);
-            runs.pop();
-        }
-        runs.push(run);
-    }
-    runs.into_iter().flat_map(|(mean, n)| std::iter::repeat_n(mean, n)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn one_lead(sizes: &[f64]) -> Conformal {
-        let errors = sizes.iter().map(|&size| vec![size]).collect();
-        Conformal::new(&Replay { origins: (10..10 + sizes.len()).collect(), errors })
+    fn one_lead(errors: &[f64]) -> Conformal {
+        let rows = errors.iter().map(|&error| vec![error]).collect();
+        Conformal::new(&Replay { origins: (10..10 + errors.len()).collect(), errors: rows, takes_values: true }, None)
+    }
+
+    /// The edges of the band at one lead.
+    fn edges(bands: &Conformal, share: f64, lead: usize) -> (f64, f64) {
+        let (below, above) = bands.reach(share);
+        (-below * bands.usual(0, lead), above * bands.usual(0, lead))
     }
 
     fn noise(origin: u32, lead: u32) -> f64 {
         f64::from((origin * 31 + lead * 17).wrapping_mul(2_654_435_761) >> 16) / 65_536.0 - 0.5
     }
 
+    fn noises(n_origins: u32, n_leads: u32, apart: usize) -> (Vec<usize>, Vec<Vec<f64>>) {
+        let rows = (0..n_origins).map(|nr| (0..n_leads).map(|lead| noise(nr, lead)).collect()).collect();
+        ((0..n_origins as usize).map(|nr| 50 + nr * apart).collect(), rows)
+    }
+
     #[test]
     fn the_half_width_is_the_finite_sample_quantile() {
-        let nine = one_lead(&[0.9, 0.3, 1.8, 0.5, 2.9, 0.7, 1.4, 1.1, 2.2]);
-        let offsets = |share, leads| nine.offsets(Coverage::new(share).unwrap(), leads);
-        let width = |share| offsets(share, 0..1).unwrap()[0];
-        assert!((width(0.8).1 - 2.2).abs() < 1e-12 && (width(0.8).0 + 2.2).abs() < 1e-12);
-        assert!((width(0.9).1 - 2.9).abs() < 1e-12);
-        let reason = offsets(0.95, 0..1).unwrap_err();
-        assert!(reason.contains("needs 19 values") && reason.contains("gives 9"), "{reason}");
-        assert!(offsets(0.95, 0..2).unwrap_err().contains("1 steps ahead, not 2"));
-        assert!(one_lead(&[]).offsets(Coverage::P95, 0..1).unwrap_err().contains("too short"));
+        // Alternating signs, so that neither side is longer.
+        let nine = one_lead(&[0.3, -0.5, 0.7, -0.9, 1.1, -1.4, 1.8, -2.2, 2.9]);
+        let (low, high) = edges(&nine, 0.8, 0);
+        assert!((high - low) / 2.0 > 1.6 && (high - low) / 2.0 < 2.6, "{low} {high}");
+        // k = ceil(10 * 0.8) = 8 of the sizes, where all weight is on them.
+        let sizes = Conformal { below: nine.sizes, above: nine.sizes, ..nine.clone() };
+        assert!((edges(&sizes, 0.8, 0).1 - 2.2).abs() < 0.1, "{}", edges(&sizes, 0.8, 0).1);
+        // No nine errors have a 95 % quantile: beyond the largest, by as much as Student's t says.
+        assert!(edges(&sizes, 0.95, 0).1 > 2.9 && edges(&sizes, 0.95, 0).1 < 2.0 * 2.9);
+        assert!(one_lead(&[]).check(1).unwrap_err().contains("too short"));
+        assert!(nine.check(2).unwrap_err().contains("1 steps ahead, not 2"));
+        assert!(one_lead(&[1.0]).check(1).unwrap_err().contains("worth 1"));
     }
 
     #[test]
-    fn forecasts_that_overlap_are_no_evidence_of_their_own() {
-        let errors = |n: u32| (0..n).map(|origin| (0..24).map(|lead| noise(origin, lead)).collect()).collect();
-        let bands = |origins: Vec<usize>| {
-            let replay = Replay { errors: errors(origins.len() as u32), origins };
-            Conformal::new(&replay).offsets(Coverage::P95, 0..24)
-        };
-        // One forecast of 24 steps has 24 errors, and tells of one moment.
-        assert!(bands(vec![8]).unwrap_err().contains("that do not overlap, the history gives 1"), "one origin");
-        assert!(bands((8..60).collect()).unwrap_err().contains("gives 3.1"), "52 origins a step apart");
-        assert!(bands((0..4).map(|nr| 8 + nr * 24).collect()).is_ok(), "four side by side");
-        // Over the first leads they do not overlap.
-        let replay = Replay { errors: errors(52), origins: (8..60).collect() };
-        assert!(Conformal::new(&replay).offsets(Coverage::P95, 0..17).is_ok());
+    fn errors_that_agree_along_the_lead_are_worth_fewer() {
+        let (origins, independent) = noises(30, 12, 12);
+        let agreeing: Vec<Vec<f64>> = independent.iter().map(|row| vec![row[0]; 12]).collect();
+        let [alone, together] = [&independent, &agreeing].map(|rows| Conformal::of(&origins, rows, None));
+        assert!(alone.worth > 200.0 && (29.0..60.0).contains(&together.worth), "{} {}", alone.worth, together.worth);
+        // One forecast of 12 steps has 12 errors, and tells of one moment.
+        assert!(Conformal::of(&origins[..1], &agreeing[..1], None).check(12).is_err());
     }
 
     #[test]
-    fn no_lead_is_cut_below_what_its_errors_ask_for() {
-        // Large errors at the first lead and none at the second: a mean of the two widths would hold too little.
-        let errors = (0..40).map(|nr| vec![if nr % 2 == 0 { 18.0 } else { -18.0 }, 0.0]).collect();
-        let bands = Conformal::new(&Replay { origins: (0..40).map(|nr| 8 + 2 * nr).collect(), errors });
-        let offsets = bands.offsets(Coverage::P95, 0..2).unwrap();
-        assert!(offsets[0].1 >= 18.0 && offsets[1].1 >= offsets[0].1, "{offsets:?}");
+    fn a_band_leans_to_where_errors_are_larger() {
+        let errors: Vec<f64> = (0..400).map(|nr| if nr % 4 == 0 { 9.0 + noise(nr, 0) } else { noise(nr, 1) }).collect();
+        let (low, high) = edges(&one_lead(&errors), 0.8, 0);
+        assert!(high > 8.0 && low > -2.0, "{low} {high}");
     }
 
     #[test]
     fn widths_grow_with_the_lead_and_nest_with_the_coverage() {
         for n_origins in [8, 60] {
-            let errors = (0..n_origins)
-                .map(|origin| (0..24).map(|lead| noise(origin, lead) * f64::from(lead + 1).sqrt()).collect())
-                .collect();
-            let replay = Replay { origins: (0..n_origins as usize).map(|nr| 50 + nr * 24).collect(), errors };
-            let conformal = Conformal::new(&replay);
-            let [narrow, wide] = [0.8, 0.95].map(|c| conformal.offsets(Coverage::new(c).unwrap(), 0..24).unwrap());
-            assert!(narrow.iter().zip(&wide).all(|(a, b)| b.0 <= a.0 && a.1 <= b.1));
-            assert!(wide.windows(2).all(|pair| pair[0].1 <= pair[1].1));
-            let held = conformal.coverage(Coverage::new(0.8).unwrap()).unwrap();
-            assert!((held - 0.8).abs() < 0.08, "{held}");
+            let (origins, mut errors) = noises(n_origins, 24, 24);
+            for row in &mut errors {
+                row.iter_mut().zip(1u32..).for_each(|(error, lead)| *error *= f64::from(lead).sqrt());
+            }
+            let bands = Conformal::new(&Replay { origins, errors, takes_values: true }, None);
+            let mut before = (0.0, 0.0);
+            for percent in 1..100 {
+                let (low, high) = edges(&bands, f64::from(percent) / 100.0, 5);
+                assert!(low <= before.0 && high >= before.1, "{percent}");
+                before = (low, high);
+            }
+            let widths: Vec<f64> = (0..24).map(|lead| edges(&bands, 0.9, lead).1).collect();
+            assert!(widths.windows(2).all(|pair| pair[0] <= pair[1]));
+            let held = bands.coverage(Coverage::new(0.8).unwrap()).unwrap();
+            assert!((held - 0.8).abs() < 0.1, "{held}");
         }
     }
 
     #[test]
     fn what_is_held_out_is_counted_as_the_bands_would_hold_it() {
-        let errors: Vec<Vec<f64>> = (0..50).map(|nr| (0..4).map(|lead| noise(nr, lead)).collect()).collect();
-        let bands = Conformal::of(&(0..50).map(|nr| nr * 4).collect::<Vec<_>>(), &errors);
+        let (origins, errors) = noises(50, 4, 4);
+        let bands = Conformal::of(&origins, &errors, None);
+        let ladder = bands.ladder();
         for (nr, lead) in [(0, 0), (7, 2), (31, 3)] {
             let error: f64 = errors[nr][lead];
-            for percent in 30..100 {
-                let coverage = Coverage::new(f64::from(percent) / 100.0 + 0.001).unwrap();
-                let width = bands.offsets(coverage, 0..4).unwrap()[lead].1;
-                let is_inside = bands.level_of(lead, error) < coverage.share();
-                assert_eq!(is_inside, error.abs() <= width * (1.0 + 1e-12), "{nr} {lead} {percent}");
+            for percent in (4..100).step_by(5) {
+                let share = f64::from(percent) / 100.0;
+                let (low, high) = edges(&bands, share, lead);
+                let level = level_on(&ladder, error / bands.usual(0, lead));
+                // Between two rungs the ladder is straight and the band is not quite.
+                if (level - share).abs() > 0.02 {
+                    assert_eq!(level < share, (low..=high).contains(&error), "{nr} {lead} {percent} {level}");
+                }
             }
         }
     }
 
     #[test]
     fn a_long_horizon_costs_little_to_keep() {
-        let n_leads = 5_000;
-        let errors = (0..60).map(|nr| (0..n_leads).map(|lead| noise(nr, lead)).collect()).collect();
-        let bands = Conformal::new(&Replay { origins: (0..60).map(|nr| 8 + nr * 400).collect(), errors });
-        assert!(bands.n_bytes() < 64 << 10, "{}", bands.n_bytes());
-        assert!(bands.offsets(Coverage::P95, 0..n_leads as usize).is_ok());
+        let (origins, errors) = noises(60, 5_000, 400);
+        let bands = Conformal::new(&Replay { origins, errors, takes_values: true }, Some(168));
+        assert!(bands.n_bytes() + size_of::<Conformal>() < 1_500, "{}", bands.n_bytes() + size_of::<Conformal>());
+        assert!(bands.check(5_000).is_ok());
     }
 
     #[test]
@@ -354,8 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_rising_sequence() {
-        assert_eq!(isotonic(&[1.0, 3.0, 2.0, 4.0, 2.0, 4.0]), [1.0, 2.5, 2.5, 3.0, 3.0, 4.0]);
-        assert_eq!(isotonic(&[]), [] as [f64; 0]);
+    fn sizes_of_sorted_errors_are_sorted() {
+        assert_eq!(sizes_of(&[-3.0, -1.0, 0.0, 2.0, 4.0]), [0.0, 1.0, 2.0, 3.0, 4.0]);
     }
 }

@@ -108,8 +108,13 @@ impl FittedAugurs {
         let replayed = Plan::new(past.len(), n_leads.max(1), None, MOST_ORIGINS)
             .map(|plan| replay(&*self.by.method, &past, &plan, MOST_FITS).known())
             .unwrap_or_default();
-        let offsets = Conformal::new(&replayed).offsets(coverage, 0..n_leads);
-        offsets.map_err(|reason| AugursError::NoInterval { level, reason })
+        let bands = Conformal::new(&replayed, None);
+        bands.check(n_leads).map_err(|reason| AugursError::NoInterval { level, reason })?;
+        let (below, above) = bands.reach(coverage.share());
+        Ok((0..n_leads)
+            .map(|lead| bands.usual(past.len(), lead))
+            .map(|usual| (-usual * below, usual * above))
+            .collect())
     }
 }
 

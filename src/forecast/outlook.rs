@@ -86,8 +86,11 @@ pub struct Forecast {
     pub last_seen: Millis,
     /// Where the series is heading.
     pub direction: Direction,
-    /// The registered name of the method that made the points; under `auto` the one it chose.
+    /// The registered name of the method that made the points; under `auto` those it chose, the weightiest first, with
+    /// plus signs between.
     pub model: String,
+    /// Why `auto` answers with a yardstick, where it does.
+    pub fallback: Option<String>,
     /// What the method estimated or chose.
     pub settings: BTreeMap<String, f64>,
     /// How the method did on the series' own past; `None` when it is too short to replay.

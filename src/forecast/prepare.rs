@@ -10,8 +10,9 @@ use super::direction::direction;
 use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
 use super::past::{Facts, Past, Regressors};
+use super::recalibrate::{FOLLOWED, Recalibration};
 use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse, UnknownModel};
-use super::season::{SeasonChoice, find_seasons};
+use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
 use super::shaped::shape;
 use crate::series::{Millis, Season, Step};
 
@@ -64,9 +65,11 @@ pub enum ForecastError {
 /// A fitted method with what its replay taught about its errors.
 #[derive(Debug)]
 pub struct Prepared {
-    model: &'static str,
+    model: String,
+    fallback: Option<String>,
     fitted: Box<dyn Fitted>,
     bands: Conformal,
+    recalibration: Recalibration,
     accuracy: Option<Accuracy>,
     direction: Direction,
     season: Option<usize>,
@@ -87,10 +90,12 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
     let past = past.into();
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
     let (chosen, accuracy, seasons) = run(&past, request, MOST_ORIGINS)?;
-    let bands = Conformal::new(&chosen.honest);
-    Ok(Prepared {
-        model: chosen.entry.name,
+    let bands = Conformal::new(&chosen.honest, seasons.first().map(|season| season.steps()));
+    let mut prepared = Prepared {
+        model: chosen.name,
+        fallback: chosen.fallback,
         fitted: chosen.fitted,
+        recalibration: Recalibration::new(bands.n_leads()),
         bands,
         accuracy,
         direction: direction(past, seasons.first().copied()),
@@ -100,17 +105,19 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
         last_seen,
         step: past.step(),
         n_seen: past.len(),
-    })
+    };
+    prepared.issue(past.ahead());
+    Ok(prepared)
 }
 
-/// What [`backtest`](super::backtest()) reports: the method's name, its errors, and how it did.
+/// What [`backtest`](super::backtest()) reports: the method's name, its errors, how it did, and the season.
 pub(super) fn replay_request(
     past: &Past<'_>,
     request: &Request,
     n_origins: usize,
-) -> Result<(String, Replay, Option<Accuracy>), ForecastError> {
-    let (chosen, accuracy, _) = run(past, request, n_origins)?;
-    Ok((chosen.entry.name.to_owned(), chosen.replayed, accuracy))
+) -> Result<(String, Replay, Option<Accuracy>, Option<usize>), ForecastError> {
+    let (chosen, accuracy, seasons) = run(past, request, n_origins)?;
+    Ok((chosen.name, chosen.replayed, accuracy, seasons.first().map(|season| season.steps())))
 }
 
 fn run(
@@ -124,23 +131,24 @@ fn run(
     }
     let seasons = seasons_for(past, request, entry);
     let horizon = request.horizon.steps();
+    let found = &seasons.found;
     // The longest season decides how much must lie before the first origin, if the past can give it.
-    let longest = seasons.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
-    let lead_in = longest.or_else(|| seasons.first().map(|season| season.steps()));
+    let longest = found.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
+    let lead_in = longest.or_else(|| found.first().map(|season| season.steps()));
     let plan = Plan::new(past.len(), horizon, lead_in, n_origins);
     let candidates: Vec<Candidate> = if entry.role == Role::Chooser {
         everyone(past, &seasons, horizon)
     } else {
         variants(entry, &seasons, horizon)
     };
-    let chosen = choose(&candidates, past, plan.as_ref(), horizon)
+    let chosen = choose(&candidates, past, plan.as_ref(), horizon, entry.role != Role::Chooser)
         .map_err(|source| ForecastError::Fit { model: entry.name.to_owned(), source })?;
-    let season = seasons.first().filter(|season| season.steps() < past.len()).copied();
+    let season = found.first().filter(|season| season.steps() < past.len()).copied();
     let accuracy = plan.and_then(|plan| {
         let baseline = baseline(season, horizon).replay(past, &plan);
         accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
-    Ok((chosen, accuracy, seasons))
+    Ok((chosen, accuracy, seasons.found))
 }
 
 /// The yardstick of every answer: the registry's anchor that uses a season, where there is one, else the one without.
@@ -148,13 +156,15 @@ fn baseline(season: Option<Season>, horizon: usize) -> Candidate {
     let suits = |use_of: SeasonUse| (use_of == SeasonUse::Needs) == season.is_some();
     let entry = FORECASTERS.iter().find(|entry| entry.role == Role::Anchor && suits(entry.season));
     let entry = entry.expect("an anchor with a season and one without are registered");
-    variants(entry, season.as_slice(), horizon).swap_remove(0)
+    let seasons = Seasons { found: season.into_iter().collect(), hinted: Vec::new() };
+    variants(entry, &seasons, horizon).swap_remove(0)
 }
 
 /// The seasons to try, the one that stands out most first.
-fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Vec<Season> {
-    match request.season {
+fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Seasons {
+    let found = match request.season {
         SeasonChoice::None => Vec::new(),
+        SeasonChoice::Auto if entry.role == Role::Chooser => return look_for_seasons(past),
         SeasonChoice::Auto => find_seasons(past),
         // Who chooses may add a longer cycle made of whole given ones: the week over the day.
         SeasonChoice::Steps(given) if entry.role == Role::Chooser => {
@@ -163,7 +173,8 @@ fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Vec<Season>
             std::iter::once(given).chain(find_seasons(past).into_iter().filter(is_longer).take(1)).collect()
         }
         SeasonChoice::Steps(given) => vec![given],
-    }
+    };
+    Seasons { found, hinted: Vec::new() }
 }
 
 impl Prepared {
@@ -184,12 +195,11 @@ impl Prepared {
         let mut points = vec![0.0; skipped.saturating_add(horizon.steps())];
         self.fitted.points_into(known, &mut points);
         let points = points.split_off(skipped);
-        let (band, band_reason) = match self.bands.offsets(coverage, skipped..skipped + points.len()) {
-            Ok(offsets) => {
-                let edge = |point: &f64, offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
-                let both = || points.iter().zip(&offsets);
-                let lower = both().map(|(point, (below, _))| edge(point, *below)).collect();
-                let upper = both().map(|(point, (_, above))| edge(point, *above)).collect();
+        let (band, band_reason) = match self.bands.check(skipped + points.len()) {
+            Ok(()) => {
+                let both = || points.iter().zip(skipped..);
+                let edges = self.edges(coverage.share());
+                let (lower, upper) = both().map(|(point, lead)| edges(*point, lead)).unzip();
                 (Some(Band { coverage, lower, upper }), None)
             }
             Err(reason) => (None, Some(reason)),
@@ -203,15 +213,47 @@ impl Prepared {
             band_reason,
             last_seen: self.last_seen,
             direction: self.direction,
-            model: self.model.to_owned(),
+            model: self.model.clone(),
+            fallback: self.fallback.clone(),
             settings: self.fitted.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             accuracy: self.accuracy.clone().map(|known| Accuracy { coverage: self.bands.coverage(coverage), ..known }),
             season: self.season,
         }
     }
 
-    /// Takes in the value at the next step; NaN is a gap. The first row of `known` belongs to that step. Bands,
-    /// accuracy and direction stay those of the last fit.
+    /// The edges of the band about a point at a lead, counted from 0.
+    fn edges(&self, share: f64) -> impl Fn(f64, usize) -> (f64, f64) + '_ {
+        // What is recalibrated on its own must still nest: no band is narrower than one of less coverage.
+        let within = FOLLOWED.iter().copied().filter(move |followed| *followed < share);
+        let shares: Vec<(f64, (f64, f64))> =
+            within.chain([share]).map(|share| (share, self.bands.reach(share))).collect();
+        move |point, lead| {
+            let usual = self.bands.usual(self.n_seen, lead);
+            let (below, above) = shares
+                .iter()
+                .map(|(share, reach)| (self.recalibration.factor(*share, lead), reach))
+                .map(|(factor, (below, above))| (factor * usual * below, factor * usual * above))
+                .fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
+            let edge = |offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
+            (edge(-below), edge(above))
+        }
+    }
+
+    /// Notes what the bands say now, to be held against what comes.
+    fn issue(&mut self, known: Regressors<'_>) {
+        let due: Vec<usize> = self.recalibration.due().collect();
+        let Some(&longest) = due.last() else { return };
+        let mut points = vec![0.0; longest];
+        self.fitted.points_into(known, &mut points);
+        for lead in due {
+            let point = points[lead - 1];
+            let edges = FOLLOWED.map(|share| self.edges(share)(point, lead - 1));
+            self.recalibration.issue(lead, edges);
+        }
+    }
+
+    /// Takes in the value at the next step; NaN is a gap. The first row of `known` belongs to that step. Bands are
+    /// corrected by how the ones issued before have held; accuracy and direction stay those of the last fit.
     pub fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
         let updated = self.fitted.update(value, known);
         if updated != Updated::NeedsRefit {
@@ -220,6 +262,8 @@ impl Prepared {
                 self.last_seen = self.end;
             }
             self.end = self.end.saturating_add(self.step.millis());
+            self.recalibration.take(value);
+            self.issue(known.skip(1));
         }
         updated
     }
@@ -234,9 +278,10 @@ impl Prepared {
         self.bands.n_leads()
     }
 
-    /// The registered name of the method that makes the points; under `auto` the one it chose.
+    /// The registered name of the method that makes the points; under `auto` those it chose, with plus
+    /// signs between.
     pub fn model(&self) -> &str {
-        self.model
+        &self.model
     }
 
     /// When the first forecast point stands.

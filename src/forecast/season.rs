@@ -64,11 +64,71 @@ const CALENDAR: [i64; 11] =
 /// day and week in hours and five minutes.
 const CUSTOMARY: [usize; 8] = [4, 7, 12, 24, 52, 168, 288, 1440];
 
+/// Days in hours, half hours, quarters of an hour, ten, five and one minutes.
+const DAYS: [usize; 6] = [24, 48, 96, 144, 288, 1440];
+
 /// The chance that noise passes one test.
 const SIGNIFICANCE: f64 = 0.001;
 
 /// The least share of the variance left by shorter cycles that a cycle must explain.
 const LEAST_GAIN: f64 = 0.03;
+
+/// The chance of noise at which a cycle is no more than hinted at.
+const HINT: f64 = 0.1;
+
+/// Cycles of which a history must have so many for a hint.
+const HINT_CYCLES: usize = 3;
+
+/// The seasons of a history.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Seasons {
+    /// Beyond doubt; the one that stands out most first.
+    pub found: Vec<Season>,
+    /// Not beyond doubt, but worth a try: who uses it is judged by its errors.
+    pub hinted: Vec<Season>,
+}
+
+impl Seasons {
+    /// All, those found first.
+    pub fn all(&self) -> Vec<Season> {
+        self.found.iter().chain(&self.hinted).copied().collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.hinted.is_empty()
+    }
+}
+
+/// The seasons found, and one more to try: the week over a day, or the likeliest cycle of a short history.
+pub(super) fn look_for_seasons(past: &Past<'_>) -> Seasons {
+    let found = find_seasons(past);
+    let n = past.len();
+    let is_new = |steps: &usize| steps * HINT_CYCLES <= n && found.iter().all(|season| season.steps() != *steps);
+    let hinted = if found.is_empty() {
+        likeliest(past)
+    } else {
+        let day = past.step().count_in(DAY).max(2);
+        let is_day = |steps: usize| steps == day || DAYS.contains(&steps);
+        found.iter().map(|season| season.steps()).filter(|steps| is_day(*steps)).map(|steps| 7 * steps).min()
+    };
+    let hinted = hinted.filter(is_new).and_then(Season::new).into_iter().collect();
+    Seasons { found, hinted }
+}
+
+/// The customary cycle that chance explains least, of a history in which none is beyond doubt.
+fn likeliest(past: &Past<'_>) -> Option<usize> {
+    let tail = past.tail(LONGEST);
+    if tail.len() < 8 || tail.n_gaps() * 2 > tail.len() {
+        return None;
+    }
+    let values = calmed(tail.filled());
+    let tested = candidates(&tail).into_iter().filter(|steps| steps * HINT_CYCLES <= values.len());
+    let likely = tested.filter_map(|steps| {
+        let (_, chance) = fold(&values, steps, 0)?;
+        (chance < HINT).then_some((steps, chance))
+    });
+    likely.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(steps, _)| steps)
+}
 
 /// The season that stands out most, or `None`.
 pub fn find_season<'a>(past: impl Into<Past<'a>>) -> Option<Season> {
@@ -222,8 +282,15 @@ fn variance(values: &[f64]) -> f64 {
     values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n
 }
 
-/// The F test of the fold; `df_taken` places' worth of freedom went to shorter cycles.
+/// The F test of the fold: the share explained, where noise hardly would.
 fn fold_test(values: &[f64], steps: usize, df_taken: usize) -> Option<f64> {
+    let (gain, chance) = fold(values, steps, df_taken)?;
+    (chance < SIGNIFICANCE).then_some(gain)
+}
+
+/// What share of the variance the fold explains, and with what chance noise would explain as much; `df_taken` places'
+/// worth of freedom went to shorter cycles.
+fn fold(values: &[f64], steps: usize, df_taken: usize) -> Option<(f64, f64)> {
     let flat = detrended(values, steps);
     let n_rows = flat.len() / steps;
     if n_rows < 2 || steps < 3 + df_taken {
@@ -246,15 +313,15 @@ fn fold_test(values: &[f64], steps: usize, df_taken: usize) -> Option<f64> {
         return None;
     }
     if within <= 1e-9 * total {
-        return Some(gain);
+        return Some((gain, 0.0));
     }
     let ratio = (between / df_between) / (within / df_within);
     // Neighbouring errors that agree are worth fewer: fewer degrees on both sides.
-    let first = autocorrelations(&residuals, 1)[1].clamp(0.0, 0.99);
+    let first = (residuals.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / within).clamp(0.0, 0.99);
     let worth = (1.0 - first) / (1.0 + first);
     let degrees = |df: f64| (df * worth).max(1.0);
     let chance = FisherSnedecor::new(degrees(df_between), degrees(df_within)).ok()?.sf(ratio);
-    (chance < SIGNIFICANCE).then_some(gain)
+    Some((gain, chance))
 }
 
 /// Whether the series resembles itself one cycle earlier more than it does around that lag and at half of it.

@@ -51,8 +51,10 @@ pub(super) struct SeriesForecast {
 /// A forecast.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Found {
-    /// The model that made it; under `auto` the one that was chosen.
+    /// The model that made it; under `auto` those that were chosen, the weightiest first, with plus signs between.
     model: String,
+    /// Why `auto` answers with a yardstick (naive or seasonal naive), where it does.
+    fallback: Option<String>,
     /// What the model estimated or chose.
     settings: BTreeMap<String, f64>,
     /// The season used, in steps.
@@ -199,6 +201,7 @@ impl Found {
             direction: DirectionDoc::of(forecast.direction, forecast.step),
             accuracy: forecast.accuracy.map(AccuracyDoc::of),
             model: forecast.model,
+            fallback: forecast.fallback,
             settings: forecast.settings,
             season: forecast.season,
             band_reason: forecast.band_reason,

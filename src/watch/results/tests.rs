@@ -126,6 +126,7 @@ fn incidents_have_a_row_per_cause_and_forecasts_one_per_target() {
         last_seen: START,
         direction: Direction { heading: Heading::Flat, slope_per_step: 0.0, p_value: 1.0 },
         model: "naive".to_owned(),
+        fallback: None,
         settings: BTreeMap::new(),
         accuracy: None,
         season: None,

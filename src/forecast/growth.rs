@@ -1,0 +1,174 @@
+//! How the usual size of an error grows with the lead, and over the places of the cycle.
+//!
+//! In: errors by origin and lead. Out: a size per lead that does not shrink, kept at a few knots however long the
+//! horizon, and a factor per stretch of the season, where the replay is long enough to tell them apart.
+
+use super::backtest::mean;
+
+/// Leads at which the size is kept; straight lines lie between.
+const MOST_KNOTS: usize = 24;
+
+/// Stretches that a cycle is cut into at most.
+const MOST_STRETCHES: usize = 48;
+
+/// Errors of a stretch that count as much as the belief that all stretches are alike.
+const STRETCH_PRIOR: f64 = 24.0;
+
+/// The usual size of an error.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Growth {
+    // Leads, ascending from 0, and the size at each.
+    knots: Vec<(u32, f64)>,
+    n_leads: usize,
+    // Factors per stretch, empty when all are alike; the stretch of an origin's cell is its place in the cycle.
+    stretches: Vec<f32>,
+    season: usize,
+}
+
+impl Growth {
+    /// Of errors `rows[nr][lead]` made at `origins`, of a series with a cycle of `season` steps.
+    pub fn of(origins: &[usize], rows: &[Vec<f64>], season: Option<usize>) -> Growth {
+        let n_leads = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let means: Vec<f64> = (0..n_leads)
+            .map(|lead| mean(rows.iter().map(|row| row.get(lead).map_or(f64::NAN, |error| error.abs()))))
+            .map(|mean| if mean.is_nan() { 0.0 } else { mean })
+            .collect();
+        let mut growth = Growth { knots: knots(&isotonic(&means)), n_leads, stretches: Vec::new(), season: 0 };
+        if let Some(season) = season {
+            growth.learn_stretches(origins, rows, season);
+        }
+        growth
+    }
+
+    fn learn_stretches(&mut self, origins: &[usize], rows: &[Vec<f64>], season: usize) {
+        let n = season.min(MOST_STRETCHES);
+        let usual = self.sizes();
+        let (mut sums, mut counts) = (vec![0.0; n], vec![0.0; n]);
+        for (&origin, row) in origins.iter().zip(rows) {
+            for (lead, error) in row.iter().enumerate().filter(|(_, error)| !error.is_nan()) {
+                let stretch = (origin + lead) % season * n / season;
+                if usual[lead] > 0.0 {
+                    sums[stretch] += error.abs() / usual[lead];
+                    counts[stretch] += 1.0;
+                }
+            }
+        }
+        let all: f64 = counts.iter().sum();
+        if all < STRETCH_PRIOR * n as f64 {
+            return;
+        }
+        let centre = sums.iter().sum::<f64>() / all;
+        let stretches = sums.iter().zip(&counts).map(|(sum, count)| {
+            ((sum + STRETCH_PRIOR * centre) / (count + STRETCH_PRIOR) / centre.max(f64::MIN_POSITIVE)) as f32
+        });
+        (self.stretches, self.season) = (stretches.collect(), season);
+    }
+
+    pub fn n_leads(&self) -> usize {
+        self.n_leads
+    }
+
+    /// The usual size at `lead`, counted from 0, of a forecast made at `origin`.
+    pub fn at(&self, origin: usize, lead: usize) -> f64 {
+        let factor = if self.stretches.is_empty() {
+            1.0
+        } else {
+            let place = origin.wrapping_add(lead) % self.season;
+            f64::from(self.stretches[place * self.stretches.len() / self.season])
+        };
+        self.size(lead) * factor
+    }
+
+    fn size(&self, lead: usize) -> f64 {
+        let after = self.knots.partition_point(|(at, _)| (*at as usize) < lead);
+        let Some(&(at, size)) = self.knots.get(after) else { return self.knots.last().map_or(0.0, |knot| knot.1) };
+        if at as usize == lead || after == 0 {
+            return size;
+        }
+        let (from, before) = self.knots[after - 1];
+        let share = (lead - from as usize) as f64 / f64::from(at - from);
+        before * (1.0 - share) + size * share
+    }
+
+    fn sizes(&self) -> Vec<f64> {
+        (0..self.n_leads).map(|lead| self.size(lead)).collect()
+    }
+
+    pub fn n_bytes(&self) -> usize {
+        size_of_val(self.knots.as_slice()) + size_of_val(self.stretches.as_slice())
+    }
+}
+
+/// Every lead of a short horizon; of a long one the first few and then ever fewer, the last among them.
+fn knots(sizes: &[f64]) -> Vec<(u32, f64)> {
+    let n = sizes.len();
+    if n <= MOST_KNOTS {
+        return sizes.iter().enumerate().map(|(lead, &size)| (lead as u32, size)).collect();
+    }
+    let ratio = (n as f64).powf(1.0 / (MOST_KNOTS - 1) as f64);
+    let mut leads: Vec<usize> = (0..MOST_KNOTS).map(|nr| (ratio.powi(nr as i32) as usize).min(n) - 1).collect();
+    (leads[0], leads[MOST_KNOTS - 1]) = (0, n - 1);
+    leads.dedup();
+    // The greatest up to a knot, so that straight lines do not cut a step short by much.
+    leads.into_iter().map(|lead| (lead as u32, sizes[lead])).collect()
+}
+
+/// The closest non-decreasing sequence, by pooling adjacent violators.
+fn isotonic(values: &[f64]) -> Vec<f64> {
+    // Runs of (mean, length); a run that undercuts the one before is merged with it.
+    let mut runs: Vec<(f64, usize)> = Vec::with_capacity(values.len());
+    for &value in values {
+        let mut run = (value, 1);
+        while let Some(&(mean, n)) = runs.last() {
+            if mean <= run.0 {
+                break;
+            }
+            let total = (n + run.1) as f64;
+            run = (mean * (n as f64 / total) + run.0 * (run.1 as f64 / total), n + run.1);
+            runs.pop();
+        }
+        runs.push(run);
+    }
+    runs.into_iter().flat_map(|(mean, n)| std::iter::repeat_n(mean, n)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_rising_sequence() {
+        assert_eq!(isotonic(&[1.0, 3.0, 2.0, 4.0, 2.0, 4.0]), [1.0, 2.5, 2.5, 3.0, 3.0, 4.0]);
+        assert_eq!(isotonic(&[]), [] as [f64; 0]);
+    }
+
+    #[test]
+    fn a_long_horizon_is_kept_at_a_few_knots() {
+        let rows: Vec<Vec<f64>> = (0..5).map(|_| (0..5_000).map(|lead| f64::from(lead + 1).sqrt()).collect()).collect();
+        let growth = Growth::of(&[0, 9, 18, 27, 36], &rows, None);
+        assert!(growth.n_bytes() < 512, "{}", growth.n_bytes());
+        for lead in [0, 1, 5, 99, 700, 3_000, 4_999] {
+            let usual = ((lead + 1) as f64).sqrt();
+            assert!((growth.at(0, lead) / usual - 1.0).abs() < 0.05, "{lead}: {}", growth.at(0, lead));
+        }
+        assert_eq!(Growth::default().at(0, 3), 0.0);
+    }
+
+    #[test]
+    fn errors_that_differ_over_the_day_have_sizes_that_do() {
+        // Twice as large in the second half of each day, wherever the forecast began.
+        let size = |cell: usize| if cell % 24 >= 12 { 2.0 } else { 1.0 };
+        let origins: Vec<usize> = (0..60).map(|nr| 100 + nr * 31).collect();
+        let rows: Vec<Vec<f64>> = origins
+            .iter()
+            .map(|origin| (0..24).map(|lead| size(origin + lead) * if lead % 2 == 0 { 1.0 } else { -1.0 }).collect())
+            .collect();
+        let growth = Growth::of(&origins, &rows, Some(24));
+        let ratio = growth.at(24 * 90, 18) / growth.at(24 * 90, 6);
+        assert!((1.6..=2.0).contains(&ratio), "{ratio}");
+        // A few errors do not tell the places of the cycle apart.
+        let few = Growth::of(&origins[..4], &rows[..4], Some(24));
+        assert_eq!(few.at(24 * 90, 6), few.at(24 * 90, 7).min(few.at(24 * 90, 6)));
+        assert!(few.stretches.is_empty());
+    }
+}
