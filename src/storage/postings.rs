@@ -280,7 +280,7 @@ mod tests {
             let mut numbers = Numbers::default();
             let mut expected = Vec::new();
             for step in steps {
-                expected.push(expected.last().map_or(start, |last| last + step));
+                expected.push(expected.last().map_or(start, |last: &u32| last + step));
                 numbers.push(*expected.last().unwrap());
             }
             prop_assert!(numbers.iter().eq(expected));
