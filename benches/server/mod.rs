@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub mod message;
 
-/// A running `barograph serve` on a temporary directory; killed on drop.
+/// A running `barograph serve` on a temporary directory; killed on drop. `BAROGRAPH` names another build's binary.
 pub struct BenchServer {
     pub url: String,
     child: Child,
@@ -26,7 +26,8 @@ impl BenchServer {
         let data = tempfile::tempdir_in(parent).expect("a writable directory");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let listen = format!("127.0.0.1:{port}");
-        let child = Command::new(env!("CARGO_BIN_EXE_barograph"))
+        let ours = std::env::var("BAROGRAPH").unwrap_or_else(|_| env!("CARGO_BIN_EXE_barograph").to_owned());
+        let child = Command::new(ours)
             .args(["serve", "--listen", &listen, "--data"])
             .arg(data.path())
             .stdout(Stdio::null())
@@ -54,8 +55,23 @@ impl BenchServer {
 
     /// Memory the server holds, in MB.
     pub fn resident_megabytes(&self) -> f64 {
+        self.megabytes("VmRSS:")
+    }
+
+    /// The most it has held since it started or since [`forget_peak`](BenchServer::forget_peak), in MB.
+    pub fn peak_megabytes(&self) -> f64 {
+        self.megabytes("VmHWM:")
+    }
+
+    /// Begins a new peak.
+    pub fn forget_peak(&self) {
+        // Where the kernel does not let us, the peak is that of the whole run.
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    fn megabytes(&self, field: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<f64>().ok());
         kib.unwrap_or(f64::NAN) * 1024.0 / 1e6
     }
