@@ -6,22 +6,23 @@
 //! A hit is certain: the stored bytes are compared, not only their hash. The hash is seeded per cache, so a sender
 //! cannot aim at one bucket. Senders repeat their series in the same order, so each entry remembers which one came
 //! after it last time: a right guess saves hashing, and finding where the labels end. A request reads under one lock
-//! from its first series to its last and brings what was new when it is done. Memory is bounded: a full cache keeps
-//! what was used since it was last full.
+//! from its first series to its last and brings what was new when it is done. Memory is bounded: series that were not
+//! seen for a while go, so that it holds a fleet once, however often its members are replaced; and a full cache keeps
+//! what was used lately.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::series::Key;
+use crate::series::{Key, MINUTE, Millis};
 
-/// Memory one entry takes beside its raw bytes: its fields, the key's, and its place in the table.
-const ENTRY_OVERHEAD: usize = 256;
-/// The labels in the key take about as much as the raw bytes once more, offsets included.
-const WEIGHT_PER_RAW_BYTE: usize = 2;
+/// Memory one entry takes beside its raw bytes and its key: its fields, and its places in the list and the table.
+const ENTRY_OVERHEAD: usize = 96;
+/// After so long a generation ends. An entry stays for the next one, and goes when it is not used in that either.
+const GENERATION: Millis = 30 * MINUTE;
 
 /// What is known of a series on the wire.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Entry {
     }
 
     fn weight(&self) -> usize {
-        ENTRY_OVERHEAD + WEIGHT_PER_RAW_BYTE * self.raw.len()
+        ENTRY_OVERHEAD + self.raw.len() + self.key.n_bytes()
     }
 }
 
@@ -80,12 +81,19 @@ pub(super) struct KeyCache {
     seed: u64,
     known: RwLock<Known>,
     max_bytes: usize,
+    // When this generation began.
+    began: AtomicI64,
 }
 
 impl KeyCache {
     /// A cache that takes about `max_bytes` at most.
     pub(super) fn new(max_bytes: usize) -> KeyCache {
-        KeyCache { seed: RandomState::new().hash_one(0), known: RwLock::default(), max_bytes }
+        KeyCache {
+            seed: RandomState::new().hash_one(0),
+            known: RwLock::default(),
+            max_bytes,
+            began: AtomicI64::new(Millis::MIN),
+        }
     }
 
     /// Looks series up until it is dropped; what it is taught meanwhile waits for [`KeyCache::learn`].
@@ -93,20 +101,26 @@ impl KeyCache {
         CacheReader { seed: self.seed, known: self.known.read(), last: None, fresh: HashTable::new() }
     }
 
-    /// Takes in what a reader was taught.
-    pub(super) fn learn(&self, fresh: Fresh) {
-        if fresh.0.is_empty() {
+    /// Takes in what a reader was taught, at `now`.
+    pub(super) fn learn(&self, fresh: Fresh, now: Millis) {
+        let began = self.began.load(Ordering::Relaxed);
+        // A clock that was set back ends a generation too early rather than never.
+        let is_over = now.saturating_sub(began).saturating_abs() >= GENERATION;
+        if fresh.0.is_empty() && !is_over {
             return;
         }
         let mut known = self.known.write();
+        if is_over && self.began.swap(now, Ordering::Relaxed) == began {
+            known.shed(self.max_bytes, 1);
+        }
         for entry in fresh.0 {
             known.insert(entry, self.max_bytes);
         }
     }
 
-    #[cfg(test)]
-    fn n_bytes(&self) -> usize {
-        self.known.read().entries.iter().map(Entry::weight).sum()
+    /// Bytes of memory that the entries take, their keys included.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.known.read().n_bytes
     }
 }
 
@@ -171,7 +185,7 @@ impl Known {
             return;
         }
         if self.n_bytes + weight > max_bytes {
-            self.shed(max_bytes / 2);
+            self.shed(max_bytes / 2, 0);
         }
         let Ok(idx) = u32::try_from(self.entries.len()) else { return };
         self.n_bytes += weight;
@@ -181,16 +195,19 @@ impl Known {
         self.entries.push(entry);
     }
 
-    /// Keeps what was used in this generation, up to `max_bytes`, and begins the next.
-    fn shed(&mut self, max_bytes: usize) {
+    /// Keeps what was used in this generation or in the `n_before` before it, up to `max_bytes`, and begins the next.
+    fn shed(&mut self, max_bytes: usize, n_before: u32) {
         let generation = self.generation;
         self.n_bytes = 0;
         self.entries.retain(|entry| {
-            let is_kept =
-                entry.used.load(Ordering::Relaxed) == generation && self.n_bytes + entry.weight() <= max_bytes;
+            let age = generation.wrapping_sub(entry.used.load(Ordering::Relaxed));
+            let is_kept = age <= n_before && self.n_bytes + entry.weight() <= max_bytes;
             self.n_bytes += if is_kept { entry.weight() } else { 0 };
             is_kept
         });
+        if self.entries.capacity() > 4 * self.entries.len() {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
         self.generation = generation.wrapping_add(1);
         self.by_hash.clear();
         let entries = &self.entries;
@@ -216,7 +233,7 @@ mod tests {
         let mut reader = cache.reader();
         let found = reader.get_or_parse(raw, parse).map(|entry| entry.key().clone());
         let fresh = reader.finish();
-        cache.learn(fresh);
+        cache.learn(fresh, 0);
         found
     }
 
@@ -243,7 +260,7 @@ mod tests {
             let mut reader = cache.reader();
             request(&mut reader);
             let fresh = reader.finish();
-            cache.learn(fresh);
+            cache.learn(fresh, 0);
         }
         let mut reader = cache.reader();
         assert!(reader.guess(b"one").is_none(), "nothing came before the first");
@@ -258,6 +275,27 @@ mod tests {
         let cache = KeyCache::new(1 << 20);
         assert_eq!(get(&cache, b"raw", || Err("bad")), Err("bad"));
         assert_eq!(get(&cache, b"raw", || key("a")), key("a"));
+    }
+
+    #[test]
+    fn who_is_replaced_every_hour_is_forgotten() {
+        let cache = KeyCache::new(1 << 30);
+        let mut largest = 0;
+        for hour in 0..100_i64 {
+            for minute in 0..60 {
+                for pod in 0..20 {
+                    let raw = format!("{hour}-{pod}");
+                    let mut reader = cache.reader();
+                    reader.get_or_parse(raw.as_bytes(), || key("pod")).unwrap();
+                    let fresh = reader.finish();
+                    cache.learn(fresh, (60 * hour + minute) * MINUTE);
+                }
+            }
+            largest = largest.max(cache.known.read().entries.len());
+        }
+        assert!((20..=60).contains(&largest), "{largest} entries for 20 pods at a time");
+        let known = cache.known.read();
+        assert_eq!(known.n_bytes, known.entries.iter().map(Entry::weight).sum::<usize>());
     }
 
     #[test]

@@ -21,9 +21,9 @@ use super::protobuf::{Fields, Malformed, Wire};
 use super::timestamp::check_timestamp;
 use crate::series::{Batch, Key, Labels, METRIC_NAME, Millis, Sample};
 
-/// At about 1 KiB for a series with ten labels, both generations together hold a fleet of a hundred thousand. What is
-/// not used is not taken.
-const CACHE_BYTES: usize = 256 << 20;
+/// A million series with ten labels, at 700 bytes each, their keys included, which the store has too. What is not used
+/// is not taken.
+const CACHE_BYTES: usize = 700 << 20;
 /// A copy of 64 bytes takes three bytes of snappy, and nothing in the format is denser.
 const MAX_SNAPPY_RATIO: usize = 22;
 /// A series with ten labels and one sample; only a guess for how much room to make.
@@ -44,23 +44,28 @@ impl RemoteWriteDecoder {
         RemoteWriteDecoder { limits, keys: KeyCache::new(CACHE_BYTES) }
     }
 
-    /// Decodes one body. Every sample brings its timestamp, so the time of arrival is not used.
+    /// Bytes of memory that it takes to recognise series, their keys included.
+    pub fn cache_bytes(&self) -> usize {
+        self.keys.n_bytes()
+    }
+
+    /// Decodes one body that arrived at `now`, which only the cache goes by: every sample brings its timestamp.
     ///
     /// # Errors
     /// When the body is empty, too large before or after decompression, not snappy, or not a whole message.
-    pub fn decode(&self, body: &[u8], _now: Millis) -> Result<Decoded, IngestError> {
+    pub fn decode(&self, body: &[u8], now: Millis) -> Result<Decoded, IngestError> {
         check_size(body, self.limits.max_body)?;
         let message = decompress(body, self.limits.max_decoded)?;
-        self.decode_message(&message)
+        self.decode_message(&message, now)
     }
 
     /// Decodes a message that is not, or no longer, compressed.
-    fn decode_message(&self, message: &[u8]) -> Result<Decoded, IngestError> {
+    fn decode_message(&self, message: &[u8], now: Millis) -> Result<Decoded, IngestError> {
         let mut request = Request::new(self, message);
         request.walk().map_err(|Malformed { reason, offset }| IngestError::BadProtobuf { reason, offset })?;
         let Request { known, n_series, is_version_2, decoded, .. } = request;
         let fresh = known.finish();
-        self.keys.learn(fresh);
+        self.keys.learn(fresh, now);
         if n_series == 0 && is_version_2 {
             return Err(IngestError::Unsupported(
                 "this is a Prometheus remote write 2.0 message; set protobuf_message: prometheus.WriteRequest (1.0)"

@@ -84,6 +84,15 @@ impl Batch {
         self.columns.at.is_empty()
     }
 
+    /// Bytes of memory it takes, the keys themselves excepted, which others have too.
+    pub fn n_bytes(&self) -> usize {
+        let Columns { key_idx, at, value } = &self.columns;
+        self.keys.capacity() * size_of::<Key>()
+            + key_idx.capacity() * size_of::<u32>()
+            + at.capacity() * size_of::<Millis>()
+            + value.capacity() * size_of::<f64>()
+    }
+
     /// Every sample with its key, in arrival order.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, Sample)> {
         let Columns { key_idx, at, value } = &self.columns;

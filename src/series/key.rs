@@ -58,6 +58,12 @@ impl Key {
         self.0.id
     }
 
+    /// Bytes of memory it takes, whoever else shares it.
+    pub fn n_bytes(&self) -> usize {
+        // The counts of those who share it, and what an allocation costs.
+        size_of::<Inner>() + 32 + self.0.labels.n_bytes()
+    }
+
     /// The number that `owner` left here last; `None` when another did since, or nobody.
     ///
     /// A hint and not part of the key: clones share it, equal keys that were made apart do not.

@@ -206,7 +206,6 @@ impl Labels {
         self.ends.is_empty()
     }
 
-    // The names at even places, the values at odd ones.
     /// How many names and values from the first on have the same lengths in both.
     pub(super) fn n_alike(&self, other: &Labels) -> usize {
         self.ends.iter().zip(&other.ends).take_while(|(end, other)| end == other).count()
@@ -218,6 +217,12 @@ impl Labels {
         &self.text.as_bytes()[..end as usize]
     }
 
+    /// Bytes of memory the texts take.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.text.len() + size_of_val(&*self.ends)
+    }
+
+    // The names at even places, the values at odd ones.
     fn part(&self, idx: usize) -> &str {
         &self.text[self.range(idx)]
     }

@@ -172,7 +172,7 @@ fn text_that_is_not_utf_8_rejects_its_series_only() {
             .encode_to_vec();
     let at = message.iter().position(|&byte| byte == b'?').unwrap();
     message[at] = 0xff;
-    let decoded = RemoteWriteDecoder::new(Limits::default()).decode_message(&message).unwrap();
+    let decoded = RemoteWriteDecoder::new(Limits::default()).decode_message(&message, AT).unwrap();
     assert_eq!(told(&decoded), ["ok 0 1"]);
     assert!(decoded.rejected[0].reason.contains("a label value is not UTF-8"), "{:?}", decoded.rejected);
 }
@@ -188,7 +188,7 @@ fn a_series_twice_in_a_request_is_one_key_however_it_is_written() {
     message.push(0x0a);
     message.push(u8::try_from(scattered.len()).unwrap());
     message.extend(&scattered);
-    let decoded = RemoteWriteDecoder::new(Limits::default()).decode_message(&message).unwrap();
+    let decoded = RemoteWriteDecoder::new(Limits::default()).decode_message(&message, AT).unwrap();
     assert_eq!((decoded.batch.keys().len(), decoded.batch.len(), decoded.n_rejected), (1, 4, 0));
     assert_eq!(told(&decoded)[3], "a{x=\"1\"} 0 3");
 }
@@ -215,7 +215,7 @@ fn other_formats_are_recognised_or_refused() {
     let json = snap::raw::Encoder::new().compress_vec(b"{\"metric\":\"a\"}").unwrap();
     assert!(matches!(decoder.decode(&json, AT), Err(IngestError::BadProtobuf { .. })));
     // Remote write 2.0: symbols in field 4, series in field 5.
-    let second = decoder.decode_message(&[0x22, 1, b'a', 0x2a, 0]).unwrap_err().to_string();
+    let second = decoder.decode_message(&[0x22, 1, b'a', 0x2a, 0], AT).unwrap_err().to_string();
     assert!(second.contains("remote write 2.0"), "{second}");
     // An empty message is what Prometheus sends to probe.
     assert!(decoder.decode(&snap::raw::Encoder::new().compress_vec(&[]).unwrap(), AT).unwrap().batch.is_empty());
@@ -237,13 +237,13 @@ fn truncated_or_damaged_anywhere_it_never_panics_and_later_requests_are_untouche
     let message = example().encode_to_vec();
     for bytes in [message, body(&example())] {
         for end in 0..bytes.len() {
-            let _ = decoder.decode_message(&bytes[..end]);
+            let _ = decoder.decode_message(&bytes[..end], AT);
             let _ = decoder.decode(&bytes[..end], AT);
         }
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let _ = decoder.decode_message(&damaged);
+            let _ = decoder.decode_message(&damaged, AT);
             let _ = decoder.decode(&damaged, AT);
         }
     }
@@ -255,7 +255,7 @@ fn a_message_cut_inside_a_series_is_an_error() {
     let message = request(vec![series(&[("__name__", "up")], &[(AT, 1.0)])]).encode_to_vec();
     let decoder = RemoteWriteDecoder::new(Limits::default());
     for end in 1..message.len() {
-        assert!(matches!(decoder.decode_message(&message[..end]), Err(IngestError::BadProtobuf { .. })), "{end}");
+        assert!(matches!(decoder.decode_message(&message[..end], AT), Err(IngestError::BadProtobuf { .. })), "{end}");
     }
 }
 
@@ -301,7 +301,7 @@ proptest! {
     fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let decoder = RemoteWriteDecoder::new(Limits::default());
         let _ = decoder.decode(&bytes, AT);
-        let _ = decoder.decode_message(&bytes);
+        let _ = decoder.decode_message(&bytes, AT);
     }
 }
 
