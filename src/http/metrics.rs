@@ -12,6 +12,7 @@ use axum::http::{Method, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -24,6 +25,7 @@ use super::error::Error;
 use super::params::Params;
 use super::routes::Accepts;
 use super::state::App;
+use crate::ingest::RemoteWriteDecoder;
 use crate::storage::Store;
 use crate::watch::Watch;
 
@@ -51,7 +53,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(store: Arc<Store>, watch: Arc<Watch>) -> Metrics {
+    pub(super) fn new(store: Arc<Store>, watch: Arc<Watch>, remote_write: Arc<RemoteWriteDecoder>) -> Metrics {
         let mut registry = Registry::default();
         let requests = Family::<Labels, Counter>::default();
         let durations = Family::<Labels, Histogram, NewHistogram>::new_with_constructor(NewHistogram);
@@ -60,7 +62,7 @@ impl Metrics {
         registry.register("barograph_http_request_duration_seconds", "Seconds from head to answer", durations.clone());
         registry.register("barograph_samples_accepted", "Samples made durable", accepted.clone());
         registry.register("barograph_samples_rejected", "Samples rejected with a reason", rejected.clone());
-        registry.register_collector(Box::new(Figures { store, watch }));
+        registry.register_collector(Box::new(Figures { store, watch, remote_write }));
         Metrics { registry, requests, durations, accepted, rejected }
     }
 
@@ -125,6 +127,7 @@ fn plain(text: &str) -> String {
 struct Figures {
     store: Arc<Store>,
     watch: Arc<Watch>,
+    remote_write: Arc<RemoteWriteDecoder>,
 }
 
 impl fmt::Debug for Figures {
@@ -200,6 +203,17 @@ impl Collector for Figures {
             ("barograph_watch_scoring_seconds", "Processor time spent on scoring", watch.scoring_seconds),
             ("barograph_watch_refresh_seconds", "Processor time spent on refreshing", watch.refresh_seconds),
         ];
+        let parts = [
+            ("key_cache", self.remote_write.cache_bytes() as u64),
+            ("watch_queue", watch.queue_bytes),
+            ("watch_roster", watch.roster_bytes),
+            ("watch_scorers", watch.scorer_bytes),
+        ];
+        let help = "Memory by what it is for; keys are in `series`, and in `key_cache` again";
+        let mut family = encoder.encode_descriptor("barograph_memory_bytes", help, None, MetricType::Gauge)?;
+        for (part, bytes) in parts {
+            ConstGauge::<f64>::new(bytes as f64).encode(family.encode_family(&[("part", part)])?)?;
+        }
         for (name, help, value) in gauges {
             write(&mut encoder, name, help, &ConstGauge::<f64>::new(value))?;
         }

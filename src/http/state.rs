@@ -22,7 +22,7 @@ pub struct App {
     pub(super) watch: Arc<Watch>,
     pub(super) presets: Presets,
     pub(super) config: Config,
-    pub(super) remote_write: RemoteWriteDecoder,
+    pub(super) remote_write: Arc<RemoteWriteDecoder>,
     pub(super) metrics: Metrics,
     pub(super) query_slots: Arc<Semaphore>,
     pub(super) write_slots: Arc<Semaphore>,
@@ -32,9 +32,10 @@ pub struct App {
 impl App {
     /// Joins the parts.
     pub fn new(store: Arc<Store>, watch: Arc<Watch>, presets: Presets, config: Config) -> Arc<App> {
+        let remote_write = Arc::new(RemoteWriteDecoder::new(config.limits.clone()));
         Arc::new(App {
-            remote_write: RemoteWriteDecoder::new(config.limits.clone()),
-            metrics: Metrics::new(Arc::clone(&store), Arc::clone(&watch)),
+            metrics: Metrics::new(Arc::clone(&store), Arc::clone(&watch), Arc::clone(&remote_write)),
+            remote_write,
             query_slots: Arc::new(Semaphore::new(config.http.n_queries())),
             write_slots: Arc::new(Semaphore::new(config.http.max_writes.max(1))),
             is_stopping: AtomicBool::new(false),

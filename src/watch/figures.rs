@@ -11,12 +11,16 @@ pub struct WatchFigures {
     pub n_unwatched: u64,
     /// Bytes of memory that scorers take, as far as it is reckoned.
     pub scorer_bytes: u64,
+    /// Bytes of memory that the list of series takes.
+    pub roster_bytes: u64,
     /// Series that fell silent and are not watched any more.
     pub n_forgotten: u64,
     /// Series whose forecasts are not kept, because there are more than `max_forecasts`.
     pub n_unforecast: u64,
     /// Samples that wait to be scored.
     pub n_queued: u64,
+    /// Bytes of memory that they take.
+    pub queue_bytes: u64,
     /// Samples that were scored, stored history included.
     pub n_scored: u64,
     /// Samples that found the queue full, and were left to be read back from the store.

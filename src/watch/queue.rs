@@ -176,6 +176,11 @@ impl Queue {
         self.state.lock().n_samples
     }
 
+    /// Bytes of memory that they take.
+    pub fn n_bytes(&self) -> usize {
+        self.state.lock().batches.iter().map(Batch::n_bytes).sum()
+    }
+
     /// Hands out what waits, then says that it is over.
     pub fn stop(&self) {
         self.state.lock().is_stopping = true;

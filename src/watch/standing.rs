@@ -254,11 +254,13 @@ impl Watch {
     pub fn figures(&self) -> WatchFigures {
         let mut figures = *self.shared.figures.lock();
         figures.n_queued = self.shared.queue.len() as u64;
+        figures.queue_bytes = self.shared.queue.n_bytes() as u64;
         figures.n_open = self.shared.anomalies.lock().n_open() as u64;
         figures.n_incidents = self.shared.incidents.lock().len() as u64;
         let roster = self.shared.roster.lock().counts();
         (figures.n_watched, figures.n_unwatched) = (roster.n_scored, roster.n_waiting);
         (figures.scorer_bytes, figures.n_forgotten) = (roster.cost, roster.n_left);
+        figures.roster_bytes = roster.n_bytes;
         let counts = &self.shared.forecasts.counts;
         figures.n_fits = counts.n_fits.load(Ordering::Relaxed);
         figures.n_warm_forecasts = counts.n_warm.load(Ordering::Relaxed);
