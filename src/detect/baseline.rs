@@ -18,7 +18,7 @@ const CLIP: f64 = 3.0;
 /// The same while the deviation itself is a guess.
 const EARLY_CLIP: f64 = 6.0;
 /// Samples during which it is one.
-const EARLY: usize = 30;
+const EARLY: u32 = 30;
 /// A profile is used below the first ratio of its error to the level's, and dropped above the second.
 const PAYS_OFF: (f64, f64) = (0.85, 0.95);
 /// The same for a season that was given.
@@ -37,11 +37,18 @@ pub(super) struct Usual {
 /// The hypotheses and the one in use.
 #[derive(Debug)]
 pub(super) struct Baseline {
-    settings: Settings,
-    spacing: Option<Spacing>,
+    // Until the samples' spacing is known, which takes a few of them.
+    young: Option<Box<Young>>,
     plain: Level,
-    seasonal: Vec<Seasonal>,
-    active: Option<usize>,
+    seasonal: Box<[Seasonal]>,
+    active: Option<u8>,
+}
+
+/// What is needed to lay profiles, and then no more.
+#[derive(Debug)]
+struct Young {
+    settings: Settings,
+    spacing: Spacing,
 }
 
 /// A profile with the level on top of it, and how both compare to the level alone.
@@ -51,14 +58,14 @@ struct Seasonal {
     level: Level,
     error: f64,
     plain_error: f64,
-    n_compared: usize,
-    pays_off: (f64, f64),
+    n_compared: u32,
+    is_given: bool,
 }
 
 /// A mean and variance that forget, deaf to single outliers.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
-    n: usize,
+    n: u32,
     mean: f64,
     variance: f64,
 }
@@ -72,7 +79,7 @@ impl Level {
         if self.n == 0 {
             self.mean = value;
         }
-        let weight = LEVEL_WEIGHT.max(1.0 / (self.n + 1) as f64);
+        let weight = LEVEL_WEIGHT.max(1.0 / (f64::from(self.n) + 1.0));
         let clip = match self.n {
             0..10 => f64::INFINITY,
             10..EARLY => EARLY_CLIP,
@@ -84,49 +91,45 @@ impl Level {
         if !hold_variance {
             self.variance = (1.0 - weight) * (self.variance + weight * off * off);
         }
-        self.n += 1;
+        self.n = self.n.saturating_add(1);
     }
 }
 
 impl Baseline {
     pub(super) fn new(settings: &Settings) -> Baseline {
-        let mut baseline = Baseline {
-            settings: settings.clone(),
-            spacing: None,
-            plain: Level::default(),
-            seasonal: Vec::new(),
-            active: None,
-        };
+        let mut baseline = Baseline { young: None, plain: Level::default(), seasonal: Box::default(), active: None };
         match settings.step {
-            Some(step) => baseline.lay_profiles(step.millis()),
-            None => baseline.spacing = Some(Spacing::default()),
+            Some(step) => baseline.lay_profiles(settings, step.millis()),
+            None => {
+                let young = Young { settings: settings.clone(), spacing: Spacing::default() };
+                baseline.young = Some(Box::new(young));
+            }
         }
         baseline
     }
 
-    fn lay_profiles(&mut self, spacing: Millis) {
-        let given = Cycle::given(&self.settings, spacing).map(|cycle| (cycle, PAYS_OFF_GIVEN));
-        let day = Cycle::new(DAY, spacing, DAY_BINS).map(|cycle| (cycle, PAYS_OFF));
-        let week = Cycle::new(WEEK, spacing, WEEK_BINS).map(|cycle| (cycle, PAYS_OFF));
-        let cycles = if given.is_some() { [given, None] } else { [day, week] };
-        self.seasonal = cycles
-            .into_iter()
-            .flatten()
-            .map(|(cycle, pays_off)| Seasonal {
-                profile: Profile::new(cycle),
-                level: Level::default(),
-                error: 0.0,
-                plain_error: 0.0,
-                n_compared: 0,
-                pays_off,
-            })
-            .collect();
+    fn lay_profiles(&mut self, settings: &Settings, spacing: Millis) {
+        let seasonal = |cycle: Cycle, is_given: bool| Seasonal {
+            profile: Profile::new(cycle),
+            level: Level::default(),
+            error: 0.0,
+            plain_error: 0.0,
+            n_compared: 0,
+            is_given,
+        };
+        self.seasonal = match Cycle::given(settings, spacing) {
+            Some(given) => Box::new([seasonal(given, true)]),
+            None => {
+                let cycles = [Cycle::new(DAY, spacing, DAY_BINS), Cycle::new(WEEK, spacing, WEEK_BINS)];
+                cycles.into_iter().flatten().map(|cycle| seasonal(cycle, false)).collect()
+            }
+        };
     }
 
     /// What is usual at a time.
     pub(super) fn usual(&self, at: Millis) -> Usual {
         let seasonal = self.active.and_then(|idx| {
-            let Seasonal { profile, level, .. } = &self.seasonal[idx];
+            let Seasonal { profile, level, .. } = &self.seasonal[usize::from(idx)];
             Some(Usual { centre: profile.expected(at)? + level.mean, sigma: level.sigma() })
         });
         seasonal.unwrap_or(Usual { centre: self.plain.mean, sigma: self.plain.sigma() })
@@ -135,9 +138,10 @@ impl Baseline {
     /// Learns a value; `floor` is the least deviation to reckon with, `hold` keeps the deviation as it is. True when
     /// another hypothesis is in use from now on.
     pub(super) fn learn(&mut self, at: Millis, value: f64, floor: f64, hold: bool) -> bool {
-        if let Some(spacing) = self.spacing.as_mut().and_then(|spacing| spacing.next(at)) {
-            self.spacing = None;
-            self.lay_profiles(spacing);
+        if let Some(spacing) = self.young.as_mut().and_then(|young| young.spacing.next(at))
+            && let Some(young) = self.young.take()
+        {
+            self.lay_profiles(&young.settings, spacing);
         }
         let plain_off = value - self.plain.mean;
         let plain_reach = 5.0 * self.plain.sigma().max(floor);
@@ -171,27 +175,32 @@ impl Baseline {
     }
 
     fn choose(&mut self) {
-        if let Some(idx) = self.active
-            && self.seasonal[idx].ratio() > self.seasonal[idx].pays_off.1
+        if let Some(idx) = self.active.map(usize::from)
+            && self.seasonal[idx].ratio() > self.seasonal[idx].pays_off().1
         {
             self.active = None;
         }
         for (idx, seasonal) in self.seasonal.iter().enumerate() {
             // A longer cycle must be clearly better than the one in use, not just as good.
-            let to_beat = self.active.map_or(seasonal.pays_off.0, |active| 0.9 * self.seasonal[active].ratio());
-            if self.active != Some(idx) && seasonal.is_ready() && seasonal.ratio() < to_beat {
-                self.active = Some(idx);
+            let active = self.active.map(usize::from);
+            let to_beat = active.map_or(seasonal.pays_off().0, |active| 0.9 * self.seasonal[active].ratio());
+            if active != Some(idx) && seasonal.is_ready() && seasonal.ratio() < to_beat {
+                self.active = Some(idx as u8);
             }
         }
     }
 }
 
 impl Seasonal {
+    fn pays_off(&self) -> (f64, f64) {
+        if self.is_given { PAYS_OFF_GIVEN } else { PAYS_OFF }
+    }
+
     fn compare(&mut self, off: f64, plain_off: f64, most: f64) {
-        let weight = ERROR_WEIGHT.max(1.0 / (self.n_compared + 1) as f64);
+        let weight = ERROR_WEIGHT.max(1.0 / (f64::from(self.n_compared) + 1.0));
         self.error += weight * (off.abs().min(most) - self.error);
         self.plain_error += weight * (plain_off.abs().min(most) - self.plain_error);
-        self.n_compared += 1;
+        self.n_compared = self.n_compared.saturating_add(1);
     }
 
     fn ratio(&self) -> f64 {
@@ -199,6 +208,6 @@ impl Seasonal {
     }
 
     fn is_ready(&self) -> bool {
-        self.profile.is_complete() && self.n_compared >= self.profile.n_bins().min(EARLY)
+        self.profile.is_complete() && self.n_compared as usize >= self.profile.n_bins().min(EARLY as usize)
     }
 }

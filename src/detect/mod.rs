@@ -39,6 +39,7 @@ mod anomaly;
 mod auto;
 mod auto_rows;
 mod baseline;
+mod bins;
 mod channels;
 mod contract;
 mod detector;
@@ -58,7 +59,7 @@ mod tail;
 mod watcher;
 mod zscore;
 
-pub use alarm::{Alarm, AlarmSettings, Transition};
+pub use alarm::{Alarm, AlarmKinds, AlarmSettings, Transition};
 pub use anomaly::{Anomaly, Kind};
 pub use detector::{Detector, Score, Scorer, StartError};
 pub use isolation_forest::{ForestError, IsolationForest, IsolationForestParams, IsolationForestValidParams};

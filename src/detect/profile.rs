@@ -3,13 +3,15 @@
 //! In: samples at their times. Out: the usual value at a time, between the centres of two bins, once those bins were
 //! seen. Bins count time, not samples, so gaps and jitter do not shift the profile.
 
+use super::bins::{Bins, MAX_VISITS};
 use super::registry::Settings;
 use crate::series::Millis;
 
 /// More bins than this resolve more than operations data repeats.
 const MAX_BINS: i64 = 288;
-/// Least share by which a new visit renews a bin: the profile is of about the last five cycles.
-const RENEWAL: f64 = 0.2;
+/// Least share by which a new visit renews a bin: the profile is of about the last five cycles. That is the share after
+/// as many visits as are counted.
+const RENEWAL: f64 = 1.0 / (MAX_VISITS as f64 + 1.0);
 /// Cycles before the profile is of use: one to learn, one to be measured.
 const MIN_CYCLES: i64 = 2;
 
@@ -38,36 +40,26 @@ impl Cycle {
 /// The usual value per bin of a cycle.
 #[derive(Debug)]
 pub(super) struct Profile {
-    cycle: Cycle,
-    bins: Vec<f64>,
-    visits: Vec<u8>,
-    n_seen: usize,
-    /// Over the bins seen.
+    span: Millis,
+    bins: Bins,
+    /// The bin that is being visited, and the sum and count of its values; before the first value the count is 0.
+    visited: u16,
+    count: u32,
     sum: f64,
-    /// The bin that is being visited: which, sum and count of its values.
-    visit: Option<(usize, f64, f64)>,
-    first_at: Option<Millis>,
+    first_at: Millis,
     last_at: Millis,
 }
 
 impl Profile {
     pub(super) fn new(cycle: Cycle) -> Profile {
-        Profile {
-            cycle,
-            bins: vec![0.0; cycle.n_bins],
-            visits: vec![0; cycle.n_bins],
-            n_seen: 0,
-            sum: 0.0,
-            visit: None,
-            first_at: None,
-            last_at: 0,
-        }
+        let bins = Bins::new(cycle.n_bins);
+        Profile { span: cycle.span, bins, visited: 0, count: 0, sum: 0.0, first_at: 0, last_at: 0 }
     }
 
     /// Where in the cycle a time lies, counted in bins.
     fn position(&self, at: Millis) -> f64 {
-        let into = at.rem_euclid(self.cycle.span);
-        into as f64 * self.bins.len() as f64 / self.cycle.span as f64
+        let into = at.rem_euclid(self.span);
+        into as f64 * self.bins.len() as f64 / self.span as f64
     }
 
     /// The usual value at a time; `None` where nothing was seen yet.
@@ -77,12 +69,9 @@ impl Profile {
         let below = position.floor();
         let part = position - below;
         let first = (below as i64).rem_euclid(n as i64) as usize;
-        let second = (first + 1) % n;
-        match (self.visits[first] > 0, self.visits[second] > 0) {
-            (true, true) => Some(self.bins[first] * (1.0 - part) + self.bins[second] * part),
-            (true, false) => Some(self.bins[first]),
-            (false, true) => Some(self.bins[second]),
-            (false, false) => None,
+        match (self.bins.level(first), self.bins.level((first + 1) % n)) {
+            (Some(first), Some(second)) => Some(first * (1.0 - part) + second * part),
+            (one, None) | (None, one) => one,
         }
     }
 
@@ -91,14 +80,13 @@ impl Profile {
         if !self.is_complete() {
             return 0.0;
         }
-        let mean = self.sum / self.n_seen.max(1) as f64;
-        self.expected(at).map_or(0.0, |value| value - mean)
+        self.expected(at).map_or(0.0, |value| value - self.bins.mean())
     }
 
     /// Whether the cycle was seen twice, nearly everywhere.
     pub(super) fn is_complete(&self) -> bool {
-        let lasted = self.first_at.map_or(0, |first| self.last_at.saturating_sub(first));
-        lasted >= MIN_CYCLES.saturating_mul(self.cycle.span) && self.n_seen * 5 >= self.bins.len() * 4
+        let lasted = if self.count > 0 { self.last_at.saturating_sub(self.first_at) } else { 0 };
+        lasted >= MIN_CYCLES.saturating_mul(self.span) && self.bins.n_seen() * 5 >= self.bins.len() * 4
     }
 
     /// Samples in a cycle, as far as the bins tell.
@@ -108,32 +96,30 @@ impl Profile {
 
     /// Learns a value. A bin takes in the mean of a visit when the visit is over.
     pub(super) fn learn(&mut self, at: Millis, value: f64) {
-        self.first_at.get_or_insert(at);
+        if self.count == 0 {
+            self.first_at = at;
+        }
         self.last_at = at;
         let bin = (self.position(at) as usize).min(self.bins.len() - 1);
-        match &mut self.visit {
-            Some((current, sum, count)) if *current == bin => {
-                *sum += value;
-                *count += 1.0;
-            }
-            visit => {
-                if let Some((done, sum, count)) = visit.replace((bin, value, 1.0)) {
-                    self.end_visit(done, sum / count);
-                }
+        let current = usize::from(self.visited);
+        if self.count > 0 && current == bin {
+            self.sum += value;
+            self.count = self.count.saturating_add(1);
+            return;
+        }
+        if self.count > 0 {
+            self.end_visit(current, self.sum / f64::from(self.count));
+            if bin < current {
+                self.bins.settle();
             }
         }
+        (self.visited, self.sum, self.count) = (bin as u16, value, 1);
     }
 
     fn end_visit(&mut self, bin: usize, mean: f64) {
-        let visits = &mut self.visits[bin];
-        if *visits == 0 {
-            self.n_seen += 1;
-        }
-        let share = (1.0 / (f64::from(*visits) + 1.0)).max(RENEWAL);
-        *visits = visits.saturating_add(1);
-        let moved = share * (mean - self.bins[bin]);
-        self.bins[bin] += moved;
-        self.sum += moved;
+        let share = (1.0 / (f64::from(self.bins.visits(bin)) + 1.0)).max(RENEWAL);
+        let level = self.bins.level(bin).map_or(mean, |level| level + share * (mean - level));
+        self.bins.visit(bin, level);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::alarm::{Alarm, AlarmSettings, Transition};
+use super::alarm::{Alarm, AlarmKinds, AlarmSettings, Transition};
 use super::anomaly::Anomaly;
 use super::detector::{Score, Scorer, StartError};
 use super::matrix::{MatrixScorer, RowScore};
@@ -119,6 +119,11 @@ impl Watcher {
         let scorer = start.map_err(|source| DetectError::Start { detector: detector.to_owned(), source })?;
         let rates = (kind == MetricKind::Counter).then(Rates::default);
         Ok(Watcher { rates, scorer, alarm: Alarm::new(detector, alarm, &settings.metric) })
+    }
+
+    /// Has what its alarm has in common with other series' in one place with them.
+    pub fn share(&mut self, kinds: &mut AlarmKinds) {
+        self.alarm.share(kinds);
     }
 
     /// Takes in the next sample.

@@ -18,7 +18,7 @@ use hashbrown::{HashMap, HashSet};
 use super::anomalies::Anomalies;
 use super::roster::{About, Roster, SILENCE};
 use super::settings::{WatchSettings, memory_of};
-use crate::detect::{Anomaly, Settings, Transition, Watcher};
+use crate::detect::{AlarmKinds, Anomaly, Settings, Transition, Watcher};
 use crate::presets::{Presets, Rule};
 use crate::series::{Batch, Key, MINUTE, Millis, Sample, Series, SeriesId, resolve};
 
@@ -53,14 +53,16 @@ struct Watched {
     /// Up to when the samples were scored before the restart.
     known_until: Option<Millis>,
     /// The current anomaly's start by the watcher, and the start under which it is told; `None` keeps it untold.
-    alias: Option<(Millis, Option<Millis>)>,
+    alias: Option<Box<(Millis, Option<Millis>)>>,
 }
 
 /// Every series that is scored.
 pub(super) struct Scoring {
     presets: Presets,
     settings: WatchSettings,
-    watched: HashMap<Key, Watched>,
+    // Boxed, as a table has places for nearly twice as many as it holds.
+    watched: HashMap<Key, Box<Watched>>,
+    alarm_kinds: AlarmKinds,
     /// Up to when series were scored before this start, or before they fell silent.
     scored: HashMap<SeriesId, Millis>,
 }
@@ -76,7 +78,7 @@ impl Scoring {
         for until in scored.values_mut() {
             *until = (*until).min(now);
         }
-        Scoring { presets, settings, watched: HashMap::new(), scored }
+        Scoring { presets, settings, watched: HashMap::new(), alarm_kinds: AlarmKinds::default(), scored }
     }
 
     /// Gives places to series with stored history, whose newest sample is at the instant beside each: those that are
@@ -177,13 +179,14 @@ impl Scoring {
         if self.watched.contains_key(key) {
             return true;
         }
-        let Some(watcher) = self.watcher_for(key) else {
+        let Some(mut watcher) = self.watcher_for(key) else {
             roster.give_up(key);
             return false;
         };
+        watcher.share(&mut self.alarm_kinds);
         let known_until = self.scored.get(&key.id()).copied();
         let series = Watched { watcher, last_at: Millis::MIN, known_until, alias: None };
-        self.watched.insert(key.clone(), series);
+        self.watched.insert(key.clone(), Box::new(series));
         true
     }
 
@@ -253,7 +256,7 @@ impl Watched {
     fn resume(&mut self, key: &Key, anomalies: &mut Anomalies) {
         let before = anomalies.open_of(key).map(|anomaly| anomaly.start);
         match (self.watcher.open_anomaly(), before) {
-            (Some(now), before) => self.alias = Some((now.start, before)),
+            (Some(now), before) => self.alias = Some(Box::new((now.start, before))),
             (None, Some(_)) => anomalies.close(key),
             (None, None) => {}
         }
@@ -261,8 +264,8 @@ impl Watched {
 
     /// The anomaly under the start it was first told with; `None` when it was told and ended before the restart.
     fn renamed(&self, mut anomaly: Anomaly) -> Option<Anomaly> {
-        match self.alias {
-            Some((start, told)) if start == anomaly.start => {
+        match self.alias.as_deref() {
+            Some(&(start, told)) if start == anomaly.start => {
                 anomaly.start = told?;
                 Some(anomaly)
             }

@@ -12,7 +12,7 @@ use crate::series::{DAY, MINUTE, Millis, SECOND, duration_text};
 pub struct WatchSettings {
     /// Whether samples are scored and forecasts are kept; default true. Questions are answered either way.
     pub enabled: bool,
-    /// Bytes of memory that the scorers of all series may take; default 100 MB, which is room for 10,000 series with
+    /// Bytes of memory that the scorers of all series may take; default 50 MB, which is room for 25,000 series with
     /// the detector `auto`.
     /// Series beyond it, those without a preset first, are stored and forecast but not scored, and counted.
     pub memory: u64,
@@ -70,7 +70,7 @@ impl Default for WatchSettings {
     fn default() -> Self {
         WatchSettings {
             enabled: true,
-            memory: 100_000_000,
+            memory: 50_000_000,
             forget_after: DAY,
             queue_samples: 500_000,
             catch_up_samples: 5_000_000,
@@ -112,8 +112,8 @@ impl WatchSettings {
 /// As `scoring_takes_the_memory_it_is_said_to` measures it, rounded up.
 pub(super) fn memory_of(detector: &str) -> usize {
     match detector {
-        "static-threshold" => 5_000,
-        "auto" => 10_000,
+        "static-threshold" => 1_000,
+        "auto" => 2_000,
         // A hundred trees of up to a thousand points each.
         "isolation-forest" => 1_100_000,
         _ => 11_000,

@@ -11,7 +11,7 @@
 mod settings;
 mod span;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::anomaly::{Anomaly, Kind};
 use super::detector::Score;
@@ -19,6 +19,8 @@ use crate::series::{MetricSettings, Millis, SECOND, Sample, Side};
 pub use settings::AlarmSettings;
 use span::{Span, is_outside, side_of};
 
+/// Scores that are remembered to open by.
+const MOST_RECENT: usize = 64;
 /// A longest pause, in usual distances, that an open anomaly bridges.
 const LONGEST_PAUSE: f64 = 10.0;
 /// Below this spacing one sample is not enough to open an anomaly.
@@ -50,16 +52,26 @@ impl Transition {
     }
 }
 
-/// One series' alarm.
-#[derive(Clone, Debug)]
-pub struct Alarm {
+/// What the alarms of many series have in common, which hold it together.
+#[derive(Clone, Debug, PartialEq)]
+struct Common {
     detector: String,
     settings: AlarmSettings,
     metric: MetricSettings,
-    /// Which of the last scores counted, the latest last.
-    recent: VecDeque<bool>,
+}
+
+/// What alarms have in common, each once, for [`Alarm::share`].
+#[derive(Debug, Default)]
+pub struct AlarmKinds(Vec<Arc<Common>>);
+
+/// One series' alarm.
+#[derive(Clone, Debug)]
+pub struct Alarm {
+    common: Arc<Common>,
+    /// Which of the last scores counted, a bit each, the latest lowest.
+    recent: u64,
     /// What may become an anomaly, or is one.
-    span: Option<Span>,
+    span: Option<Box<Span>>,
     is_open: bool,
     /// Scores in a row below `close_below`.
     n_below: usize,
@@ -70,7 +82,7 @@ pub struct Alarm {
     spacing: Option<f64>,
     /// To which side the last values leaned, -1 to 1.
     lean: f64,
-    mute: Option<Mute>,
+    mute: Option<Box<Mute>>,
 }
 
 /// Silence after an anomaly.
@@ -86,10 +98,8 @@ impl Alarm {
     /// A quiet alarm for the scores of `detector`.
     pub fn new(detector: &str, settings: AlarmSettings, metric: &MetricSettings) -> Alarm {
         Alarm {
-            detector: detector.to_owned(),
-            settings,
-            metric: metric.clone(),
-            recent: VecDeque::new(),
+            common: Arc::new(Common { detector: detector.to_owned(), settings, metric: metric.clone() }),
+            recent: 0,
             span: None,
             is_open: false,
             n_below: 0,
@@ -99,6 +109,14 @@ impl Alarm {
             spacing: None,
             lean: 0.0,
             mute: None,
+        }
+    }
+
+    /// Has what it has in common with other alarms in one place with them.
+    pub fn share(&mut self, kinds: &mut AlarmKinds) {
+        match kinds.0.iter().find(|known| **known == self.common) {
+            Some(known) => self.common = Arc::clone(known),
+            None => kinds.0.push(Arc::clone(&self.common)),
         }
     }
 
@@ -120,36 +138,34 @@ impl Alarm {
         let side = side_of(sample.value, &score);
         let weight = if self.matters(sample.value, &score, side) { score.value } else { 0.0 };
         self.lean += LEAN_WEIGHT * (lean_of(side) - self.lean);
-        let counts = weight > self.settings.open_at;
+        let counts = weight > self.common.settings.open_at;
         let (k, n) = self.open_after();
-        self.recent.push_back(counts);
-        while self.recent.len() > n {
-            self.recent.pop_front();
-        }
+        self.recent = (self.recent << 1 | u64::from(counts)) & (u64::MAX >> (64 - n));
         // What was open before a long pause ended there; nobody knows what happened in between.
         if paused && self.is_open {
             return self.close(sample.at);
         }
         if counts {
             let leans = self.lean.abs() > LEANING;
-            self.span.get_or_insert_with(|| Span::new(sample, score, side)).extend(sample, score, side, leans, detail);
+            let span = self.span.get_or_insert_with(|| Box::new(Span::new(sample, score, side)));
+            span.extend(sample, score, side, leans, detail);
         }
         if self.is_open {
-            if weight >= self.settings.close_below {
+            if weight >= self.common.settings.close_below {
                 self.n_below = 0;
                 return self.tell_growth();
             }
             self.n_below += 1;
-            return if self.n_below >= self.settings.close_after.max(1) { self.close(sample.at) } else { None };
+            return if self.n_below >= self.common.settings.close_after.max(1) { self.close(sample.at) } else { None };
         }
-        let n_recent = self.recent.iter().filter(|&&counted| counted).count();
+        let n_recent = self.recent.count_ones() as usize;
         if n_recent == 0 {
             self.span = None;
         }
         let muted = self.pass_mute(sample.at, weight, side);
         let span = self.span.as_ref().filter(|_| counts && !muted)?;
-        let lasted = sample.at.saturating_sub(span.start) >= self.settings.min_duration;
-        if weight >= self.settings.severe_at || (n_recent >= k && lasted) {
+        let lasted = sample.at.saturating_sub(span.start) >= self.common.settings.min_duration;
+        if weight >= self.common.settings.severe_at || (n_recent >= k && lasted) {
             self.is_open = true;
             self.n_below = 0;
             self.mute = None;
@@ -200,8 +216,8 @@ impl Alarm {
     }
 
     fn open_after(&self) -> (usize, usize) {
-        match self.settings.open_after {
-            Some((k, n)) => (k.max(1), n.max(k).max(1)),
+        match self.common.settings.open_after {
+            Some((k, n)) => (k.clamp(1, MOST_RECENT), n.max(k).clamp(1, MOST_RECENT)),
             None if self.spacing.is_some_and(|spacing| spacing < FAST_SPACING as f64) => (2, 3),
             None => (1, 1),
         }
@@ -209,10 +225,10 @@ impl Alarm {
 
     /// Whether the metric's settings let this deviation count. Impossible values always do.
     fn matters(&self, value: f64, score: &Score, side: Option<Side>) -> bool {
-        if is_outside(&self.metric, value) {
+        if is_outside(&self.common.metric, value) {
             return true;
         }
-        let right_side = match (self.metric.matters, side) {
+        let right_side = match (self.common.metric.matters, side) {
             (Side::Both, _) | (_, None) => true,
             (wanted, Some(side)) => wanted == side,
         };
@@ -220,12 +236,14 @@ impl Alarm {
             return right_side;
         };
         let off = (value - expected).abs();
-        right_side && off >= self.metric.least_absolute && off >= self.metric.least_relative * expected.abs()
+        right_side
+            && off >= self.common.metric.least_absolute
+            && off >= self.common.metric.least_relative * expected.abs()
     }
 
     fn tell_growth(&mut self) -> Option<Transition> {
         let span = self.span.as_ref()?;
-        let kind = span.kind(&self.detector, &self.metric);
+        let kind = span.kind(&self.common.detector, &self.common.metric);
         if span.score.value < self.told.0 * WORTH_TELLING && kind == self.told.1 {
             return None;
         }
@@ -235,15 +253,15 @@ impl Alarm {
 
     fn close(&mut self, at: Millis) -> Option<Transition> {
         let anomaly = self.anomaly(false);
-        let samples = (self.settings.mute_share * self.n_scored as f64) as usize;
-        let samples_left = samples.min(self.settings.mute_samples);
+        let samples = (self.common.settings.mute_share * self.n_scored as f64) as usize;
+        let samples_left = samples.min(self.common.settings.mute_samples);
         if let Some(span) = self.span.take().filter(|_| samples_left > 0) {
-            let until = at.saturating_add(self.settings.mute_span);
-            self.mute = Some(Mute { samples_left, until, peak: span.score.value, side: span.side });
+            let until = at.saturating_add(self.common.settings.mute_span);
+            self.mute = Some(Box::new(Mute { samples_left, until, peak: span.score.value, side: span.side }));
         }
         self.is_open = false;
         self.n_below = 0;
-        self.recent.clear();
+        self.recent = 0;
         anomaly.map(Transition::Closed)
     }
 
@@ -257,14 +275,14 @@ impl Alarm {
             return false;
         }
         mute.samples_left -= 1;
-        let is_worse = weight >= mute.peak * self.settings.unmute_at;
+        let is_worse = weight >= mute.peak * self.common.settings.unmute_at;
         let is_other_side = side.is_some() && mute.side.is_some() && side != mute.side;
         !(is_worse || is_other_side)
     }
 
     fn anomaly(&self, is_open: bool) -> Option<Anomaly> {
         let span = self.span.as_ref()?;
-        Some(span.anomaly(is_open, &self.detector, &self.metric))
+        Some(span.anomaly(is_open, &self.common.detector, &self.common.metric))
     }
 }
 

@@ -15,7 +15,7 @@ pub struct AlarmSettings {
     /// Scores below this count towards closing; default 0.6.
     pub close_below: f64,
     /// Opens when `k` of the last `n` scores count, as `[k, n]`; default 1 of 1 for samples at least 30 s apart, else
-    /// 2 of 3.
+    /// 2 of 3. `n` is 64 at most.
     pub open_after: Option<(usize, usize)>,
     /// Opens no sooner than this after the first score that counts, in milliseconds; default 0.
     pub min_duration: Millis,

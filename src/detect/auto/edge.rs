@@ -21,33 +21,36 @@ pub(super) struct Edge {
     excess: f64,
     square: f64,
     n_excesses: f64,
-    heaviest: f64,
-    most: f64,
+    is_of_moves: bool,
 }
+
+/// The heaviest shape of a tail and the farthest edge: of values, and of moves.
+const BOUNDS: [(f64, f64); 2] = [(0.2, 20.0), (0.0, 12.0)];
 
 impl Edge {
     /// The edge for values, whose tail may be heavy.
     pub(super) fn of_values() -> Edge {
-        Edge { heaviest: 0.2, most: 20.0, ..Edge::of_moves() }
+        Edge { is_of_moves: false, ..Edge::of_moves() }
     }
 
     /// The edge for differences between neighbours, with an exponential tail: nearer, and steadier for series that
     /// wander. It starts as if ten excesses of Gaussian noise had been seen.
     pub(super) fn of_moves() -> Edge {
-        Edge { share: 0.0124, excess: 0.32, square: 0.18, n_excesses: 10.0, heaviest: 0.0, most: 12.0 }
+        Edge { share: 0.0124, excess: 0.32, square: 0.18, n_excesses: 10.0, is_of_moves: true }
     }
 
     /// The edge, in sigmas.
     pub(super) fn sigmas(&self) -> f64 {
+        let (heaviest, most) = BOUNDS[usize::from(self.is_of_moves)];
         let variance = self.square - self.excess * self.excess;
         let ratio = if variance > 0.0 { self.excess * self.excess / variance } else { f64::INFINITY };
         // The moments of n excesses show a shape of about 1 / √n where there is none.
         let chance = 1.0 / self.n_excesses.min(1.0 / EXCESS_WEIGHT).sqrt();
-        let shape = (0.5 * (1.0 - ratio) - chance).clamp(0.0, self.heaviest);
+        let shape = (0.5 * (1.0 - ratio) - chance).clamp(0.0, heaviest);
         let scale = self.excess * (1.0 - shape);
         let left = (self.share / PROBABILITY).max(1.0);
         let beyond = if shape < 1e-3 { scale * left.ln() } else { scale / shape * (left.powf(shape) - 1.0) };
-        (START + beyond).clamp(LEAST, self.most)
+        (START + beyond).clamp(LEAST, most)
     }
 
     /// Learns a deviation, the `run`th in a row beyond the edge.

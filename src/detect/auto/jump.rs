@@ -7,15 +7,15 @@ use super::edge::Edge;
 pub(super) struct Jump {
     /// The last value that was no jump itself, so that the way back from a spike is none either.
     pub(super) reference: Option<f64>,
-    n_away: usize,
     variance: f64,
-    n: usize,
+    n_away: u32,
+    n: u32,
     edge: Edge,
 }
 
 impl Default for Jump {
     fn default() -> Self {
-        Jump { reference: None, n_away: 0, variance: 0.0, n: 0, edge: Edge::of_moves() }
+        Jump { reference: None, variance: 0.0, n_away: 0, n: 0, edge: Edge::of_moves() }
     }
 }
 
@@ -23,7 +23,7 @@ impl Jump {
     const WEIGHT: f64 = 0.003_46;
     const CLIP: f64 = 3.0;
     /// Samples after which a jump's goal is where the series is.
-    const ARRIVED: usize = 3;
+    const ARRIVED: u32 = 3;
     /// Differences have heavier tails than values: an edge of its own on top of the learned one.
     const CAUTION: f64 = 1.25;
 
@@ -44,10 +44,10 @@ impl Jump {
         let sigma = self.sigma().max(floor);
         let reach = if self.n < 10 { f64::INFINITY } else { Self::CLIP * sigma };
         let clipped = off.clamp(-reach, reach);
-        let weight = Self::WEIGHT.max(1.0 / (self.n + 1) as f64);
+        let weight = Self::WEIGHT.max(1.0 / (f64::from(self.n) + 1.0));
         self.variance = (1.0 - weight) * (self.variance + weight * clipped * clipped);
         self.edge.learn(off / sigma, 0);
-        self.n += 1;
+        self.n = self.n.saturating_add(1);
         self.n_away = if is_jump { self.n_away + 1 } else { 0 };
         if !is_jump || self.n_away >= Self::ARRIVED {
             self.reference = Some(value);

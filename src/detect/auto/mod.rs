@@ -12,7 +12,7 @@
 //! A sample at its expected value scores 0 whatever came before. After a level shift that lasts, the new level is the
 //! usual one; should the old one come back soon, it is taken back at once.
 //!
-//! About 300 bytes, and 5 KiB for the profiles of a day and a week; constant work per sample.
+//! About 700 bytes, and 600 for the profiles of a day and a week; constant work per sample.
 //! Sources: Ahmad, Lavin, Purdy and Agha, "Unsupervised real-time anomaly detection for streaming data" (2017) for the
 //! likelihood; Siffer et al. (2017) for the learned edge; the rest is textbook exponential weighting. What the edge, the
 //! jump, the unrest and the drift have learned is each in a file of its own.
@@ -205,5 +205,16 @@ impl Watch {
             self.run = Run::default();
             self.drift.forgive();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scorer_is_small() {
+        // A fleet has a hundred thousand; what it has in memory is bounded by how small this is.
+        assert!(size_of::<Watch>() <= 400, "{}", size_of::<Watch>());
     }
 }

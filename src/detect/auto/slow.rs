@@ -10,7 +10,7 @@ const UNREST_EDGE: f64 = 4.26;
 /// Least mean and deviation of the unrest, below which nothing is to be read into it.
 const UNREST_FLOOR: (f64, f64) = (0.03, 0.0173);
 /// Averages seen before the unrest counts.
-const MIN_UNREST: usize = 100;
+const MIN_UNREST: u32 = 100;
 
 /// Weight of a sample in the lean: half-life 60 samples.
 const DRIFT_WEIGHT: f64 = 0.011_49;
@@ -21,9 +21,9 @@ const DRIFT_FLOOR: f64 = 0.09;
 /// A residual leans as at most so many deviations.
 const DRIFT_CLIP: f64 = 5.0;
 /// Residuals that their deviation is a guess for.
-const EARLY: usize = 30;
+const EARLY: u32 = 30;
 /// Samples before the lean counts.
-const MIN_DRIFT: usize = 300;
+const MIN_DRIFT: u32 = 300;
 
 /// How slowly the edges narrow: those learned from n averages, which have most samples in common, are 1 + 100 / n as
 /// wide.
@@ -32,7 +32,7 @@ const COLD: f64 = 100.0;
 /// A mean and variance over the far past, of a number that is itself an average.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    n: usize,
+    n: u32,
     mean: f64,
     variance: f64,
 }
@@ -44,11 +44,11 @@ impl Past {
     /// Learns the number, cut at three deviations.
     pub(super) fn learn(&mut self, number: f64, least_sigma: f64) {
         let reach = if self.n < MIN_UNREST { f64::INFINITY } else { 3.0 * self.variance.sqrt().max(least_sigma) };
-        let weight = Self::WEIGHT.max(1.0 / (self.n + 1) as f64);
+        let weight = Self::WEIGHT.max(1.0 / (f64::from(self.n) + 1.0));
         let off = (number - self.mean).clamp(-reach, reach);
         self.mean += weight * off;
         self.variance = (1.0 - weight) * (self.variance + weight * off * off);
-        self.n += 1;
+        self.n = self.n.saturating_add(1);
     }
 }
 
@@ -56,7 +56,7 @@ impl Past {
 #[derive(Debug, Default)]
 pub(super) struct Unrest {
     recent: [f32; UNREST_WINDOW],
-    next: usize,
+    next: u8,
     past: Past,
 }
 
@@ -67,7 +67,7 @@ impl Unrest {
 
     /// The average with `z` in the place of the oldest.
     pub(super) fn average(&self, z: f64) -> f64 {
-        let sum: f32 = self.recent.iter().sum::<f32>() - self.recent[self.next] + Self::of(z);
+        let sum: f32 = self.recent.iter().sum::<f32>() - self.recent[usize::from(self.next)] + Self::of(z);
         f64::from(sum) / UNREST_WINDOW as f64
     }
 
@@ -78,13 +78,13 @@ impl Unrest {
         let mean = self.past.mean.max(UNREST_FLOOR.0);
         let sigma = self.past.variance.sqrt().max(UNREST_FLOOR.1);
         // One-sided: an unusually quiet time is no anomaly.
-        ((self.average(z) - mean) / (sigma * UNREST_EDGE * widening(self.past.n, COLD))).max(0.0)
+        ((self.average(z) - mean) / (sigma * UNREST_EDGE * widening(self.past.n as usize, COLD))).max(0.0)
     }
 
     pub(super) fn learn(&mut self, z: f64) {
         self.past.learn(self.average(z), UNREST_FLOOR.1);
-        self.recent[self.next] = Self::of(z);
-        self.next = (self.next + 1) % UNREST_WINDOW;
+        self.recent[usize::from(self.next)] = Self::of(z);
+        self.next = (self.next + 1) % UNREST_WINDOW as u8;
     }
 }
 
@@ -109,7 +109,7 @@ impl Drift {
             return 0.0;
         }
         let off = self.with(residual, floor) - self.past.mean;
-        let reach = DRIFT_EDGE * widening(self.past.n, COLD) * self.past.variance.sqrt().max(DRIFT_FLOOR);
+        let reach = DRIFT_EDGE * widening(self.past.n as usize, COLD) * self.past.variance.sqrt().max(DRIFT_FLOOR);
         if off * residual <= 0.0 { 0.0 } else { off.abs() / reach }
     }
 
