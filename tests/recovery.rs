@@ -28,7 +28,7 @@ const DIR: &str = "BAROGRAPH_TEST_WRITER_DIR";
 const FIRST: &str = "BAROGRAPH_TEST_WRITER_FIRST";
 const ROUND: &str = "BAROGRAPH_TEST_WRITER_ROUND";
 // Between two rounds, so that retention by age has something to do however slow the machine.
-const PAUSE: i64 = 400;
+const PAUSE: i64 = 800;
 
 /// Not a test of its own: the process that is killed. Without the variable, which only the parent sets, it is over.
 #[test]
