@@ -17,7 +17,7 @@ use tempfile::TempDir;
 #[test]
 fn help_has_an_example_for_every_command_and_bad_usage_is_2() {
     let help = stdout(&done(&["--help"]));
-    let of_data = ["fsck", "snapshot", "restore"];
+    let of_data = ["fsck", "snapshot", "restore", "restore-s3"];
     for command in ["demo", "serve", "forecast", "detect", "analyze", "backtest", "models", "check-config"]
         .into_iter()
         .chain(of_data)

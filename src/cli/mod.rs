@@ -15,6 +15,7 @@ mod fsck;
 mod models;
 mod progress;
 mod restore;
+mod restore_s3;
 mod serve;
 mod snapshot;
 
@@ -43,6 +44,8 @@ enum Command {
     Fsck(fsck::Arguments),
     Snapshot(snapshot::Arguments),
     Restore(restore::Arguments),
+    #[command(name = "restore-s3")]
+    RestoreS3(restore_s3::Arguments),
 }
 
 /// Why a command did not do its work.
@@ -76,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Fsck(arguments) => fsck::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
+        Command::RestoreS3(arguments) => restore_s3::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

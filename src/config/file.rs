@@ -13,7 +13,7 @@ use crate::detect::AlarmSettings;
 use crate::incident::GroupSettings;
 use crate::ingest::Limits;
 use crate::series::LabelLimits;
-use crate::storage::{Ack, StoreSettings};
+use crate::storage::{Ack, RemoteSettings, StoreSettings};
 use crate::watch::WatchSettings;
 
 /// Declares a struct that reads from the file, defaults to the room's default, and converts both ways.
@@ -71,6 +71,22 @@ mirror!(StoreFile of StoreSettings {
     retention_1h: OptionalSpan,
     max_series: usize,
     max_blocks_per_day: usize,
+    s3: RemoteFile,
+});
+
+mirror!(RemoteFile of RemoteSettings {
+    bucket: Option<String>,
+    endpoint: Option<String>,
+    region: Option<String>,
+    prefix: String,
+    path_style: bool,
+    allow_http: bool,
+    credentials_file: Option<PathBuf>,
+    upload_after: Wait,
+    keep_local: OptionalSpan,
+    keep_local_size: OptionalSize,
+    cache_size: Size,
+    timeout: Span,
 });
 
 mirror!(HttpFile of HttpSettings {

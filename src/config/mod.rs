@@ -167,6 +167,9 @@ fn check(config: &Config) -> Result<(), String> {
     if config.http.max_query_samples == 0 {
         return Err("http.max_query_samples: it must be at least 1".to_owned());
     }
+    if let Some(problem) = config.store.s3.problem() {
+        return Err(format!("store.s3.{problem}"));
+    }
     if let Some(problem) = config.watch.problem() {
         return Err(problem);
     }

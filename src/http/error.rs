@@ -193,10 +193,11 @@ impl From<FlushError> for Error {
             FlushError::Io { source, .. } | FlushError::Block { source: BlockError::Io(source), .. } => {
                 Some(source.kind())
             }
-            FlushError::Block { .. } | FlushError::Closed => None,
+            FlushError::Block { .. } | FlushError::Remote(_) | FlushError::Closed => None,
         };
         let fault = match (&error, cause) {
-            (FlushError::Closed, _) => Fault::Unavailable,
+            (FlushError::Closed | FlushError::Remote(_), _) => Fault::Unavailable,
+            (FlushError::Block { source: BlockError::Remote(_), .. }, _) => Fault::Unavailable,
             (_, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) => Fault::Full,
             _ => return Error::internal(&error.to_string()),
         };
@@ -207,6 +208,11 @@ impl From<FlushError> for Error {
 
 impl From<SelectError> for Error {
     fn from(error: SelectError) -> Error {
+        if error.is_for_want_of_a_bucket() {
+            tracing::warn!(%error, "a question could not be answered");
+            let advice = "ask for a younger range, of which the samples are on this machine, or again later";
+            return Error::new(Fault::Unavailable, format!("{error}; {advice}"));
+        }
         Error::internal(&error.to_string())
     }
 }
@@ -232,6 +238,7 @@ impl From<QueryError> for Error {
 impl From<WatchError> for Error {
     fn from(error: WatchError) -> Error {
         let fault = match &error {
+            WatchError::Select(error) if error.is_for_want_of_a_bucket() => Fault::Unavailable,
             WatchError::Select(_) | WatchError::Settings(_) | WatchError::Results { .. } | WatchError::Thread(_) => {
                 return Error::internal(&error.to_string());
             }

@@ -139,6 +139,7 @@ impl fmt::Debug for Figures {
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (store, watch, process) = (self.store.figures(), self.watch.figures(), Process::read());
+        let remote = store.remote;
         let gauges = [
             ("barograph_store_series", "Active series", store.n_series as f64),
             ("barograph_store_memtable_samples", "Samples in memory", store.n_memtable_samples as f64),
@@ -148,6 +149,18 @@ impl Collector for Figures {
             ("barograph_store_wal_bytes", "Bytes of the log", store.wal_bytes as f64),
             ("barograph_store_wal_segments", "Segments of the log", store.n_segments as f64),
             ("barograph_store_quarantined", "Damaged files set aside at the start", store.n_quarantined as f64),
+            (
+                "barograph_s3_up",
+                "1 when the last request to the bucket went through",
+                f64::from(u8::from(remote.is_reachable)),
+            ),
+            ("barograph_s3_blocks", "Live blocks in the bucket and here", remote.n_both as f64),
+            ("barograph_s3_only_blocks", "Live blocks in the bucket only", remote.n_bucket_only as f64),
+            ("barograph_s3_only_bytes", "Bytes of live blocks in the bucket only", remote.bucket_only_bytes as f64),
+            ("barograph_s3_backlog_blocks", "Blocks due for an upload", remote.n_backlog as f64),
+            ("barograph_s3_backlog_bytes", "Bytes of blocks due for an upload", remote.backlog_bytes as f64),
+            ("barograph_s3_superseded_blocks", "Blocks whose objects wait to be deleted", remote.n_superseded as f64),
+            ("barograph_s3_cache_bytes", "Bytes of the bucket's blocks in the local cache", remote.cache_bytes as f64),
             ("barograph_store_replayed_samples", "Samples replayed from the log at the start", store.n_replayed as f64),
             (
                 "barograph_watch_backfilled",
@@ -186,6 +199,19 @@ impl Collector for Figures {
             ("barograph_store_flushes", "Memtables flushed to blocks", store.n_flushes),
             ("barograph_store_flush_errors", "Flushes, merges and retention runs that failed", store.n_flush_errors),
             ("barograph_store_compactions", "Merges of blocks", store.n_compactions),
+            ("barograph_s3_uploads", "Blocks uploaded and verified", remote.n_uploads),
+            ("barograph_s3_upload_bytes", "Bytes of blocks uploaded", remote.n_upload_bytes),
+            (
+                "barograph_s3_upload_errors",
+                "Passes over the bucket that failed and are tried again",
+                remote.n_upload_errors,
+            ),
+            ("barograph_s3_dropped_files", "Files of blocks removed here because the bucket has them", remote.n_drops),
+            ("barograph_s3_deleted_blocks", "Blocks whose objects were deleted", remote.n_deletes),
+            ("barograph_s3_cache_hits", "Pieces of blocks found in the local cache", remote.n_cache_hits),
+            ("barograph_s3_cache_misses", "Pieces of blocks that had to be fetched", remote.n_cache_misses),
+            ("barograph_s3_read_bytes", "Bytes read from the bucket", remote.n_read_bytes),
+            ("barograph_s3_read_errors", "Reads from the bucket that failed", remote.n_read_errors),
             ("barograph_watch_scored_samples", "Samples scored", watch.n_scored),
             ("barograph_watch_overflowed_samples", "Samples that found the queue full", watch.n_overflowed),
             ("barograph_watch_unscored_samples", "Samples that stayed unscored", watch.n_unscored),

@@ -8,7 +8,7 @@ use super::block::Block;
 use super::error::BlockError;
 use super::fsck::{Fault, checksum, examine};
 use super::keeper::Keeper;
-use super::manifest::BlockEntry;
+use super::manifest::{BlockEntry, Place};
 use super::salvage::salvage;
 use super::shared::{Shared, now};
 
@@ -67,6 +67,11 @@ impl Keeper {
             let is_gone = path.starts_with(&self.shared.layout.blocks) && !path.exists();
             return if is_gone { Fate::Out } else { Fate::Stays };
         };
+        if block.entry().place == Place::Bucket {
+            // Nothing here is damaged but perhaps what was cached: reading again fetches it anew.
+            let has_forgotten = block.remote().is_ok_and(|remote| remote.cache.forget(&block.entry().id));
+            return if has_forgotten { Fate::Mended } else { Fate::Stays };
+        }
         let Some(reason) = damage(&block) else {
             let is_mended = block.renew_index(&*self.shared.files).unwrap_or(false);
             return if is_mended { Fate::Mended } else { Fate::Stays };
@@ -112,15 +117,22 @@ impl Keeper {
         let entry = block.entry();
         let wal_upto = self.state.lock().manifest.wal_covered;
         let tombstones = self.shared.view().tombstones;
-        let saved = salvage(&*self.shared.files, layout, entry, wal_upto, &tombstones).ok().flatten();
-        let saved: Vec<BlockEntry> = saved.into_iter().collect();
+        let mut saved: Vec<BlockEntry> = Vec::new();
+        if entry.place == Place::Local {
+            saved.extend(salvage(&*self.shared.files, layout, entry, wal_upto, &tombstones).ok().flatten());
+        }
         let to = layout.quarantine.join(format!("{}-{}.parquet", now(), entry.id));
         if let Err(error) = self.shared.files.rename(block.path(), &to) {
             self.remove_unpublished(&saved);
             tracing::error!(block = %block.path().display(), reason, %error, "a block is damaged and cannot be set aside");
             return false;
         }
-        if let Err(error) = self.publish(&saved, std::slice::from_ref(entry), None, |_| {}) {
+        let published = match entry.place {
+            // The bucket has it as it was.
+            Place::Both => self.set_place(&entry.id, Place::Bucket),
+            Place::Local | Place::Bucket => self.publish(&saved, std::slice::from_ref(entry), None, |_| {}),
+        };
+        if let Err(error) = published {
             self.remove_unpublished(&saved);
             // Still named by the manifest: it must be where the manifest says.
             let _ = fs::rename(&to, block.path());
@@ -132,6 +144,7 @@ impl Keeper {
             block = %block.path().display(), reason, to = %to.display(), n_samples = entry.n_samples,
             n_saved = saved.iter().map(|entry| entry.n_samples).sum::<u64>(),
             min_time = entry.min_time, max_time = entry.max_time,
+            is_in_bucket = entry.place == Place::Both,
             "a block is damaged; it is set aside, what could be read of it and everything else is served"
         );
         true

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::remote::RemoteError;
+
 /// Why a data directory could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -51,6 +53,9 @@ pub enum OpenError {
         /// The data directory.
         path: PathBuf,
     },
+    /// The bucket's prefix belongs to another data directory.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A setting that cannot work.
     #[error("storage setting {name}: {reason}")]
     Setting {
@@ -131,6 +136,13 @@ pub enum SelectError {
     },
 }
 
+impl SelectError {
+    /// Whether all that is missing is in a bucket which does not answer now: asking again later makes sense.
+    pub fn is_for_want_of_a_bucket(&self) -> bool {
+        matches!(self, SelectError::Block { source: BlockError::Remote(_), .. })
+    }
+}
+
 /// Why the memtable did not become blocks. It stays in memory and in the log, and is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
@@ -152,12 +164,20 @@ pub enum FlushError {
         /// What went wrong.
         source: BlockError,
     },
+    /// The bucket does not do its part.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The writer thread is gone.
     #[error("the store is closed")]
     Closed,
 }
 
 impl FlushError {
+    /// Whether it is about blocks in a bucket, so that what is here need not wait for them.
+    pub(super) fn is_of_bucket(&self) -> bool {
+        matches!(self, FlushError::Remote(_) | FlushError::Block { source: BlockError::Remote(_), .. })
+    }
+
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FlushError {
         move |source| FlushError::Io { doing, path: path.to_owned(), source }
     }
@@ -182,6 +202,9 @@ pub enum BlockError {
     /// The bytes are not what the format says.
     #[error("{0}")]
     Damaged(String),
+    /// The block is in a bucket only, and its bytes cannot be had.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 }
 
 impl BlockError {
@@ -189,6 +212,8 @@ impl BlockError {
     pub(super) fn is_gone(&self) -> bool {
         match self {
             BlockError::Io(error) => error.kind() == io::ErrorKind::NotFound,
+            // Its object goes some time after the block that has its samples now was uploaded.
+            BlockError::Remote(error) => matches!(error, RemoteError::Missing { .. }),
             BlockError::Parquet(_) | BlockError::Arrow(_) | BlockError::Damaged(_) => false,
         }
     }

@@ -37,4 +37,45 @@ pub struct Figures {
     pub n_replayed: u64,
     /// Files, or parts of files, set aside as damaged when the store was opened.
     pub n_quarantined: u64,
+    /// Blocks in a bucket, and how that goes; all zero without one.
+    pub remote: RemoteFigures,
+}
+
+/// What the store says about its bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemoteFigures {
+    /// Whether the last request to the bucket went through.
+    pub is_reachable: bool,
+    /// Live blocks that are in the bucket and here.
+    pub n_both: u64,
+    /// Live blocks that are in the bucket only.
+    pub n_bucket_only: u64,
+    /// Bytes of blocks that are in the bucket only.
+    pub bucket_only_bytes: u64,
+    /// Blocks that are due for an upload.
+    pub n_backlog: u64,
+    /// Bytes of them.
+    pub backlog_bytes: u64,
+    /// Blocks whose objects are still to be deleted.
+    pub n_superseded: u64,
+    /// Blocks uploaded and verified.
+    pub n_uploads: u64,
+    /// Bytes of them.
+    pub n_upload_bytes: u64,
+    /// Passes over the bucket that failed and are tried again.
+    pub n_upload_errors: u64,
+    /// Files of blocks removed here because the bucket has them.
+    pub n_drops: u64,
+    /// Blocks whose objects were deleted.
+    pub n_deletes: u64,
+    /// Pieces of blocks found in the cache.
+    pub n_cache_hits: u64,
+    /// Pieces of blocks that had to be fetched.
+    pub n_cache_misses: u64,
+    /// Bytes of pieces in the cache.
+    pub cache_bytes: u64,
+    /// Bytes read from the bucket.
+    pub n_read_bytes: u64,
+    /// Reads from the bucket that failed.
+    pub n_read_errors: u64,
 }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use ulid::Ulid;
 
-use super::block::{About, Block, BlockWriter, Effort, block_order};
+use super::block::{About, Block, BlockWriter, Effort, Footer, block_order};
 use super::commit::Work;
 use super::compaction::merge_blocks;
-use super::deletes::Tombstones;
+use super::deletes::{Delete, Tombstones};
 use super::error::BlockError;
 use super::error::{FlushError, is_disk_full};
-use super::manifest::{self, BlockEntry, Manifest, Published};
+use super::manifest::{self, BlockEntry, Manifest, Place, Published};
 use super::plan::{Piece, Plan, Rules, WINDOWS, cut, longest, plan};
 use super::shared::{Shared, now};
 use super::view::Frozen;
@@ -120,6 +120,12 @@ impl Keeper {
             self.downsample(now())
         };
         let outcome = due();
+        if let (Err(error), Some(remote)) = (&outcome, &self.shared.remote)
+            && error.is_of_bucket()
+        {
+            // What is in the bucket only is left alone for a while, so that everything else goes on.
+            remote.pause_fetching();
+        }
         match &outcome {
             // One damaged block must not keep the others from being merged for ever.
             Err(FlushError::Block { path, .. }) if self.set_aside_if_damaged(path) => Ok(()),
@@ -254,7 +260,8 @@ impl Keeper {
         }
         // Before `remove`, so that a delete whose last file goes here is done here.
         change_manifest(&mut manifest);
-        let deletes_done = manifest.remove(removed);
+        manifest.supersede(removed, added.first().map(|entry| entry.id.as_str()));
+        manifest.remove(removed);
         manifest.blocks.extend_from_slice(added);
         manifest.blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
         manifest.tiers.sort_by(|a, b| (a.tier, &a.date, &a.id).cmp(&(b.tier, &b.date, &b.id)));
@@ -273,14 +280,22 @@ impl Keeper {
             .publish(&**files, &layout.root)
             .map_err(FlushError::io("write the manifest", &manifest::path_in(&layout.root)))?;
         let tiers = Arc::new(manifest.tiers.clone());
-        let old_tiers = std::mem::replace(&mut state.manifest, manifest).tiers;
+        let old = std::mem::replace(&mut state.manifest, manifest);
+        let is_done = |delete: &&Delete| !state.manifest.deletes.iter().any(|other| other.id == delete.id);
+        let deletes_done: Vec<_> = old.deletes.iter().filter(is_done).map(|delete| layout.delete(&delete.id)).collect();
         state.is_durable = published == Published::Durable;
         {
             let mut view = self.shared.view.write();
-            let is_removed = |block: &Block| removed.iter().any(|entry| entry.id == block.entry().id);
-            let kept = view.blocks.iter().filter(|block| !is_removed(block)).cloned();
+            let was_live = |entry: &BlockEntry| old.blocks.iter().any(|other| other.id == entry.id);
+            let is_named = |block: &Arc<Block>| state.manifest.blocks.iter().find(|entry| entry.id == block.entry().id);
+            let kept = view.blocks.iter().filter_map(|block| {
+                let entry = is_named(block)?;
+                Some(if entry == block.entry() { Arc::clone(block) } else { Arc::new(block.moved(entry.clone())) })
+            });
             let mut blocks: Vec<_> = kept.collect();
-            blocks.extend(added.iter().map(|entry| Arc::new(Block::new(entry.clone(), layout))));
+            // Not those that were named before and have no file here: they are missing.
+            let new = state.manifest.blocks.iter().filter(|entry| !was_live(entry));
+            blocks.extend(new.map(|entry| Arc::new(Block::new(entry.clone(), layout, self.shared.remote.as_ref()))));
             blocks.sort_by_key(|block| block.entry().sequence);
             view.blocks = Arc::new(blocks);
             view.tombstones = tombstones;
@@ -290,10 +305,10 @@ impl Keeper {
         for entry in removed {
             state.doomed.extend([layout.block(&entry.date, &entry.id), layout.sidecar(&entry.id)]);
         }
-        for entry in old_tiers.iter().filter(|old| !tiers.iter().any(|entry| entry.id == old.id)) {
+        for entry in old.tiers.iter().filter(|old| !tiers.iter().any(|entry| entry.id == old.id)) {
             state.doomed.extend([layout.tier_file(entry), layout.sidecar(&entry.id)]);
         }
-        state.doomed.extend(deletes_done.iter().map(|id| layout.delete(id)));
+        state.doomed.extend(deletes_done);
         if let Some((wal_covered, _)) = covered {
             let mut segments = self.shared.segments.lock();
             let kept = segments.split_off(&(wal_covered + 1));
@@ -302,6 +317,19 @@ impl Keeper {
         }
         self.tidy(&mut state);
         Ok(())
+    }
+
+    /// Changes the manifest, and the view to what it says then.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Manifest)) -> Result<(), FlushError> {
+        self.publish_with(&[], &[], None, change, |_| {})
+    }
+
+    /// The ids that the blocks whose files are here name as their sources.
+    pub(super) fn sources_of_blocks(&self, is_wanted: bool) -> std::collections::HashSet<String> {
+        let view = self.shared.view();
+        let blocks = view.blocks.iter().filter(|block| is_wanted && block.entry().place != Place::Bucket);
+        let footer = |block: &Arc<Block>| Footer::read(&self.shared.files.open(block.path()).ok()?).ok();
+        blocks.filter_map(footer).flat_map(|footer| footer.sources).collect()
     }
 
     /// Deletes what no manifest names any more, once the manifest that says so is durable.
@@ -367,11 +395,15 @@ impl Keeper {
         let _merging = self.merging.lock();
         let Shared { files, layout, settings, .. } = &*self.shared;
         let view = self.shared.view();
-        let pieces: Vec<Piece> = view.blocks.iter().map(|block| piece(block.entry())).collect();
+        let mut pieces: Vec<Piece> = view.blocks.iter().map(|block| piece(block.entry())).collect();
+        for (piece, block) in pieces.iter_mut().zip(view.blocks.iter()) {
+            piece.is_within_reach = self.is_within_reach(block.entry());
+        }
         let longest = longest(settings.retention);
         let rules = Rules { now, max_blocks: settings.max_blocks_per_day, is_patient, longest };
         let Some(Plan { blocks, effort }) = plan(&pieces, rules) else { return Ok(false) };
-        let sources: Vec<Arc<Block>> = blocks.iter().map(|number| Arc::clone(&view.blocks[*number])).collect();
+        let sources = blocks.iter().map(|number| self.at_home(&view.blocks[*number]));
+        let sources = sources.collect::<Result<Vec<Arc<Block>>, _>>()?;
         let wal_upto = self.state.lock().manifest.wal_covered;
         let is_closed = &self.shared.is_closed;
         let merged = merge_blocks(&**files, layout, &sources, wal_upto, effort, is_closed, &view.tombstones)?;
@@ -408,6 +440,7 @@ pub(super) fn piece(entry: &BlockEntry) -> Piece {
         n_series: entry.n_series,
         born: Millis::try_from(born).unwrap_or(Millis::MAX),
         is_lasting: entry.is_lasting,
+        is_within_reach: true,
     }
 }
 
@@ -419,6 +452,6 @@ fn is_for_want_of_space(error: &FlushError) -> bool {
         FlushError::Block { source: BlockError::Parquet(parquet::errors::ParquetError::External(source)), .. } => {
             source.downcast_ref::<std::io::Error>().is_some_and(is_disk_full)
         }
-        FlushError::Block { .. } | FlushError::Closed => false,
+        FlushError::Block { .. } | FlushError::Remote(_) | FlushError::Closed => false,
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Layout {
     pub(super) tiers: PathBuf,
     /// Whole data directories, each as it was at one moment.
     pub(super) snapshots: PathBuf,
+    /// Pieces of blocks that are in a bucket only; may be deleted at any time.
+    pub(super) cache: PathBuf,
     /// What other rooms keep: forecasts, anomalies, scores.
     pub(super) results: PathBuf,
 }
@@ -48,6 +50,7 @@ impl Layout {
             tiers: root.join("tiers"),
             deletes: root.join("deletes"),
             snapshots: root.join("snapshots"),
+            cache: root.join("cache"),
             results: root.join("results"),
         }
     }

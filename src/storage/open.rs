@@ -15,9 +15,10 @@ use super::deletes::{Delete, Tombstones};
 use super::error::OpenError;
 use super::files::{self, Entry, Files};
 use super::layout::Layout;
-use super::manifest::{self, BlockEntry, Manifest, ManifestError};
+use super::manifest::{self, BlockEntry, Manifest, ManifestError, Place};
 use super::memtable::Memtable;
 use super::plan::month_of;
+use super::remote::Remote;
 use super::shared::now;
 use super::snapshot::{PARTIAL, RESTORING};
 use super::table::SeriesTable;
@@ -47,7 +48,14 @@ pub(super) fn make_dirs(files: &dyn Files, layout: &Layout) -> Result<(), OpenEr
 }
 
 /// Puts the data directory in order and reads what is in it.
-pub(super) fn open(files: &dyn Files, layout: &Layout, table: &SeriesTable) -> Result<Opened, OpenError> {
+///
+/// `remote` is handed to the blocks; nothing is asked of it.
+pub(super) fn open(
+    files: &dyn Files,
+    layout: &Layout,
+    table: &SeriesTable,
+    remote: Option<&Arc<Remote>>,
+) -> Result<Opened, OpenError> {
     let restoring = layout.root.join(RESTORING);
     if restoring.exists() {
         return Err(OpenError::HalfRestored { path: layout.root.clone() });
@@ -65,7 +73,7 @@ pub(super) fn open(files: &dyn Files, layout: &Layout, table: &SeriesTable) -> R
         .map_err(|error| OpenError::io("read the deletes in", &path)(std::io::Error::other(error)))?;
     opening.clear_deletes(&manifest)?;
     opening.tiers(&mut manifest)?;
-    let blocks = opening.blocks(&manifest, &parquet)?;
+    let blocks = opening.blocks(&mut manifest, &parquet, remote)?;
     let (segments, next_seq, memtable) = opening.log(&manifest, &tombstones, table)?;
     let n_replayed = memtable.n_samples();
     let n_quarantined = opening.n_quarantined;
@@ -136,6 +144,7 @@ pub(super) fn rebuild(files: &dyn Files, layout: &Layout, parquet: &[Found]) -> 
         n_bytes: found.entry.n_bytes,
         crc32: None,
         is_lasting: footer.is_lasting,
+        place: Place::Local,
     };
     let mut blocks: Vec<BlockEntry> = footers.iter().map(entry).collect();
     blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
@@ -148,7 +157,7 @@ pub(super) fn rebuild(files: &dyn Files, layout: &Layout, parquet: &[Found]) -> 
             .retain(|id| blocks.iter().any(|entry| entry.id == *id) || tiers.iter().any(|entry| entry.id == *id));
     }
     // What of the log the blocks hold is unknown, so all of it is replayed: a sample twice is still one sample.
-    Manifest { wal_covered: 0, next_sequence, blocks, deletes, tiers, gone: Vec::new() }
+    Manifest { wal_covered: 0, next_sequence, blocks, deletes, tiers, ..Manifest::default() }
 }
 
 /// Every file below `tiers/` that has a block's name, with its tier and its date.
@@ -342,7 +351,12 @@ impl Opening<'_> {
     }
 
     /// The live blocks; what else lies between them is removed or set aside.
-    fn blocks(&mut self, manifest: &Manifest, parquet: &[Found]) -> Result<Vec<Arc<Block>>, OpenError> {
+    fn blocks(
+        &mut self,
+        manifest: &mut Manifest,
+        parquet: &[Found],
+        remote: Option<&Arc<Remote>>,
+    ) -> Result<Vec<Arc<Block>>, OpenError> {
         for entry in self.list(&self.layout.blocks)?.iter().filter(|entry| entry.is_dir) {
             if entry.name().starts_with("date=") {
                 // Left by retention. Only an empty directory can be removed this way.
@@ -355,21 +369,33 @@ impl Opening<'_> {
             self.clear_away(stray, manifest)?;
         }
         let mut blocks = Vec::new();
-        for entry in &manifest.blocks {
+        for entry in &mut manifest.blocks {
             let path = self.layout.block(&entry.date, &entry.id);
-            match parquet.iter().find(|found| found.entry.path == path) {
-                Some(found) if found.entry.n_bytes == entry.n_bytes => {
-                    blocks.push(Arc::new(Block::new(entry.clone(), self.layout)));
-                }
-                Some(found) => {
-                    tracing::error!(block = %path.display(), expected = entry.n_bytes, found = found.entry.n_bytes, "a block has the wrong size; it is set aside and its samples are missing");
+            let found = parquet.iter().find(|found| found.entry.path == path).map(|found| found.entry.n_bytes);
+            // What is in the manifest now gets onto the disk with its next change; until then each start finds the same.
+            match (found, entry.place) {
+                (Some(n_bytes), Place::Bucket) if n_bytes == entry.n_bytes => entry.place = Place::Both,
+                (Some(n_bytes), _) if n_bytes == entry.n_bytes => {}
+                (Some(n_bytes), place) => {
+                    tracing::error!(block = %path.display(), expected = entry.n_bytes, found = n_bytes, "a block has the wrong size; it is set aside and its samples are missing, unless a bucket has them");
                     self.quarantine(&path)?;
+                    if place == Place::Local {
+                        continue;
+                    }
+                    entry.place = Place::Bucket;
                 }
-                None => {
+                (None, Place::Bucket) => {}
+                (None, Place::Both) => {
+                    tracing::error!(block = %path.display(), n_samples = entry.n_samples, "a block is missing; it is read from the bucket");
+                    entry.place = Place::Bucket;
+                }
+                (None, Place::Local) => {
                     tracing::error!(block = %path.display(), n_samples = entry.n_samples, "a block is missing; put it back and start again to have its samples");
                     self.n_quarantined += 1;
+                    continue;
                 }
             }
+            blocks.push(Arc::new(Block::new(entry.clone(), self.layout, remote)));
         }
         let of_blocks = manifest.blocks.iter().map(|entry| entry.id.as_str());
         let ids: HashSet<&str> = of_blocks.chain(manifest.tiers.iter().map(|entry| entry.id.as_str())).collect();

@@ -45,6 +45,8 @@ pub(super) struct Piece {
     pub(super) born: Millis,
     /// Whether it is compressed as one that stays.
     pub(super) is_lasting: bool,
+    /// Whether its file is here or can be fetched: otherwise it is not merged now.
+    pub(super) is_within_reach: bool,
 }
 
 impl Piece {
@@ -83,7 +85,7 @@ pub(super) fn plan(pieces: &[Piece], rules: Rules) -> Option<Plan> {
     // Long windows first: what is to become a part of a long block need not become a short one before.
     for (level, length) in WINDOWS.into_iter().enumerate().rev() {
         let mut windows: BTreeMap<Millis, Vec<usize>> = BTreeMap::new();
-        for (number, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.n_samples <= MAX_SAMPLES / 2) {
+        for (number, piece) in pieces.iter().enumerate().filter(|(_, piece)| may_merge(piece)) {
             if let Some(window) = piece.window(length) {
                 windows.entry(window).or_default().push(number);
             }
@@ -99,6 +101,11 @@ pub(super) fn plan(pieces: &[Piece], rules: Rules) -> Option<Plan> {
         }
     }
     None
+}
+
+/// Whether it is neither full nor out of reach.
+fn may_merge(piece: &Piece) -> bool {
+    piece.n_samples <= MAX_SAMPLES / 2 && piece.is_within_reach
 }
 
 /// Those of a window's blocks that should become one.

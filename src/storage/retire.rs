@@ -26,7 +26,7 @@ pub struct Deleted {
 /// The entries that have outlived `retention`.
 ///
 /// A clock that jumps ahead must not delete everything: age also counts from the newest sample there is.
-fn expired(entries: &[BlockEntry], retention: Millis, now: Millis) -> Vec<BlockEntry> {
+pub(super) fn expired(entries: &[BlockEntry], retention: Millis, now: Millis) -> Vec<BlockEntry> {
     let newest = entries.iter().map(|entry| entry.max_time).max();
     let cutoff = newest.map_or(now, |newest| newest.min(now)).saturating_sub(retention);
     let mut in_order: Vec<&BlockEntry> = entries.iter().filter(|entry| entry.max_time < cutoff).collect();
@@ -95,6 +95,12 @@ impl Keeper {
             }
             gone.extend(too_large);
         }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // What must still be made from a block that is out of reach is made another time.
+        let needs_samples = settings.tiers().next().is_some();
+        gone.retain(|entry| !needs_samples || self.is_within_reach(entry));
         if gone.is_empty() {
             return Ok(());
         }
@@ -199,8 +205,11 @@ impl Keeper {
             }
             let _merging = self.merging.lock();
             let view = self.shared.view();
-            let has_hidden = |block: &&std::sync::Arc<Block>| !view.tombstones.of_block(&block.entry().id).is_empty();
+            let has_hidden = |block: &&std::sync::Arc<Block>| {
+                self.is_within_reach(block.entry()) && !view.tombstones.of_block(&block.entry().id).is_empty()
+            };
             let Some(block) = view.blocks.iter().find(has_hidden) else { return self.carry_out_deletes_in_tiers() };
+            let block = &self.at_home(block)?;
             let sources = std::slice::from_ref(block);
             let wal_upto = self.state.lock().manifest.wal_covered;
             let effort = if block.entry().is_lasting { Effort::Lasting } else { Effort::Fresh };
@@ -218,6 +227,7 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use super::super::manifest::Place;
     use super::*;
     use crate::series::DAY;
 
@@ -233,6 +243,7 @@ mod tests {
             n_bytes: *n_bytes,
             crc32: None,
             is_lasting: false,
+            place: Place::Local,
         };
         (0..).zip(days).map(entry).collect()
     }

@@ -59,7 +59,8 @@ fn each_left(
         return Err(BlockError::Damaged("its sidecar is not its own".to_owned()));
     }
     let index = Arc::new(index);
-    let mut reader = BlockReader::new(files.open(&layout.block(&entry.date, &entry.id))?, Arc::clone(&index));
+    let file = files.open(&layout.block(&entry.date, &entry.id))?;
+    let mut reader = BlockReader::new(Box::new(file), Arc::clone(&index));
     let mut unzip = Unzip::new()?;
     for run in 0..index.runs().len() {
         show(&index, run, reader.left_of(&mut unzip, run))?;

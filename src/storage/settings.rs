@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::remote::RemoteSettings;
 use crate::series::{Millis, format_duration, parse_duration};
 
 /// When an [`append`](super::Store::append) returns.
@@ -92,6 +93,9 @@ pub struct StoreSettings {
     /// Blocks of one window (2 hours, a day, 30 days) that is not over beyond which they are merged; default 8, at
     /// least 2. The blocks of a window that is over become one.
     pub max_blocks_per_day: usize,
+    /// A bucket for blocks; default: none.
+    #[serde(skip)]
+    pub s3: RemoteSettings,
 }
 
 impl Default for StoreSettings {
@@ -107,6 +111,7 @@ impl Default for StoreSettings {
             retention_1h: None,
             max_series: 1_000_000,
             max_blocks_per_day: 8,
+            s3: RemoteSettings::default(),
         }
     }
 }

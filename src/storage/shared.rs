@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use super::figures::Figures;
 use super::files::Files;
 use super::layout::Layout;
+use super::remote::Remote;
 use super::settings::StoreSettings;
 use super::table::SeriesTable;
 use super::view::View;
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     pub(super) settings: StoreSettings,
     pub(super) files: Arc<dyn Files>,
     pub(super) layout: Layout,
+    /// The bucket, when one is configured.
+    pub(super) remote: Option<Arc<Remote>>,
     pub(super) table: SeriesTable,
     pub(super) view: RwLock<View>,
     /// The log's segments and their sizes.
@@ -60,6 +63,7 @@ impl Shared {
             n_compactions: counters.n_compactions.get(),
             n_replayed: counters.n_replayed.get(),
             n_quarantined: counters.n_quarantined.get(),
+            remote: self.remote.as_ref().map(|remote| remote.figures(&view, now())).unwrap_or_default(),
         }
     }
 }

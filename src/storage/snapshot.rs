@@ -16,7 +16,8 @@ use super::fsck::{Report, fsck};
 use super::keeper::Keeper;
 use super::layout::Layout;
 use super::lock::LOCK_NAME;
-use super::manifest::{MANIFEST_NAME, Manifest};
+use super::manifest::{MANIFEST_NAME, Manifest, Place};
+use super::remote::OWNER_NAME;
 use super::shared::Shared;
 
 /// How the name of a snapshot ends while it is made.
@@ -86,7 +87,10 @@ impl Keeper {
             make(&day_dir)?;
             for entry in day {
                 let from = layout.block(&entry.date, &entry.id);
-                files.link(&from, &target.block(&entry.date, &entry.id)).map_err(FlushError::io("link", &from))?;
+                // What is in the bucket only stays there for as long as this snapshot is here.
+                if entry.place != Place::Bucket {
+                    files.link(&from, &target.block(&entry.date, &entry.id)).map_err(FlushError::io("link", &from))?;
+                }
                 let from = layout.sidecar(&entry.id);
                 match files.link(&from, &target.sidecar(&entry.id)) {
                     // Made again from its block when it is needed.
@@ -115,7 +119,7 @@ impl Keeper {
         }
         self.link_results(&layout.results, &target.results)?;
         // Last: without a manifest it is no snapshot.
-        let manifest = Manifest { gone: Vec::new(), ..manifest.clone() };
+        let manifest = Manifest { gone: Vec::new(), superseded: Vec::new(), ..manifest.clone() };
         let path = to.join(MANIFEST_NAME);
         // Through a folder of its own: a flush may write the other manifest at the same time.
         files::write_new(&**files, &target.tmp, &path, &manifest.encode()).map_err(FlushError::io("write", &path))?;
@@ -173,6 +177,12 @@ pub enum RestoreError {
         /// What is wrong with it.
         report: Box<Report>,
     },
+    /// There is no manifest in the bucket.
+    #[error("{0} has no {MANIFEST_NAME}: check bucket and prefix (store.s3 in the configuration)")]
+    EmptyBucket(String),
+    /// A block cannot be brought here.
+    #[error("nothing can be served from here yet: {0}; empty the directory and try again")]
+    Bucket(FlushError),
     /// A file cannot be read or written.
     #[error("cannot {doing} {}: {source}", .path.display())]
     Io {
@@ -192,7 +202,7 @@ fn list(report: &Report) -> String {
     report.findings.iter().map(|finding| format!("  {finding}")).collect::<Vec<_>>().join("\n")
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
     move |source| RestoreError::Io { doing, path: path.to_owned(), source }
 }
 
@@ -217,7 +227,9 @@ pub fn restore(snapshot: &Path, dir: &Path) -> Result<Restored, RestoreError> {
     top.sort_by_key(|path| path.ends_with(MANIFEST_NAME));
     for path in top {
         let name = path.file_name().unwrap_or_default();
-        let is_left_out = [LOCK_NAME, "tmp", "quarantine", "snapshots", RESTORING].iter().any(|left| name == *left);
+        let is_left_out = [LOCK_NAME, "tmp", "quarantine", "snapshots", "cache", OWNER_NAME, RESTORING]
+            .iter()
+            .any(|left| name == *left);
         if !is_left_out {
             copy(&path, &dir.join(name), &mut copied)?;
         }
@@ -231,7 +243,10 @@ pub fn restore(snapshot: &Path, dir: &Path) -> Result<Restored, RestoreError> {
 }
 
 fn check(dir: &Path) -> Result<Report, RestoreError> {
-    let report = fsck(dir)?;
+    checked(dir, fsck(dir)?)
+}
+
+pub(super) fn checked(dir: &Path, report: Report) -> Result<Report, RestoreError> {
     if report.findings.is_empty() {
         return Ok(report);
     }

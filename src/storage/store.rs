@@ -19,6 +19,7 @@ use super::keeper::Keeper;
 use super::layout::{END_TIME, FIRST_TIME, Layout};
 use super::lock::Lock;
 use super::open::{make_dirs, open};
+use super::remote::{Remote, RemoteSettings};
 use super::retire::Deleted;
 use super::select::{self, Failed};
 use super::settings::StoreSettings;
@@ -57,12 +58,14 @@ pub struct Store {
 }
 
 struct Running {
-    // Dropping one of these two ends the thread that listens.
+    // Dropping one of these ends the thread that listens.
     wake_flushes: SyncSender<()>,
     stop_merges: SyncSender<()>,
+    stop_uploads: SyncSender<()>,
     writer: JoinHandle<()>,
     flusher: JoinHandle<()>,
     merger: JoinHandle<()>,
+    uploader: JoinHandle<()>,
     _lock: Lock,
 }
 
@@ -83,12 +86,27 @@ impl Store {
     }
 
     pub(super) fn open_with(files: Arc<dyn Files>, dir: &Path, settings: StoreSettings) -> Result<Store, OpenError> {
+        let connect = Remote::open;
+        Store::open_over(files, dir, settings, connect)
+    }
+
+    /// As [`open`](Store::open), with a way to the bucket that the settings name.
+    pub(super) fn open_over(
+        files: Arc<dyn Files>,
+        dir: &Path,
+        settings: StoreSettings,
+        connect: impl FnOnce(&Arc<dyn Files>, &Layout, &RemoteSettings) -> Result<Option<Arc<Remote>>, OpenError>,
+    ) -> Result<Store, OpenError> {
         check(&settings)?;
         let lock = Lock::take(dir)?;
         let layout = Layout::new(dir);
         make_dirs(&*files, &layout)?;
+        let remote = connect(&files, &layout, &settings.s3)?;
         let table = SeriesTable::new(settings.max_series);
-        let opened = open(&*files, &layout, &table)?;
+        let opened = open(&*files, &layout, &table, remote.as_ref())?;
+        if let Some(remote) = &remote {
+            remote.claim_at_start(&*files, &layout, opened.manifest.has_uploads())?;
+        }
         let counters = Counters::default();
         counters.n_replayed.add(opened.n_replayed);
         counters.n_quarantined.add(opened.n_quarantined);
@@ -103,6 +121,7 @@ impl Store {
             settings,
             files,
             layout,
+            remote,
             table,
             view: RwLock::new(view),
             segments: Mutex::new(opened.segments),
@@ -115,15 +134,18 @@ impl Store {
         // One waiting wake-up says as much as many.
         let (wake_flushes, woken) = sync_channel(1);
         let (stop_merges, stopped) = sync_channel(0);
+        let (stop_uploads, uploads_stopped) = sync_channel(0);
         let keeper = Arc::new(Keeper::new(Arc::clone(&shared), work.clone(), opened.manifest));
         let writer = Writer::new(Arc::clone(&shared), opened.next_seq, wake_flushes.clone());
-        let (flushes, merges) = (Arc::clone(&keeper), Arc::clone(&keeper));
+        let (flushes, merges, uploads) = (Arc::clone(&keeper), Arc::clone(&keeper), Arc::clone(&keeper));
         let running = Running {
             wake_flushes,
             stop_merges,
+            stop_uploads,
             writer: spawn("store-writer", move || writer.run(&to_do))?,
             flusher: spawn("store-flusher", move || flushes.run_flushes(&woken))?,
             merger: spawn("store-merger", move || merges.run_merges(&stopped))?,
+            uploader: spawn("store-uploader", move || uploads.run_uploads(&uploads_stopped))?,
             _lock: lock,
         };
         Ok(Store { shared, keeper, work, running: Mutex::new(Some(running)) })
@@ -300,6 +322,8 @@ impl Store {
             match read(&self.shared.view()) {
                 Ok(found) => return Ok(found),
                 Err(Failed::Outdated(_)) if n_outdated < MAX_OUTDATED => n_outdated += 1,
+                // Nothing here is damaged, and what is cached stays good.
+                Err(Failed::Lasting(error)) if error.is_for_want_of_a_bucket() => return Err(error),
                 Err(Failed::Lasting(SelectError::Block { path, source })) => match self.keeper.look_into(&path) {
                     // Each block once at most.
                     Fate::Out => {}
@@ -382,12 +406,12 @@ impl Store {
 
     fn stop(&self, running: Running) {
         self.shared.is_closed.store(true, Ordering::Relaxed);
-        let Running { wake_flushes, stop_merges, writer, flusher, merger, _lock } = running;
+        let Running { wake_flushes, stop_merges, stop_uploads, writer, flusher, merger, uploader, _lock } = running;
         // The writer may be gone after a panic of its own; then there is nothing to stop.
         let _ = self.work.send(Work::Stop);
         let _ = wake_flushes.try_send(());
-        drop((wake_flushes, stop_merges));
-        for thread in [writer, flusher, merger] {
+        drop((wake_flushes, stop_merges, stop_uploads));
+        for thread in [writer, flusher, merger, uploader] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store has panicked; what was acknowledged is in the log");
             }
@@ -397,6 +421,13 @@ impl Store {
     /// Counts and sizes, for `/metrics`.
     pub fn figures(&self) -> Figures {
         self.shared.figures()
+    }
+
+    /// For tests that do not wait until something is due.
+    #[cfg(test)]
+    pub(super) fn upload(&self) -> Result<(), FlushError> {
+        let remote = self.shared.remote.as_ref().expect("the test has a bucket");
+        self.keeper.upload(remote, now())
     }
 
     /// For tests that do not wait until something is due.

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use super::error::BlockError;
 use super::files::{self, Files};
 use super::layout::Layout;
-use super::manifest::BlockEntry;
+use super::manifest::{BlockEntry, Place};
+use super::remote::{Far, Remote, RemoteError};
 
 mod bits;
 mod chunk;
@@ -25,6 +26,7 @@ mod rebuild;
 mod rows;
 mod schema;
 mod sidecar;
+mod source;
 mod value_page;
 mod values;
 mod writer;
@@ -38,6 +40,7 @@ pub(super) use index::{BlockIndex, IndexBuilder, Run, block_order};
 pub(super) use reader::{BlockReader, Unzip};
 pub(super) use rebuild::{Footer, load_metadata};
 pub(super) use schema::Effort;
+pub(super) use source::Source;
 pub(super) use writer::{About, BlockWriter, is_id, new_id, random_u64};
 
 /// A live block. Its sidecar is read when first asked for, and kept.
@@ -47,6 +50,7 @@ pub(super) struct Block {
     path: PathBuf,
     index_path: PathBuf,
     tmp_dir: PathBuf,
+    remote: Option<Arc<Remote>>,
     index: Mutex<CachedIndex>,
     // Damaged, and soon to be set aside: no read is to meet it again.
     is_condemned: AtomicBool,
@@ -60,15 +64,42 @@ struct CachedIndex {
 }
 
 impl Block {
-    pub(super) fn new(entry: BlockEntry, layout: &Layout) -> Block {
+    /// `remote` is where its file is fetched from when it is not here.
+    pub(super) fn new(entry: BlockEntry, layout: &Layout, remote: Option<&Arc<Remote>>) -> Block {
         Block {
             path: layout.block(&entry.date, &entry.id),
             index_path: layout.sidecar(&entry.id),
             tmp_dir: layout.tmp.clone(),
+            remote: remote.cloned(),
             entry,
             index: Mutex::default(),
             is_condemned: AtomicBool::new(false),
         }
+    }
+
+    /// The same block, of which the manifest now says something else: its file has come or gone.
+    pub(super) fn moved(&self, entry: BlockEntry) -> Block {
+        let index = CachedIndex { index: self.index.lock().index.clone(), n_idle: 0 };
+        let Block { path, index_path, tmp_dir, remote, .. } = self;
+        let (path, index_path, tmp_dir) = (path.clone(), index_path.clone(), tmp_dir.clone());
+        let (remote, index) = (remote.clone(), Mutex::new(index));
+        // Condemned was the file that has gone, if it was that.
+        Block { entry, path, index_path, tmp_dir, remote, index, is_condemned: AtomicBool::new(false) }
+    }
+
+    /// The bucket that it is in.
+    ///
+    /// # Errors
+    /// When none is configured.
+    pub(super) fn remote(&self) -> Result<&Arc<Remote>, BlockError> {
+        let missing = || RemoteError::NotConfigured { block: self.entry.id.clone() };
+        Ok(self.remote.as_ref().ok_or_else(missing)?)
+    }
+
+    /// Makes sure that the sidecar is on the disk, so that it can be copied, and that reading needs no bucket for it.
+    pub(super) fn ensure_sidecar(&self, files: &dyn Files) -> Result<(), BlockError> {
+        let is_there = files.read(&self.index_path).is_ok_and(|bytes| BlockIndex::decode(&bytes).is_ok());
+        if is_there { Ok(()) } else { self.load_index(files).map(drop) }
     }
 
     /// What the manifest says of it.
@@ -117,6 +148,9 @@ impl Block {
             Ok(index) => format!("it counts {} rows, and the block has {}", index.n_rows(), self.entry.n_samples),
             Err(error) => error.to_string(),
         };
+        if self.entry.place == Place::Bucket {
+            return self.fetch_index(files);
+        }
         // Opened before anything is said: when a merge has removed both, that is what the caller must hear.
         let file = files.open(&self.path)?;
         if is_outdated {
@@ -144,9 +178,35 @@ impl Block {
 
     fn make_index(&self, files: &dyn Files, file: File) -> Result<BlockIndex, BlockError> {
         let index = rebuild::rebuild_index(file)?;
+        self.write_index(files, &index);
+        Ok(index)
+    }
+
+    fn write_index(&self, files: &dyn Files, index: &BlockIndex) {
         if let Err(error) = files::write_new(files, &self.tmp_dir, &self.index_path, &index.encode()) {
             tracing::warn!(sidecar = %self.index_path.display(), %error, "the new series index could not be written");
         }
+    }
+
+    /// The sidecar in the bucket; when that cannot be used, one made from the block, fetched for this once.
+    fn fetch_index(&self, files: &dyn Files) -> Result<BlockIndex, BlockError> {
+        let remote = self.remote()?;
+        tracing::warn!(sidecar = %self.index_path.display(), "the series index of a block in the bucket is not here; fetching it");
+        let is_of_this = |index: &BlockIndex| index.n_rows() == self.entry.n_samples && index.has_pages();
+        let fetched = remote.sidecar(&self.entry.id)?.and_then(|bytes| BlockIndex::decode(&bytes).ok());
+        let index = match fetched.filter(is_of_this) {
+            Some(index) => index,
+            None => {
+                let tmp = self.tmp_dir.join(format!("{}.indexed", self.entry.id));
+                let index = remote.fetch(&self.entry, files, &tmp).and_then(|()| {
+                    let file = files.open(&tmp)?;
+                    rebuild::rebuild_index(file)
+                });
+                let _ = files.remove(&tmp);
+                index?
+            }
+        };
+        self.write_index(files, &index);
         Ok(index)
     }
 
@@ -166,6 +226,14 @@ impl Block {
         cached.index.as_ref().map_or(0, |index| index.runs().len())
     }
 
+    /// Where its bytes are.
+    fn source(&self, files: &dyn Files) -> Result<Box<dyn Source>, BlockError> {
+        if self.entry.place == Place::Bucket {
+            return Ok(Box::new(Far::new(Arc::clone(self.remote()?), &self.entry)));
+        }
+        Ok(Box::new(files.open(&self.path)?))
+    }
+
     /// Opens it for reading its rows.
     ///
     /// # Errors
@@ -181,7 +249,7 @@ impl Block {
     /// # Errors
     /// When it cannot be read; [`BlockError::is_gone`] when a merge has replaced it.
     pub(super) fn reader_of(&self, files: &dyn Files, index: &Arc<BlockIndex>) -> Result<BlockReader, BlockError> {
-        Ok(BlockReader::new(files.open(&self.path)?, Arc::clone(index)))
+        Ok(BlockReader::new(self.source(files)?, Arc::clone(index)))
     }
 
     /// As [`reader_of`](Block::reader_of), for a merge, after which neither block nor index is needed any more.

@@ -3,10 +3,8 @@
 //! Pages are found through the index and read one at a time; neither the footer nor any other column is touched. A
 //! page whose timestamps all lie outside of the wanted range is not read.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use zstd::bulk::Decompressor;
@@ -18,6 +16,7 @@ use super::delta;
 use super::index::{BlockIndex, Run};
 use super::page_header::PageHeader;
 use super::pages::Place;
+use super::source::Source;
 use super::value_page::{self, ValuePage};
 use crate::series::{Millis, Sample, TimeRange};
 
@@ -40,7 +39,7 @@ impl Unzip {
 
 /// Reads pages of one block, and keeps the last one of each kind.
 pub(in crate::storage) struct BlockReader {
-    file: File,
+    source: Box<dyn Source>,
     index: Arc<BlockIndex>,
     times: Page<Vec<Millis>>,
     values: Page<Option<ValuePage>>,
@@ -59,9 +58,9 @@ struct Page<T> {
 }
 
 impl BlockReader {
-    /// Reads the pages of `file` that `index` says it has.
-    pub(in crate::storage) fn new(file: File, index: Arc<BlockIndex>) -> BlockReader {
-        BlockReader { file, index, times: Page::default(), values: Page::default(), dictionary: None, next_row: 0 }
+    /// Reads the pages of `source` that `index` says it has.
+    pub(in crate::storage) fn new(source: Box<dyn Source>, index: Arc<BlockIndex>) -> BlockReader {
+        BlockReader { source, index, times: Page::default(), values: Page::default(), dictionary: None, next_row: 0 }
     }
 
     /// The index that it reads by.
@@ -83,6 +82,39 @@ impl BlockReader {
         let is_whole = range.contains(run.min_time) && range.contains(run.max_time);
         let rows = run.row_start..run.row_start + u64::from(run.n_rows);
         self.rows(unzip, rows, (!is_whole).then_some(range), out)
+    }
+
+    /// Has what these runs need in `range` brought near in few requests, when the block is far away.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub(in crate::storage) fn expect(
+        &self,
+        runs: impl Iterator<Item = Run>,
+        range: TimeRange,
+    ) -> Result<(), BlockError> {
+        if !self.source.is_far() {
+            return Ok(());
+        }
+        let pages = &self.index.pages;
+        let stretch = |place: Place| place.offset..place.offset + u64::from(place.len);
+        let mut stretches = Vec::new();
+        for run in runs {
+            let rows = run.row_start..run.row_start + u64::from(run.n_rows);
+            let times = (pages.time_page_of(rows.start)..pages.times.len())
+                .take_while(|page| pages.times[*page].row < rows.end);
+            for page in times.filter(|page| range.overlaps(pages.times[*page].min_time, pages.times[*page].max_time)) {
+                stretches.push(stretch(pages.times[page].place));
+                let in_page = pages.time_rows(page);
+                let (first, end) = (rows.start.max(in_page.start), rows.end.min(in_page.end));
+                let values = pages.values.iter().skip(pages.value_page_of(first)).take_while(|page| page.row < end);
+                for page in values {
+                    stretches.push(stretch(page.place));
+                    stretches.extend(page.dictionary.map(|number| stretch(pages.dictionaries[number as usize])));
+                }
+            }
+        }
+        self.source.expect(&stretches)
     }
 
     /// Appends the samples of the next `n_rows` rows.
@@ -253,7 +285,7 @@ impl BlockReader {
         }
         let Unzip { zstd, packed } = unzip;
         packed.resize(place.len as usize, 0);
-        self.file.read_exact_at(packed, place.offset)?;
+        self.source.read_exact_at(packed, place.offset)?;
         let mut reader = Reader::new(packed);
         let header = PageHeader::read(&mut reader).filter(|header| header.n_raw <= MAX_PAGE_BYTES);
         let header = header.ok_or_else(|| damaged("page headers"))?;

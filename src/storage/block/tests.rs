@@ -36,7 +36,7 @@ fn write(content: &Content, effort: Effort) -> Written {
         writer.push(key, samples).unwrap();
     }
     let entry = writer.finish().unwrap().unwrap();
-    Written { block: Block::new(entry, &layout), _dir: dir }
+    Written { block: Block::new(entry, &layout, None), _dir: dir }
 }
 
 /// The block in `docs/formats/block.md`, up to the end of its last page, and its sidecar.

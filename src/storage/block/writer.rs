@@ -11,7 +11,7 @@ use ulid::Ulid;
 use super::super::error::BlockError;
 use super::super::files::{self, Files, Output, Summed};
 use super::super::layout::{Layout, date_of, day_of};
-use super::super::manifest::BlockEntry;
+use super::super::manifest::{BlockEntry, Place};
 use super::super::texts::TextId;
 use super::chunk::{Chunk, Zip};
 use super::index::{BlockIndex, IndexBuilder};
@@ -165,6 +165,7 @@ impl<'a> BlockWriter<'a> {
             n_bytes,
             crc32: crc32.map(|crc| format!("{crc:08x}")),
             is_lasting: self.about.effort == Effort::Lasting,
+            place: Place::Local,
         }))
     }
 

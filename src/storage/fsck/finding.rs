@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::super::block::BlockIndex;
 use super::super::deletes::Delete;
-use super::super::manifest::BlockEntry;
+use super::super::manifest::{BlockEntry, Place};
 use crate::series::Millis;
 
 /// What a check found.
@@ -22,6 +22,10 @@ pub struct Report {
     pub n_blocks: u64,
     /// Samples in them.
     pub n_block_samples: u64,
+    /// Live blocks that are in a bucket only, and in which the data directory has no finding.
+    pub n_bucket_blocks: u64,
+    /// Samples in them.
+    pub n_bucket_samples: u64,
     /// Segments of the log that will be replayed.
     pub n_segments: u64,
     /// Samples in them.
@@ -64,6 +68,8 @@ pub(super) enum Remedy {
     GiveUpBlock(BlockEntry),
     /// Puts what can still be read of the block in its place, and the block itself aside.
     Salvage(BlockEntry),
+    /// Notes in the manifest where the block, by id, is; its file goes aside when that is the bucket.
+    Place(String, Place),
     /// Gives up a file of a tier, by id.
     GiveUpTier(String),
     /// Makes the sidecar again from its block.

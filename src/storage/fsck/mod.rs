@@ -16,8 +16,9 @@ use super::error::OpenError;
 use super::files::{Disk, Entry, Files};
 use super::layout::Layout;
 use super::lock::{LOCK_NAME, Lock};
-use super::manifest::{self, BlockEntry, MANIFEST_NAME, Manifest, ManifestError};
+use super::manifest::{self, BlockEntry, MANIFEST_NAME, Manifest, ManifestError, Place};
 use super::open::{Found, Stray, list_blocks, list_tiers, rebuild, what_is};
+use super::remote::{OWNER_NAME, Remote, RemoteSettings};
 use super::salvage;
 use super::snapshot::RESTORING;
 use super::wal::frame::{BadHeader, Header, SEGMENT_VERSION};
@@ -26,6 +27,7 @@ use super::wal::segment::seq_of;
 use crate::series::Millis;
 
 mod block;
+mod bucket;
 mod finding;
 mod repair;
 
@@ -64,20 +66,55 @@ fn lock(dir: &Path) -> Result<Lock, OpenError> {
     Lock::take(dir)
 }
 
-struct Check {
+/// As [`fsck`], and the bucket with it: each block that is noted as being there is, and nothing else is.
+///
+/// `read_all` reads every block in the bucket from first to last; otherwise their sizes are compared. With `repair`
+/// it does as [`fsck_and_quarantine`]; what is damaged in the bucket is copied to `quarantine/`, and deleted there by the
+/// next pass over it.
+///
+/// # Errors
+/// As [`fsck`], and when the bucket cannot be used.
+pub fn fsck_with_bucket(
+    dir: &Path,
+    settings: &RemoteSettings,
+    read_all: bool,
+    repair: bool,
+) -> Result<Report, OpenError> {
+    let _lock = lock(dir)?;
+    let layout = Layout::new(dir);
+    let files: Arc<dyn Files> = Arc::new(Disk);
+    let wrong = |reason: &str| OpenError::Setting { name: "s3", reason: reason.to_owned() };
+    let remote = Remote::open(&files, &layout, settings)?.ok_or_else(|| wrong("no bucket is configured"))?;
+    check_with(&layout, &remote, read_all, repair)
+}
+
+/// As [`fsck_with_bucket`], with the bucket at hand and the directory's lock taken.
+pub(super) fn check_with(layout: &Layout, remote: &Remote, read_all: bool, repair: bool) -> Result<Report, OpenError> {
+    let mut report = Check { bucket: Some((remote, read_all)), ..Check::new(&layout.root) }.run()?;
+    if repair {
+        bucket::bring_damaged(remote, layout, &report)?;
+        repair::carry_out(&Disk, layout, &mut report)?;
+    }
+    Ok(report)
+}
+
+struct Check<'a> {
     files: Disk,
     layout: Layout,
+    /// The bucket, and whether all of it is read.
+    bucket: Option<(&'a Remote, bool)>,
     report: Report,
 }
 
 const PUT_BACK: &str = "Put it back from a backup, or run `barograph fsck --quarantine` to go on without it";
 const SALVAGE: &str =
     "Put it back from a backup, or run `barograph fsck --quarantine` to go on with what can be read of it";
+const READ_BUCKET: &str = "Start the server: it sets what is damaged aside and reads the block from the bucket; so does `barograph fsck --quarantine`";
 const QUARANTINE: &str = "Run `barograph fsck --quarantine` to set it aside and serve the rest";
 
-impl Check {
-    fn new(dir: &Path) -> Check {
-        Check { files: Disk, layout: Layout::new(dir), report: Report::default() }
+impl<'a> Check<'a> {
+    fn new(dir: &Path) -> Check<'a> {
+        Check { files: Disk, layout: Layout::new(dir), bucket: None, report: Report::default() }
     }
 
     fn run(mut self) -> Result<Report, OpenError> {
@@ -89,6 +126,7 @@ impl Check {
             self.tiers(manifest)?;
             self.sidecars(manifest)?;
             self.deletes(manifest)?;
+            self.bucket(manifest)?;
         }
         self.log(manifest.as_ref().map_or(0, |manifest| manifest.wal_covered))?;
         self.others()?;
@@ -146,6 +184,22 @@ impl Check {
             let path = self.layout.block(&entry.date, &entry.id);
             let lost = Some(Lost { n_samples: Some(entry.n_samples), span: Some((entry.min_time, entry.max_time)) });
             let give_up = Remedy::GiveUpBlock(entry.clone());
+            let is_here = parquet.iter().any(|found| found.entry.path == path);
+            if entry.place == Place::Bucket && !is_here {
+                self.far_block(entry);
+                continue;
+            }
+            if entry.place == Place::Both && !is_here {
+                let remedy = Remedy::Place(entry.id.clone(), Place::Bucket);
+                self.find(
+                    &path,
+                    "this block is missing here, and noted as being in the bucket",
+                    READ_BUCKET,
+                    None,
+                    remedy,
+                );
+                continue;
+            }
             if !parquet.iter().any(|found| found.entry.path == path) {
                 self.find(&path, "this block is missing", PUT_BACK, lost, give_up);
                 continue;
@@ -155,6 +209,10 @@ impl Check {
                     self.report.n_blocks += 1;
                     self.report.n_block_samples += entry.n_samples;
                     self.sidecar(&entry.id, index);
+                }
+                Err(fault) if entry.place != Place::Local => {
+                    let remedy = Remedy::Place(entry.id.clone(), Place::Bucket);
+                    self.find(&path, fault.to_string(), READ_BUCKET, None, remedy);
                 }
                 Err(fault) => {
                     // A lost manifest is made again from blocks as they are.
@@ -176,6 +234,21 @@ impl Check {
         let span = Some((entry.min_time, entry.max_time));
         let lost = (n_lost > 0).then_some(Lost { n_samples: Some(n_lost), span });
         self.find(path, what, SALVAGE, lost, Remedy::Salvage(entry.clone()));
+    }
+
+    /// A block of which only the sidecar is here.
+    fn far_block(&mut self, entry: &BlockEntry) {
+        let path = self.layout.sidecar(&entry.id);
+        self.report.n_bucket_blocks += 1;
+        self.report.n_bucket_samples += entry.n_samples;
+        let is_good = |index: &BlockIndex| index.n_rows() == entry.n_samples;
+        let index = fs::read(&path).ok().and_then(|bytes| BlockIndex::decode(&bytes).ok());
+        if !index.as_ref().is_some_and(is_good) {
+            self.note(
+                &path,
+                "is not here or cannot be used, and its block is in the bucket; it is fetched at first use",
+            );
+        }
     }
 
     fn sidecar(&mut self, id: &str, expected: BlockIndex) {
@@ -385,6 +458,8 @@ impl Check {
             MANIFEST_NAME,
             LOCK_NAME,
             RESTORING,
+            OWNER_NAME,
+            "cache",
             "wal",
             "blocks",
             "index",

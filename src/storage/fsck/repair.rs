@@ -10,7 +10,7 @@ use super::super::deletes::Tombstones;
 use super::super::error::OpenError;
 use super::super::files::{self, Files};
 use super::super::layout::Layout;
-use super::super::manifest::{self, BlockEntry, Manifest};
+use super::super::manifest::{self, BlockEntry, Manifest, Place};
 use super::super::open::{list_blocks, make_dirs, rebuild};
 use super::super::salvage::salvage;
 use super::super::shared::now;
@@ -35,9 +35,15 @@ pub(super) fn carry_out(files: &dyn Files, layout: &Layout, report: &mut Report)
     let tiers_given_up: Vec<String> = report.findings.iter().filter_map(tier_given_up).collect();
     // A lost manifest is made again from the blocks that are left, so those that are not must go first.
     let is_lost = report.findings.iter().any(|finding| matches!(finding.remedy, Remedy::MakeManifest));
-    if !is_lost && (!given_up.is_empty() || !tiers_given_up.is_empty()) {
+    let placed = |finding: &Finding| match &finding.remedy {
+        Remedy::Place(id, place) => Some((id.clone(), *place)),
+        _ => None,
+    };
+    let placed: Vec<(String, Place)> = report.findings.iter().filter_map(placed).collect();
+    let has_changes = !(given_up.is_empty() && tiers_given_up.is_empty() && placed.is_empty());
+    if !is_lost && has_changes {
         // Otherwise the manifest first: should this stop half way, a block it does not name is set aside at a start.
-        repair.take_out(&given_up, &tiers_given_up, &saved)?;
+        repair.take_out(&given_up, &tiers_given_up, &placed, &saved)?;
     }
     for finding in &mut report.findings {
         finding.done = repair.apply(finding)?;
@@ -77,6 +83,12 @@ impl Repair<'_> {
                 }
                 Ok(finding.done.clone())
             }
+            Remedy::Place(_, Place::Bucket) if path.exists() => {
+                let to = self.set_aside(path)?;
+                Ok(Some(format!("moved to {}, and read from the bucket from now on", to.display())))
+            }
+            Remedy::Place(_, Place::Bucket | Place::Both) => Ok(Some("read from the bucket from now on".to_owned())),
+            Remedy::Place(_, Place::Local) => Ok(Some("it is uploaded again".to_owned())),
             Remedy::GiveUpTier(_) if !path.exists() => Ok(Some("the manifest does not name it any more".to_owned())),
             Remedy::GiveUpTier(_) => Ok(Some(format!(
                 "moved to {}, and the manifest does not name it any more",
@@ -157,10 +169,21 @@ impl Repair<'_> {
         Ok(loaded.map_err(|error| self.unreadable(io::Error::other(error)))?.unwrap_or_default())
     }
 
-    fn take_out(&self, given_up: &[BlockEntry], tiers: &[String], saved: &[BlockEntry]) -> Result<(), OpenError> {
+    fn take_out(
+        &self,
+        given_up: &[BlockEntry],
+        tiers: &[String],
+        placed: &[(String, Place)],
+        saved: &[BlockEntry],
+    ) -> Result<(), OpenError> {
         let mut manifest = self.load()?;
         manifest.remove_tiers(|entry| tiers.contains(&entry.id));
+        // In the bucket too, or the next start would take it back from the manifest there.
+        manifest.supersede(given_up, None);
         manifest.remove(given_up);
+        for (id, place) in placed {
+            manifest.blocks.iter_mut().filter(|entry| entry.id == *id).for_each(|entry| entry.place = *place);
+        }
         manifest.blocks.extend_from_slice(saved);
         manifest.blocks.sort_by(|a, b| (&a.date, a.sequence).cmp(&(&b.date, b.sequence)));
         self.publish(&manifest)

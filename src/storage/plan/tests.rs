@@ -6,7 +6,7 @@ use super::*;
 const MONTH_START: Millis = 650 * 30 * DAY;
 
 fn piece(sequence: u64, min_time: Millis, max_time: Millis, n_samples: u64) -> Piece {
-    Piece { sequence, min_time, max_time, n_samples, n_series: 1, born: 0, is_lasting: false }
+    Piece { sequence, min_time, max_time, n_samples, n_series: 1, born: 0, is_lasting: false, is_within_reach: true }
 }
 
 fn rules(now: Millis) -> Rules {

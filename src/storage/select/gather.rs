@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::block::{BlockReader, Unzip};
 use super::super::files::Files;
+use super::super::manifest::Place;
 use super::super::merge::keep_last;
 use super::super::parallel::{each, n_threads};
 use super::plan::{Piece, Plan, Source};
@@ -162,6 +163,7 @@ impl Desk {
         }
         self.readers.resize_with(plan.sources.len(), || None);
         for (source, numbers) in by_source.iter().enumerate().filter(|(_, numbers)| !numbers.is_empty()) {
+            self.expect(plan, files, range, pieces, source, numbers)?;
             for number in numbers {
                 let (piece, found) = (&pieces[*number as usize], &mut series[targets[*number as usize] as usize]);
                 let n_before = found.samples.len();
@@ -175,6 +177,28 @@ impl Desk {
             }
         }
         Ok(())
+    }
+
+    /// Has the pieces of a source that is far away brought near at once.
+    fn expect(
+        &mut self,
+        plan: &Plan<'_>,
+        files: &dyn Files,
+        range: TimeRange,
+        pieces: &[Piece],
+        source: usize,
+        numbers: &[u32],
+    ) -> Result<(), Failed> {
+        let Source::Block { block, index, .. } = &plan.sources[source] else { return Ok(()) };
+        if block.entry().place != Place::Bucket {
+            return Ok(());
+        }
+        let reader = match &mut self.readers[source] {
+            Some(reader) => reader,
+            none => none.insert(block.reader_of(files, index).map_err(failed(block.path()))?),
+        };
+        let runs = numbers.iter().map(|number| index.runs()[pieces[*number as usize].number as usize]);
+        reader.expect(runs, range).map_err(failed(block.path()))
     }
 
     fn read_piece(

@@ -3,7 +3,7 @@
 use super::super::block::{BlockIndex, BlockReader, Unzip, example_block};
 use super::super::deletes::{Condition, Delete};
 use super::super::layout::END_TIME;
-use super::super::manifest::{BlockEntry, Manifest};
+use super::super::manifest::{BlockEntry, Manifest, Place, Superseded};
 use super::super::tiers::{TierEntry, fold};
 use super::super::wal::frame::{FRAME_LEN, Header, encode_frame};
 use super::super::wal::record::{SEAL_PAYLOAD, encode_samples, encode_series};
@@ -68,7 +68,7 @@ fn the_block_and_the_sidecar_in_the_documentation_are_what_is_written_and_read()
     let index = Arc::new(BlockIndex::decode(&sidecar).unwrap());
     assert_eq!(index.key(&index.runs()[0]).unwrap(), up());
     let (run, mut read) = (index.runs()[0], Vec::new());
-    let mut reader = BlockReader::new(std::fs::File::open(&path).unwrap(), index);
+    let mut reader = BlockReader::new(Box::new(std::fs::File::open(&path).unwrap()), index);
     reader.run(&mut Unzip::new().unwrap(), &run, TimeRange::ALL, &mut read).unwrap();
     assert_eq!(read, samples);
 }
@@ -143,6 +143,7 @@ fn the_manifest_and_the_delete_in_the_documentation_are_what_is_written() {
         n_bytes: 2875,
         crc32: Some("0badcafe".to_owned()),
         is_lasting: false,
+        place: Place::Local,
     };
     let delete = Delete {
         id: "01KAJ5C8Z6D1F0G9H7J5K3M2NB".to_owned(),
@@ -166,6 +167,32 @@ fn the_manifest_and_the_delete_in_the_documentation_are_what_is_written() {
     };
     assert_eq!(Manifest::decode(example.as_bytes()).unwrap(), manifest);
     assert_eq!(String::from_utf8(manifest.encode()).unwrap(), example);
+}
+
+#[test]
+fn the_manifest_with_a_bucket_in_the_documentation_is_what_is_written() {
+    let page = include_str!("../../../docs/formats/manifest.md");
+    let (_, rest) = page.split_once("With a block in a bucket only").unwrap();
+    let example = fenced(rest, "json");
+    let block = |id: &str, sequence, n_samples, n_bytes, crc32: &str, place| BlockEntry {
+        id: id.to_owned(),
+        date: "2023-11-14".to_owned(),
+        sequence,
+        n_samples,
+        n_series: 1,
+        min_time: AT,
+        max_time: AT + 15_000 * (n_samples as Millis - 1),
+        n_bytes,
+        crc32: Some(crc32.to_owned()),
+        is_lasting: false,
+        place,
+    };
+    let live = block("01KAJ2V0W3Q6S8N7M5R4T1Y9ZC", 1, 2, 2875, "0badcafe", Place::Bucket);
+    let old = block("01KAJ1A0B2C4D6E8F0G2H4J6KM", 0, 1, 2811, "0badbabe", Place::Both);
+    let superseded = vec![Superseded { block: old, by: Some(live.id.clone()) }];
+    let manifest = Manifest { wal_covered: 3, next_sequence: 2, blocks: vec![live], superseded, ..Manifest::default() };
+    assert_eq!(String::from_utf8(manifest.encode()).unwrap(), example);
+    assert_eq!(Manifest::decode(example.as_bytes()).unwrap(), manifest);
 }
 
 /// A data directory as the first version wrote it: it opens for ever.

@@ -25,7 +25,7 @@ impl StoreSettings {
         }
     }
 
-    fn tiers(&self) -> impl Iterator<Item = Tier> {
+    pub(in crate::storage) fn tiers(&self) -> impl Iterator<Item = Tier> {
         Tier::ALL.into_iter().filter(|tier| self.retention_of(*tier).is_some())
     }
 }
@@ -49,7 +49,7 @@ impl Keeper {
         let view = self.shared.view();
         let pieces: Vec<Piece> = view.blocks.iter().map(|block| piece(block.entry())).collect();
         for (number, block) in view.blocks.iter().enumerate() {
-            if is_settled(&pieces, number, now) {
+            if is_settled(&pieces, number, now) && self.is_within_reach(block.entry()) {
                 self.downsample_block(&view, block, false)?;
             }
         }
@@ -80,7 +80,8 @@ impl Keeper {
         if !is_due {
             return Ok(());
         }
-        let made = self.make(&view.tombstones, block, &missing)?;
+        let block = self.at_home(block)?;
+        let made = self.make(&view.tombstones, &block, &missing)?;
         let span = (block.entry().min_time, block.entry().max_time);
         let is_replaced = |entry: &TierEntry| {
             let overlaps = entry.min_time <= span.1 && span.0 <= entry.last_time();
