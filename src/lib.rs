@@ -20,6 +20,8 @@ pub mod query;
 
 pub mod presets;
 
+pub mod events;
+
 pub mod incident;
 
 pub mod capacity;

@@ -3,6 +3,12 @@
 // A test that cannot go on says so where it stopped.
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/aggregate.rs"]
+mod aggregate;
+#[path = "cli/backtest.rs"]
+mod backtest;
+#[path = "cli/events.rs"]
+mod events;
 #[path = "cli/keeping.rs"]
 mod keeping;
 #[path = "cli/serving.rs"]
@@ -234,28 +240,13 @@ fn analyze_writes_everything_and_a_report() {
 }
 
 #[test]
-fn backtest_tells_accuracy_by_lead_and_how_often_a_detector_fires() {
-    let dir = TempDir::new().unwrap();
-    let input = two_series(&dir);
-    let out = dir.path().join("backtest.csv");
-    let told = stdout(&done(&["backtest", text(&input), "--model", "auto,naive", "--horizon", "6", "-o", text(&out)]));
-    assert!(told.contains("mase") && told.contains("By lead time") && told.contains("naive"), "{told}");
-    let csv = std::fs::read_to_string(&out).unwrap();
-    assert_eq!(csv.lines().next(), Some("series,model,lead,mae,bias,smape,coverage,n"));
-    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 6, "{csv}");
-    let told = stdout(&done(&["backtest", text(&input), "--detector", "auto"]));
-    assert!(told.contains("auto would have fired") && told.contains("spiky"), "{told}");
-    fails(&["backtest", text(&input), "--detector", "auto", "--model", "naive"], 2, &["cannot be used with"]);
-}
-
-#[test]
 fn unknown_names_list_the_known() {
     let dir = TempDir::new().unwrap();
     let input = two_series(&dir);
     fails(&["forecast", text(&input), "--horizon", "3", "--model", "oracle"], 2, &["oracle", "auto", "naive"]);
     fails(&["detect", text(&input), "--detector", "psychic"], 2, &["psychic", "auto", "zscore"]);
     fails(&["detect", text(&input), "--multivariate", "--detector", "psychic"], 2, &["psychic", "auto", "pca"]);
-    fails(&["backtest", text(&input), "--model", "oracle"], 2, &["oracle", "auto"]);
+    fails(&["backtest", text(&input), "--model", "auto,oracle"], 2, &["oracle", "auto", "`all`"]);
     fails(&["analyze", text(&input), "--detector", "psychic"], 2, &["psychic", "auto"]);
 }
 

@@ -15,7 +15,7 @@ use crate::series::{DAY, Millis, Sample};
 
 use super::coarsen::{coarsen, history_of};
 use super::detect::{DetectAsk, detect_one};
-use super::forecast::{ForecastAsk, ForecastFailure, forecast_coarse, forecast_table};
+use super::forecast::{ForecastAsk, ForecastFailure, events_of, forecast_coarse, forecast_table};
 use super::limits::{GivenLimit, limits_of};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
@@ -91,6 +91,7 @@ pub fn analyze(
                 (Ok(history), Some(known)) => {
                     let mut settings = ask.capacity.clone();
                     settings.whole = settings.whole.or(known.whole);
+                    settings.events = events_of(source, &ask.forecast.events);
                     settings.unit = settings.unit.or_else(|| metric.unit.clone());
                     Some(assess(&coarsen(history, CAPACITY_CELLS), known.limit, &settings))
                 }

@@ -1,13 +1,19 @@
-//! How methods would have done on every series of some files.
+//! How right methods would have been on every series of some files.
+//!
+//! Each origin of each series is work of its own, spread over the cores; what adds up to a series, a model and a whole
+//! is added up afterwards, in order.
 
 use std::sync::Arc;
 
-use crate::forecast::{Backtest, Coverage, Facts, Past, Request, SeasonChoice, backtest};
+use crate::events::PlannedEvents;
+use crate::forecast::{
+    Backtest, Coverage, Events, Facts, Past, Request, SeasonChoice, Tally, backtest_at, lead_group, origins,
+};
 use crate::presets::Presets;
-use crate::series::Sample;
+use crate::series::{History, MetricSettings, Sample};
 
 use super::coarsen::history_of;
-use super::forecast::{Ahead, ForecastFailure};
+use super::forecast::{Ahead, ForecastFailure, events_of};
 use super::parallel::spread;
 use super::rows::{Rows, Source};
 use super::table::{Column, Table};
@@ -15,11 +21,11 @@ use super::table::{Column, Table};
 /// What to replay.
 #[derive(Clone, Debug)]
 pub struct BacktestAsk {
-    /// Registered forecasters, each replayed on each series.
+    /// Registered forecasters, each judged on each series.
     pub models: Vec<String>,
     /// Where the season comes from.
     pub season: SeasonChoice,
-    /// How far each replay looks ahead.
+    /// How far each forecast looks ahead.
     pub ahead: Ahead,
     /// What the band promises.
     pub coverage: Coverage,
@@ -27,168 +33,329 @@ pub struct BacktestAsk {
     pub n_origins: usize,
     /// Longer histories are cut to their newest cells.
     pub most_cells: usize,
+    /// What was known to change the series; what came in maintenance windows is not judged.
+    pub events: Arc<PlannedEvents>,
 }
 
-/// One model's replay on one series.
+/// One model on one series.
 #[derive(Clone, Debug)]
 pub struct SeriesBacktest {
     /// Which series, as an index into the rows' sources.
     pub source_idx: usize,
     /// The model that was asked for.
     pub asked: String,
-    /// How it did, or why it could not be replayed.
+    /// How it did, or why it could not be judged.
     pub outcome: Result<Backtest, ForecastFailure>,
 }
 
-/// Replays every model on every series, series by series.
-///
-/// `done` is told after each replay.
-pub fn backtest_all(rows: &Rows, ask: &BacktestAsk, presets: &Presets, done: impl Fn() + Sync) -> Vec<SeriesBacktest> {
-    let samples = rows.samples();
-    let items: Vec<(usize, &Source, &[Sample], &str)> = rows
-        .sources
-        .iter()
-        .zip(&samples)
-        .enumerate()
-        .flat_map(|(idx, (source, samples))| {
-            ask.models.iter().map(move |model| (idx, source, samples.as_slice(), model.as_str()))
-        })
-        .collect();
-    let work = |(source_idx, source, samples, model): (usize, &Source, &[Sample], &str)| SeriesBacktest {
-        source_idx,
-        asked: model.to_owned(),
-        outcome: backtest_one(source, samples, model, ask, presets),
-    };
-    spread(items, work, done)
+/// A series with what each of its origins shares.
+struct Prepared {
+    source_idx: usize,
+    history: History,
+    metric: MetricSettings,
+    events: Events,
+    request: Request,
+    origins: Vec<usize>,
 }
 
-fn backtest_one(
-    source: &Source,
-    samples: &[Sample],
-    model: &str,
+/// Judges every model on every series; answers stand series by series, models in the order asked.
+///
+/// `begin` is told how many forecasts will be made, `done` after each.
+pub fn backtest_all(
+    rows: &Rows,
     ask: &BacktestAsk,
     presets: &Presets,
-) -> Result<Backtest, ForecastFailure> {
+    begin: impl FnOnce(usize),
+    done: impl Fn() + Sync,
+) -> Vec<SeriesBacktest> {
+    let items: Vec<(usize, (&Source, Vec<Sample>))> = rows.sources.iter().zip(rows.samples()).enumerate().collect();
+    let prepared: Vec<(usize, Result<Prepared, ForecastFailure>)> =
+        spread(items, |(idx, (source, samples))| (idx, prepare(idx, source, &samples, ask, presets)), || ());
+    let items: Vec<(&Prepared, &str, usize)> = prepared
+        .iter()
+        .filter_map(|(_, prepared)| prepared.as_ref().ok())
+        .flat_map(|it| ask.models.iter().map(move |model| (it, model.as_str())))
+        .flat_map(|(it, model)| it.origins.iter().map(move |origin| (it, model, *origin)))
+        .collect();
+    begin(items.len());
+    let judged = spread(items, |(it, model, origin)| (it.source_idx, model, judge(it, model, origin, ask)), done);
+
+    let mut judged = judged.into_iter().peekable();
+    let mut all = Vec::with_capacity(prepared.len() * ask.models.len());
+    for (source_idx, prepared) in &prepared {
+        for model in &ask.models {
+            let outcome = match prepared {
+                Err(failure) => Err(failure.clone()),
+                Ok(it) => {
+                    let mut report = Backtest::default();
+                    let mut failure = crate::forecast::ForecastError::TooShort { got: it.history.len() }.into();
+                    while let Some((.., one)) =
+                        judged.next_if(|(idx, asked, _)| (*idx, *asked) == (*source_idx, model.as_str()))
+                    {
+                        match one {
+                            Ok(one) => report.merge(&one),
+                            Err(error) => failure = error,
+                        }
+                    }
+                    if report.n_origins > 0 { Ok(report) } else { Err(failure) }
+                }
+            };
+            all.push(SeriesBacktest { source_idx: *source_idx, asked: model.clone(), outcome });
+        }
+    }
+    all
+}
+
+fn prepare(
+    source_idx: usize,
+    source: &Source,
+    samples: &[Sample],
+    ask: &BacktestAsk,
+    presets: &Presets,
+) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
     let history = history_of(source, samples, source.kind_by(&metric))?.tail(ask.most_cells);
-    let request = Request {
-        model: model.to_owned(),
-        season: ask.season,
-        horizon: ask.ahead.in_steps(source.axis, history.step())?,
+    let horizon = ask.ahead.in_steps(source.axis, history.step())?;
+    let request = Request { season: ask.season, horizon, ..Request::default() };
+    let origins = origins(&history, &request, ask.n_origins);
+    let events = events_of(source, &ask.events);
+    Ok(Prepared { source_idx, history, metric, events, request, origins })
+}
+
+fn judge(it: &Prepared, model: &str, origin: usize, ask: &BacktestAsk) -> Result<Backtest, ForecastFailure> {
+    let request = Request { model: model.to_owned(), ..it.request.clone() };
+    let facts = Facts::from(&it.metric);
+    let past = Past::of(&it.history).with_facts(&facts);
+    Ok(backtest_at(past, &it.events, &request, ask.coverage, origin)?)
+}
+
+/// What a row of figures is about.
+struct Line<'a> {
+    /// `None` is every series.
+    source_idx: Option<usize>,
+    asked: &'a str,
+    chosen: Option<String>,
+    n_series: usize,
+    n_origins: usize,
+    /// First and last lead; `None` is all.
+    leads: Option<(usize, usize)>,
+    tally: Tally,
+}
+
+/// The models in the order in which they were asked, each with its backtests over all series.
+fn by_model(all: &[SeriesBacktest]) -> Vec<(&str, Vec<(usize, &Backtest)>)> {
+    let mut models: Vec<(&str, Vec<(usize, &Backtest)>)> = Vec::new();
+    for one in all {
+        let at = models.iter().position(|(asked, _)| *asked == one.asked).unwrap_or_else(|| {
+            models.push((&one.asked, Vec::new()));
+            models.len() - 1
+        });
+        models[at].1.extend(one.outcome.as_ref().ok().map(|report| (one.source_idx, report)));
+    }
+    models
+}
+
+/// One model over all series.
+fn whole<'a>(asked: &'a str, reports: &[(usize, &Backtest)]) -> (Line<'a>, Vec<Tally>) {
+    let mut whole = Backtest::default();
+    reports.iter().for_each(|(_, report)| whole.merge(report));
+    let line = Line {
+        source_idx: None,
+        asked,
+        chosen: chosen(&whole),
+        n_series: reports.len(),
+        n_origins: whole.n_origins,
+        leads: None,
+        tally: whole.overall,
     };
-    let facts = Facts::from(&metric);
-    Ok(backtest(Past::of(&history).with_facts(&facts), &request, ask.coverage, ask.n_origins)?)
+    (line, whole.leads)
 }
 
-/// Every replay by lead: series, model, lead, mae, bias, smape, coverage, n.
-pub fn backtest_table(rows: &Rows, replays: &[SeriesBacktest]) -> Table {
-    let texts: Vec<String> = rows.sources.iter().map(|source| source.name.clone()).collect();
-    let done: Vec<(u32, &Backtest)> =
-        replays.iter().filter_map(|replay| Some((replay.source_idx as u32, replay.outcome.as_ref().ok()?))).collect();
-    let leads = || done.iter().flat_map(|(idx, replay)| replay.leads.iter().map(move |lead| (*idx, *replay, lead)));
-    Table::new()
-        .with("series", Column::Name { texts: Arc::from(texts), idx: leads().map(|(idx, ..)| idx).collect() })
-        .with("model", Column::texts(leads().map(|(_, replay, _)| replay.model.clone())))
-        .with("lead", Column::Int(leads().map(|(.., lead)| Some(lead.lead as i64)).collect()))
-        .with("mae", Column::Float(leads().map(|(.., lead)| lead.mae).collect()))
-        .with("bias", Column::Float(leads().map(|(.., lead)| lead.bias).collect()))
-        .with("smape", Column::Float(leads().map(|(.., lead)| lead.smape).collect()))
-        .with("coverage", Column::floats(leads().map(|(.., lead)| lead.coverage)))
-        .with("n", Column::Int(leads().map(|(.., lead)| Some(lead.n as i64)).collect()))
+/// The methods that forecast, with how often each did when there were several.
+fn chosen(report: &Backtest) -> Option<String> {
+    let mut models: Vec<&(String, usize)> = report.models.iter().collect();
+    models.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    match models.as_slice() {
+        [] => None,
+        [(model, _)] => Some(model.clone()),
+        [(model, n), rest @ ..] => {
+            let others =
+                if rest.len() > 1 { format!(" and {} others", rest.len()) } else { format!(", {}", rest[0].0) };
+            Some(format!("{model} {n}/{}{others}", report.n_origins))
+        }
+    }
 }
 
-/// Leads shown to people; the table on file has them all.
-const LEADS_SHOWN: usize = 12;
+fn series_lines(all: &[SeriesBacktest]) -> Vec<(Line<'_>, &[Tally])> {
+    let mut lines = Vec::with_capacity(all.len());
+    for SeriesBacktest { source_idx, asked, outcome } in all {
+        let Ok(report) = outcome else { continue };
+        let line = Line {
+            source_idx: Some(*source_idx),
+            asked: asked.as_str(),
+            chosen: chosen(report),
+            n_series: 1,
+            n_origins: report.n_origins,
+            leads: None,
+            tally: report.overall,
+        };
+        lines.push((line, report.leads.as_slice()));
+    }
+    lines
+}
 
-/// The replays summed up over the series, by model and lead: model, lead, mae, bias, smape, coverage, n.
+/// Every figure: per series and model a row over all leads (`lead` empty) and one for each lead; then the same over
+/// all series (`series` empty).
 ///
-/// Every series weighs the same, so `mae` and `bias` mean little across series of different scales; `smape` and
-/// `coverage` do. Of many leads an even choice is shown, the first and the last among them.
-pub fn lead_summary(replays: &[SeriesBacktest]) -> Table {
-    let mut models: Vec<&str> = Vec::new();
-    for replay in replays {
-        if !models.contains(&replay.asked.as_str()) {
-            models.push(&replay.asked);
-        }
+/// Columns: series, model, chosen, origins, lead, n, mase, relative, smape, msis, coverage, mae, bias. `mae` and `bias`
+/// are in the series' unit, and empty over several series.
+pub fn backtest_table(rows: &Rows, all: &[SeriesBacktest]) -> Table {
+    fn with_leads<'a>(line: Line<'a>, leads: &[Tally]) -> Vec<Line<'a>> {
+        let each = leads.iter().enumerate().filter(|(_, tally)| tally.n() > 0).map(|(idx, tally)| Line {
+            leads: Some((idx + 1, idx + 1)),
+            tally: *tally,
+            chosen: line.chosen.clone(),
+            ..line
+        });
+        let each: Vec<Line<'a>> = each.collect();
+        std::iter::once(line).chain(each).collect()
     }
-    let (mut model, mut lead, mut n) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut mae, mut bias, mut smape, mut coverage) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for asked in models {
-        let of_model: Vec<&Backtest> = replays
-            .iter()
-            .filter(|replay| replay.asked == asked)
-            .filter_map(|replay| replay.outcome.as_ref().ok())
-            .collect();
-        let furthest =
-            of_model.iter().filter_map(|replay| replay.leads.last()).map(|lead| lead.lead).max().unwrap_or(0);
-        for shown in chosen_leads(furthest) {
-            let at: Vec<_> =
-                of_model.iter().filter_map(|replay| replay.leads.iter().find(|lead| lead.lead == shown)).collect();
-            let covered: Vec<(f64, usize)> = at.iter().filter_map(|lead| Some((lead.coverage?, lead.n))).collect();
-            let n_covered: usize = covered.iter().map(|(_, n)| n).sum();
-            let n_inside: f64 = covered.iter().map(|(share, n)| share * *n as f64).sum();
-            let mean = |numbers: &mut dyn Iterator<Item = f64>| numbers.sum::<f64>() / at.len() as f64;
-            model.push(asked.to_owned());
-            lead.push(Some(shown as i64));
-            mae.push(mean(&mut at.iter().map(|lead| lead.mae)));
-            bias.push(mean(&mut at.iter().map(|lead| lead.bias)));
-            smape.push(mean(&mut at.iter().map(|lead| lead.smape)));
-            coverage.push((n_covered > 0).then(|| n_inside / n_covered as f64));
-            n.push(Some(at.iter().map(|lead| lead.n as i64).sum()));
-        }
+    let mut lines: Vec<Line<'_>> =
+        series_lines(all).into_iter().flat_map(|(line, leads)| with_leads(line, leads)).collect();
+    for (asked, reports) in by_model(all).iter().filter(|(_, reports)| !reports.is_empty()) {
+        let (line, leads) = whole(asked, reports);
+        lines.extend(with_leads(line, &leads));
     }
+    let texts: Vec<String> = rows.sources.iter().map(|source| source.name.clone()).collect();
+    let series = lines.iter().map(|line| line.source_idx.map_or(Column::NO_NAME, |idx| idx as u32)).collect();
+    let unit = |line: &Line<'_>, figure: Option<f64>| figure.filter(|_| line.n_series == 1);
     Table::new()
-        .with("model", Column::texts(model))
-        .with("lead", Column::Int(lead))
-        .with("mae", Column::Float(mae))
-        .with("bias", Column::Float(bias))
-        .with("smape", Column::Float(smape))
-        .with("coverage", Column::floats(coverage))
-        .with("n", Column::Int(n))
+        .with("series", Column::Name { texts: Arc::from(texts), idx: series })
+        .with("model", Column::texts(lines.iter().map(|line| line.asked)))
+        .with("chosen", Column::Text(lines.iter().map(|line| line.chosen.clone()).collect()))
+        .with("origins", Column::Int(lines.iter().map(|line| Some(line.n_origins as i64)).collect()))
+        .with("lead", Column::Int(lines.iter().map(|line| line.leads.map(|(lead, _)| lead as i64)).collect()))
+        .with("n", Column::Int(lines.iter().map(|line| Some(line.tally.n() as i64)).collect()))
+        .with("mase", Column::floats(lines.iter().map(|line| line.tally.mase())))
+        .with("relative", Column::floats(lines.iter().map(|line| line.tally.relative())))
+        .with("smape", Column::floats(lines.iter().map(|line| line.tally.smape())))
+        .with("msis", Column::floats(lines.iter().map(|line| line.tally.msis())))
+        .with("coverage", Column::floats(lines.iter().map(|line| line.tally.coverage())))
+        .with("mae", Column::floats(lines.iter().map(|line| unit(line, line.tally.mae()))))
+        .with("bias", Column::floats(lines.iter().map(|line| unit(line, line.tally.bias()))))
 }
 
-fn chosen_leads(furthest: usize) -> Vec<usize> {
-    if furthest <= LEADS_SHOWN {
-        return (1..=furthest).collect();
-    }
-    (0..LEADS_SHOWN).map(|nth| 1 + nth * (furthest - 1) / (LEADS_SHOWN - 1)).collect()
+/// Each model over all series, for people: model, series, origins, mase, relative, smape, msis, coverage, bias (in the
+/// unit of mase).
+pub fn model_summary(all: &[SeriesBacktest]) -> Table {
+    let lines: Vec<Line<'_>> = by_model(all).iter().map(|(asked, reports)| whole(asked, reports).0).collect();
+    let table = Table::new()
+        .with("model", Column::texts(lines.iter().map(|line| line.asked)))
+        .with("series", Column::Int(lines.iter().map(|line| Some(line.n_series as i64)).collect()))
+        .with("origins", Column::Int(lines.iter().map(|line| Some(line.n_origins as i64)).collect()));
+    figures(table, &lines)
 }
 
-/// How each model did over all series: model, series, mase, smape, mae, baseline_mae, coverage.
-pub fn model_summary(replays: &[SeriesBacktest]) -> Table {
-    let mut models: Vec<&str> = Vec::new();
-    for replay in replays {
-        if !models.contains(&replay.asked.as_str()) {
-            models.push(&replay.asked);
+/// Each model over all series by groups of leads, each twice as long as the one before, for people.
+pub fn lead_summary(all: &[SeriesBacktest]) -> Table {
+    let mut lines = Vec::new();
+    for (asked, reports) in by_model(all) {
+        let (line, leads) = whole(asked, &reports);
+        let mut first = 1;
+        while first <= leads.len() {
+            let last = lead_group(first).1.min(leads.len());
+            let mut tally = Tally::default();
+            leads[first - 1..last].iter().for_each(|lead| tally.merge(lead));
+            lines.push(Line { leads: Some((first, last)), tally, chosen: None, ..line });
+            first = last + 1;
         }
     }
-    let mean = |numbers: Vec<f64>| (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64);
-    let of = |asked: &str| -> Vec<&Backtest> {
-        let of_model = replays.iter().filter(|replay| replay.asked == asked);
-        of_model.filter_map(|replay| replay.outcome.as_ref().ok()).collect()
-    };
-    let column = |pick: &dyn Fn(&Backtest) -> Option<f64>| {
-        Column::floats(models.iter().map(|model| mean(of(model).into_iter().filter_map(pick).collect())))
-    };
-    Table::new()
-        .with("model", Column::texts(models.iter().copied()))
-        .with("series", Column::Int(models.iter().map(|model| Some(of(model).len() as i64)).collect()))
-        .with("mase", column(&|replay| replay.overall.mase))
-        .with("smape", column(&|replay| Some(replay.overall.smape)))
-        .with("mae", column(&|replay| Some(replay.overall.mae)))
-        .with("baseline_mae", column(&|replay| Some(replay.overall.baseline_mae)))
-        .with("coverage", column(&|replay| replay.overall.coverage))
+    let span =
+        |(first, last): (usize, usize)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let table = Table::new()
+        .with("model", Column::texts(lines.iter().map(|line| line.asked)))
+        .with("leads", Column::Text(lines.iter().map(|line| line.leads.map(span)).collect()));
+    figures(table, &lines)
+}
+
+/// Each series, for people: series, model, the method that was chosen, and the figures.
+pub fn series_summary(rows: &Rows, all: &[SeriesBacktest]) -> Table {
+    let lines: Vec<Line<'_>> = series_lines(all).into_iter().map(|(line, _)| line).collect();
+    let name = |line: &Line<'_>| line.source_idx.map(|idx| rows.sources[idx].name.clone());
+    let table = Table::new()
+        .with("series", Column::Text(lines.iter().map(name).collect()))
+        .with("model", Column::texts(lines.iter().map(|line| line.asked)))
+        .with("chosen", Column::Text(lines.iter().map(|line| line.chosen.clone()).collect()));
+    figures(table, &lines)
+}
+
+fn figures(table: Table, lines: &[Line<'_>]) -> Table {
+    table
+        .with("mase", Column::floats(lines.iter().map(|line| line.tally.mase())))
+        .with("relative", Column::floats(lines.iter().map(|line| line.tally.relative())))
+        .with("smape", Column::floats(lines.iter().map(|line| line.tally.smape())))
+        .with("msis", Column::floats(lines.iter().map(|line| line.tally.msis())))
+        .with("coverage", Column::floats(lines.iter().map(|line| line.tally.coverage())))
+        .with("bias", Column::floats(lines.iter().map(|line| line.tally.scaled_bias())))
+        .with("n", Column::Int(lines.iter().map(|line| Some(line.tally.n() as i64)).collect()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Axis;
+    use crate::forecast::Horizon;
+    use crate::series::{HOUR, Key};
+
+    /// A line and a wave, hourly.
+    fn rows() -> Rows {
+        let source = |name: &str| Source {
+            name: name.to_owned(),
+            key: Key::from_pairs(name, &[]).unwrap(),
+            axis: Axis::Time,
+            is_metric: false,
+        };
+        let mut rows = Rows { sources: vec![source("line"), source("short")], ..Rows::default() };
+        for t in 0..200i64 {
+            rows.source_idx.push(0);
+            rows.at.push(t * HOUR);
+            rows.value.push(t as f64);
+        }
+        rows.source_idx.extend([1, 1]);
+        rows.at.extend([0, HOUR]);
+        rows.value.extend([1.0, 2.0]);
+        rows
+    }
 
     #[test]
-    fn of_many_leads_the_first_and_the_last_are_shown() {
-        assert_eq!(chosen_leads(3), [1, 2, 3]);
-        let chosen = chosen_leads(48);
-        assert_eq!((chosen.len(), chosen[0], chosen[11]), (LEADS_SHOWN, 1, 48));
-        assert!(chosen_leads(0).is_empty());
+    fn every_series_model_and_lead_has_its_row_and_so_has_the_whole() {
+        let ask = BacktestAsk {
+            models: vec!["naive".to_owned(), "linear".to_owned()],
+            season: SeasonChoice::None,
+            ahead: Ahead::Steps(Horizon::new(5).unwrap()),
+            coverage: Coverage::P95,
+            n_origins: 4,
+            most_cells: 1_000,
+            events: Arc::default(),
+        };
+        let (n_told, n_done) = (std::cell::Cell::new(0), std::sync::atomic::AtomicUsize::new(0));
+        let done = || {
+            n_done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        };
+        let all = backtest_all(&rows(), &ask, &Presets::none(), |n| n_told.set(n), done);
+        assert_eq!((n_told.get(), n_done.into_inner()), (8, 8));
+        assert_eq!(all.iter().map(|one| one.outcome.is_ok()).collect::<Vec<_>>(), [true, true, false, false]);
+        let table = backtest_table(&rows(), &all);
+        // One series of two is long enough: for each model the whole and five leads, and again over all series.
+        assert_eq!(table.n_rows(), 2 * 6 * 2);
+        let Some(Column::Float(mase)) = table.column("mase") else { panic!("{table:?}") };
+        for (idx, expected) in [3.0, 1.0, 2.0, 3.0, 4.0, 5.0].into_iter().enumerate() {
+            assert!([mase[idx], mase[12 + idx]].iter().all(|mase| (mase - expected).abs() < 1e-9), "{mase:?}");
+        }
+        let shown = lead_summary(&all);
+        let Some(Column::Text(leads)) = shown.column("leads") else { panic!("{shown:?}") };
+        let leads: Vec<&str> = leads.iter().flatten().map(String::as_str).collect();
+        assert_eq!(leads, ["1", "2", "3-4", "5", "1", "2", "3-4", "5"]);
+        assert_eq!((model_summary(&all).n_rows(), series_summary(&rows(), &all).n_rows()), (2, 2));
     }
 }

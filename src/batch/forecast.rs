@@ -3,7 +3,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::forecast::{Coverage, Facts, Forecast, ForecastError, Horizon, Past, Request, SeasonChoice, prepare};
+use crate::events::PlannedEvents;
+use crate::forecast::{
+    Coverage, Events, Facts, Forecast, ForecastError, Horizon, Past, Request, SeasonChoice, UnderEvents,
+};
 use crate::presets::Presets;
 use crate::series::{
     DurationError, History, HistoryError, MetricSettings, Millis, Sample, Step, format_duration, parse_duration,
@@ -84,6 +87,8 @@ pub struct ForecastAsk {
     pub coverage: Coverage,
     /// Longer histories are cut to their newest cells.
     pub most_cells: usize,
+    /// What is known to change the series; those that only count steps have no dates for it.
+    pub events: Arc<PlannedEvents>,
 }
 
 /// Why a series has no forecast.
@@ -129,7 +134,7 @@ fn forecast_one(
 ) -> Result<Forecast, ForecastFailure> {
     let metric = source.settings(presets);
     let history = history_of(source, samples, source.kind_by(&metric))?;
-    forecast_history(source, &history.tail(ask.most_cells), ask, &metric)
+    forecast_history(source.axis, &history.tail(ask.most_cells), ask, &metric, &events_of(source, &ask.events))
 }
 
 /// For the many series of an analysis: like [`forecast_all`] for one, on a history of at most `most_cells` cells made
@@ -140,19 +145,31 @@ pub(super) fn forecast_coarse(
     ask: &ForecastAsk,
     presets: &Presets,
 ) -> Result<Forecast, ForecastFailure> {
-    forecast_history(source, &coarsen(history, ask.most_cells), ask, &source.settings(presets))
+    let (metric, events) = (source.settings(presets), events_of(source, &ask.events));
+    forecast_history(source.axis, &coarsen(history, ask.most_cells), ask, &metric, &events)
 }
 
-fn forecast_history(
-    source: &Source,
+/// The forecast of one history.
+pub(super) fn forecast_history(
+    axis: Axis,
     history: &History,
     ask: &ForecastAsk,
     metric: &MetricSettings,
+    events: &Events,
 ) -> Result<Forecast, ForecastFailure> {
-    let horizon = ask.ahead.in_steps(source.axis, history.step())?;
+    let horizon = ask.ahead.in_steps(axis, history.step())?;
     let request = Request { model: ask.model.clone(), season: ask.season, horizon };
     let facts = Facts::from(metric);
-    Ok(prepare(Past::of(history).with_facts(&facts), &request)?.forecast(horizon, ask.coverage))
+    let model = UnderEvents::prepare(&Past::of(history).with_facts(&facts), events, &request)?;
+    Ok(model.forecast(0, horizon, ask.coverage))
+}
+
+/// The events that concern a source.
+pub(super) fn events_of(source: &Source, planned: &PlannedEvents) -> Events {
+    match source.axis {
+        Axis::Time => planned.of_named(&source.key, &source.name),
+        Axis::Steps => Events::default(),
+    }
 }
 
 /// The forecasts as rows of series, step, timestamp, value, lo, hi, model; series without one are left out.

@@ -6,6 +6,7 @@
 //! Relies on the numeric rooms for every number; this room only cuts the work into series, spreads them over the
 //! cores and puts the answers back in order.
 
+mod aggregate;
 mod analyze;
 mod backtest;
 mod coarsen;
@@ -22,8 +23,11 @@ mod table;
 mod times;
 mod write;
 
+pub use aggregate::{GroupForecast, Grouping, forecast_groups};
 pub use analyze::{Analysis, AnalyzeAsk, analyze};
-pub use backtest::{BacktestAsk, SeriesBacktest, backtest_all, backtest_table, lead_summary, model_summary};
+pub use backtest::{
+    BacktestAsk, SeriesBacktest, backtest_all, backtest_table, lead_summary, model_summary, series_summary,
+};
 pub use coarsen::{coarsen, history_of};
 pub use detect::{DetectAsk, EntityScores, SeriesScores, detect_all, detect_matrices, detect_table, entity_table};
 pub use forecast::{Ahead, AheadError, ForecastAsk, ForecastFailure, forecast_all, forecast_table};

@@ -1,5 +1,6 @@
 //! What a capacity question is made of and answered with: plain data, converted by the surfaces.
 
+use crate::forecast::Events;
 use crate::series::{DAY, Millis, Season, Side};
 
 /// The value that must not be crossed.
@@ -24,6 +25,8 @@ pub struct CapacitySettings {
     pub unit: Option<String>,
     /// What shares are shares of, such as a file system's size when the limit is an empty remainder; unset, the limit.
     pub whole: Option<f64>,
+    /// What is planned for the series and for its limit; default nothing.
+    pub events: Events,
     /// How many random paths to draw; default 1,000.
     pub n_paths: usize,
     /// The seed of the paths; default 9275.
@@ -38,6 +41,7 @@ impl Default for CapacitySettings {
             season: None,
             unit: None,
             whole: None,
+            events: Events::default(),
             n_paths: 1_000,
             seed: 9275,
         }
@@ -104,6 +108,8 @@ pub struct Assessment {
     /// Change per day in the metric's unit; 0 when no change is significant.
     pub slope_per_day: f64,
     /// How the answer was come by: `trend`, `envelope` (the peaks of a saw-tooth), `recurrent`
-    /// (it crosses now and then without growing), `none`.
+    /// (it crosses now and then without growing), `planned` (it does not grow, but something is planned), `none`.
     pub method: &'static str,
+    /// The names of the planned events that were reckoned with.
+    pub events: Vec<String>,
 }

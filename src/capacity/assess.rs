@@ -2,12 +2,14 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use crate::forecast::Past;
 use crate::series::{DAY, History, Millis, Side, format_duration, quantile_sorted};
 
 use super::answer::{Assessment, CapacitySettings, Exhaustion, Headroom, Limit};
 use super::level::Level;
 use super::passage::crossing_probability_unsure;
 use super::paths::Future;
+use super::planned::Barrier;
 use super::sawtooth::Sawtooth;
 use super::trend::{MIN_BLOCKS, Trend};
 use super::wording;
@@ -28,7 +30,13 @@ const MIN_EXCURSIONS: usize = 3;
 /// A counter's history is its rate: convert before, with [`History::from_samples`]. The last cell is now.
 pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> Assessment {
     let sign = if limit.side == Side::Down { -1.0 } else { 1.0 };
-    let found = find(history, sign, limit.value, settings);
+    let past = Past::of(history);
+    let events = settings.events.measured(&past);
+    let quiet = (!events.is_empty()).then(|| History::new(history.start(), history.step(), events.quiet(&past)));
+    let history = quiet.as_ref().unwrap_or(history);
+    let last = history.values().iter().rposition(|value| !value.is_nan()).unwrap_or(0);
+    let barrier = Barrier { events: &events, reference: history.end(), now: history.at(last), limit };
+    let found = find(history, sign, &barrier, settings);
     let horizon = settings.horizon.min(found.reach);
     let headroom = LOOKS.iter().map(|&after| {
         let value = match (&found.trend, after) {
@@ -36,7 +44,7 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
             // What lies beyond the history's reach is not known, and a line drawn that far would be made up.
             (None, _) => None,
             (Some(_), after) if after > found.reach => None,
-            (Some(trend), _) => Some(sign * limit.value - trend.level_in(after) - trend.top),
+            (Some(trend), _) => Some(barrier.headroom_in(after, trend.level_in(after) + trend.top)),
         };
         let whole = settings.whole.unwrap_or(limit.value).abs();
         let share = value.filter(|_| whole > 0.0).map(|value| value / whole);
@@ -54,6 +62,9 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
         sign,
         span: found.spread,
         reach: found.reach,
+        planned: barrier.names_within(horizon),
+        taken: barrier.taken_within(horizon.min(settings.keep)),
+        lowest: barrier.height_in(0) - barrier.taken_within(horizon),
     });
     Assessment {
         level: found.last.map_or(f64::NAN, |last| sign * last),
@@ -66,6 +77,7 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
         amount: advice.amount,
         slope_per_day: found.trend.map_or(0.0, |trend| sign * trend.slope * DAY as f64),
         method: found.method,
+        events: barrier.names_within(horizon),
     }
 }
 
@@ -101,8 +113,8 @@ struct Found {
     method: &'static str,
 }
 
-fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -> Found {
-    let limit = sign * limit;
+fn find(history: &History, sign: f64, barrier: &Barrier<'_>, settings: &CapacitySettings) -> Found {
+    let limit = sign * barrier.limit.value;
     let mirrored: Vec<f64> = history.values().iter().map(|value| sign * value).collect();
     let mut present = mirrored.iter().enumerate().filter(|(_, value)| !value.is_nan());
     let ends = (present.next(), present.next_back());
@@ -154,13 +166,19 @@ fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -
     let horizon = settings.horizon.min(found.reach).max(1);
     let trend = &parts.trend;
     let per_block = |span: Millis| span as f64 / parts.block_millis;
-    if trend.is_growing() {
+    let turns: Vec<f64> = barrier.turns(horizon).into_iter().map(per_block).collect();
+    if trend.is_growing() || !turns.is_empty() {
+        // Without growth only what is planned moves the level, and what it wanders.
+        let still = Trend { slope: trend.slope.min(0.0), slope_error: 0.0, ..trend.clone() };
+        let trend = if trend.is_growing() { trend } else { &still };
+        let height = |blocks: f64| barrier.height_in((blocks * parts.block_millis).round() as Millis);
         let top = |from: f64, to: f64| (parts.profile_max)(from, to);
         let future = Future {
             trend,
             profile_max: &top,
             peaks: &parts.peaks,
-            limit,
+            limit: &height,
+            turns: &turns,
             cell: parts.cell_millis / parts.block_millis,
             horizon: per_block(horizon),
             n_paths: settings.n_paths.max(10),
@@ -170,6 +188,12 @@ fn find(history: &History, sign: f64, limit: f64, settings: &CapacitySettings) -
         let at = |blocks: f64| found.now.saturating_add((blocks * parts.block_millis).round() as Millis);
         let [p10, p50, p90] = crossing.quantiles.map(|time| time.map(at));
         found.probability = Some(crossing.probability);
+        if !parts.trend.is_growing() {
+            found.method = "planned";
+            found.exhaustion =
+                if p10.is_some() { Exhaustion::Expected { p10, p50, p90 } } else { Exhaustion::NotGrowing };
+            return found;
+        }
         found.exhaustion = if p10.is_none() && horizon < settings.horizon {
             Exhaustion::Unknown { reason: short_reason(spread, horizon) }
         } else {

@@ -14,6 +14,7 @@ mod assess;
 mod level;
 mod passage;
 mod paths;
+mod planned;
 mod sawtooth;
 #[cfg(test)]
 mod tests;

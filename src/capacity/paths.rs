@@ -29,7 +29,10 @@ pub(super) struct Future<'a> {
     pub profile_max: &'a dyn Fn(f64, f64) -> f64,
     /// How far a block's highest cell stands above its level, ascending.
     pub peaks: &'a [f64],
-    pub limit: f64,
+    /// What the level must not reach at a time.
+    pub limit: &'a dyn Fn(f64) -> f64,
+    /// When that moves.
+    pub turns: &'a [f64],
     /// Where the recorded spacing lies, in blocks: nothing is finer than that.
     pub cell: f64,
     pub horizon: f64,
@@ -90,7 +93,10 @@ impl Future<'_> {
         // Between two steps the level may have been higher, as far as the recorded spacing would have shown it.
         let missed = DISCRETE * trend.wander * (dt.sqrt() - self.cell.sqrt()).max(0.0);
         let barrier: Vec<f64> = (0..N_STEPS)
-            .map(|step| self.limit - (self.profile_max)(step as f64 * dt, (step + 1) as f64 * dt) - missed)
+            .map(|step| {
+                let (from, to) = (step as f64 * dt, (step + 1) as f64 * dt);
+                self.lowest_limit(from, to) - (self.profile_max)(from, to) - missed
+            })
             .collect();
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let freedom = (trend.n as f64 - 2.0).max(3.0);
@@ -135,6 +141,13 @@ impl Future<'_> {
             .collect();
         times.sort_unstable_by(f64::total_cmp);
         times
+    }
+
+    /// The lowest that the limit is after `from` and up to `to`.
+    fn lowest_limit(&self, from: f64, to: f64) -> f64 {
+        let first = self.turns.partition_point(|turn| *turn <= from);
+        let turns = self.turns[first..].iter().take_while(|turn| **turn <= to);
+        turns.map(|turn| (self.limit)(*turn)).fold((self.limit)(to), f64::min)
     }
 
     /// What noise adds at most during a step of `dt` blocks, as a table of equally likely values.

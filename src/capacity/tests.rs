@@ -4,6 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
+use crate::forecast::{Change, Effect, Event, Events};
 use crate::series::{DAY, HOUR, History, Millis, Side, Step};
 
 const START: Millis = 1_760_000_000_000;
@@ -355,4 +356,71 @@ fn the_recommendation_names_amount_date_and_headroom() {
     for part in ["add 120 GiB (20 %) by 2025-", "to keep 30 days of headroom", "growing by 4 GiB a day"] {
         assert!(got.recommendation.contains(part), "{part}: {}", got.recommendation);
     }
+}
+
+fn planned(effect: Effect) -> CapacitySettings {
+    let event = Event { name: "move".to_owned(), effect };
+    CapacitySettings { events: Events::new(vec![event]), ..CapacitySettings::default() }
+}
+
+fn add(by: f64) -> Change {
+    Change::Add { by, give_or_take: 0.0 }
+}
+
+#[test]
+fn what_is_planned_moves_the_date() {
+    let line = history(HOUR, (0..100).map(|i| 10.0 + f64::from(i)).collect());
+    let (now, limit) = (line.at(99), up(209.0));
+    let hours = |got: &Assessment| (dates(got)[1] - now as f64) / HOUR as f64;
+    assert!((hours(&assess_checked(&line, limit, &CapacitySettings::default())) - 100.0).abs() < 1.0);
+    // Forty more in two days; a larger limit in two days; both are in the answer's amount.
+    let step = assess_checked(&line, limit, &planned(Effect::Step { at: now + 2 * DAY, change: add(40.0) }));
+    assert!((hours(&step) - 60.0).abs() < 1.5, "{step:?}");
+    assert!((step.amount.unwrap() - (24.0 * 30.0 + 40.0)).abs() < 1.0 && step.events == ["move"], "{step:?}");
+    assert!(step.recommendation.contains("with `move` planned"), "{}", step.recommendation);
+    let raised = assess_checked(&line, limit, &planned(Effect::Limit { at: now + 2 * DAY, change: add(100.0) }));
+    assert!((hours(&raised) - 200.0).abs() < 2.0, "{raised:?}");
+    // What comes too late, and what has come already, moves nothing.
+    let late = assess_checked(&line, limit, &planned(Effect::Step { at: now + 20 * DAY, change: add(40.0) }));
+    assert!((hours(&late) - 100.0).abs() < 1.0, "{late:?}");
+    // The headroom after a week knows of both growth and step.
+    let room = |got: &Assessment| got.headroom[1].value.unwrap();
+    assert!((room(&assess(&line, limit, &CapacitySettings::default())) - room(&step) - 40.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_step_onto_a_quiet_series_is_told_by_its_day() {
+    let mut rng = rng(5);
+    let quiet = history(HOUR, (0..720).map(|_| 100.0 + normal(&mut rng)).collect());
+    let at = quiet.at(719) + 5 * DAY;
+    let limit = up(150.0);
+    assert_eq!(assess_checked(&quiet, limit, &CapacitySettings::default()).exhaustion, Exhaustion::NotGrowing);
+    let got = assess_checked(&quiet, limit, &planned(Effect::Step { at, change: add(60.0) }));
+    assert_eq!(got.method, "planned");
+    for date in dates(&got) {
+        assert!((date - at as f64).abs() < 12.0 * HOUR as f64, "{got:?}");
+    }
+    let amount = got.amount.unwrap();
+    assert!((8.0..20.0).contains(&amount), "ten too much, and the noise: {amount}");
+    assert!(got.recommendation.contains("`move`"), "{}", got.recommendation);
+    let smaller = assess_checked(&quiet, limit, &planned(Effect::Step { at, change: add(30.0) }));
+    assert_eq!(smaller.exhaustion, Exhaustion::NotGrowing);
+    // Space that is left, which a step gives more of.
+    let below = Limit { value: 90.0, side: Side::Down };
+    let freed = assess_checked(&quiet, below, &planned(Effect::Step { at, change: add(60.0) }));
+    assert_eq!(freed.exhaustion, Exhaustion::NotGrowing, "{freed:?}");
+    let shut = Effect::OneOff { from: at, to: at + DAY, change: Change::Become(0.0) };
+    let emptied = assess_checked(&quiet, below, &planned(shut));
+    assert!((dates(&emptied)[1] - at as f64).abs() < 12.0 * HOUR as f64, "{emptied:?}");
+}
+
+#[test]
+fn a_step_of_the_past_is_no_growth() {
+    let mut rng = rng(6);
+    let values = (0..720).map(|i| normal(&mut rng) + if i < 715 { 100.0 } else { 400.0 }).collect();
+    let stepped = history(HOUR, values);
+    let at = stepped.at(715);
+    let got = assess_checked(&stepped, up(600.0), &planned(Effect::Step { at, change: add(300.0) }));
+    assert_eq!(got.exhaustion, Exhaustion::NotGrowing, "{got:?}");
+    assert!(got.level > 390.0 && got.headroom[2].value.unwrap() < 210.0, "{got:?}");
 }

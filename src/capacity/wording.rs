@@ -24,6 +24,11 @@ pub(super) struct Situation<'a> {
     pub span: Millis,
     /// How far ahead it speaks.
     pub reach: Millis,
+    /// What is planned within the horizon.
+    pub planned: Vec<String>,
+    /// How much of the headroom that takes while an amount is to last, and the lowest the limit then is, mirrored.
+    pub taken: f64,
+    pub lowest: f64,
 }
 
 impl Situation<'_> {
@@ -35,6 +40,15 @@ impl Situation<'_> {
     /// For how long a recommended amount lasts: no longer than the history speaks for.
     fn keep(&self) -> Millis {
         self.settings.keep.min(self.reach)
+    }
+
+    /// What is planned, as a part of a sentence; empty when nothing is.
+    fn plan(&self) -> String {
+        match self.planned.as_slice() {
+            [] => String::new(),
+            [only] => format!(", with `{only}` planned"),
+            [first, rest @ ..] => format!(", with `{first}` and {} more planned", rest.len()),
+        }
     }
 
     /// Why the answer speaks of less than was asked; empty when it does not.
@@ -101,7 +115,8 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
             about
                 .trend
                 .filter(|course| course.slope > 0.0)
-                .map_or_else(String::new, |course| format!(", {moving} by {}", pace(&course))),
+                .map_or_else(String::new, |course| format!(", {moving} by {}", pace(&course)))
+                + &about.plan(),
             about.caveat(about.settings.horizon),
         )),
         Exhaustion::Expected { p10: Some(p10), p50, p90 } => {
@@ -131,6 +146,18 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                 ),
             };
             let Some(course) = about.trend.filter(|course| course.slope > 0.0) else {
+                if !about.planned.is_empty() {
+                    let over = about.trend.map_or(0.0, |course| course.level + course.top - about.lowest);
+                    let amount = Some(over).filter(|over| over.is_finite()).unwrap_or(0.0).max(0.05 * whole);
+                    let text = format!(
+                        "{verb} {} by {}{}: the limit of {} is {dates}",
+                        of_limit(amount),
+                        date_text(*p10, about.now),
+                        about.plan(),
+                        amount_text(about.limit.value, unit)
+                    );
+                    return Advice { text, amount: Some(amount) };
+                }
                 // It comes and goes: enough is what its usual peak needs, and a little more.
                 let over = about.trend.map_or(0.0, |course| (course.level + course.top - limit).max(0.0));
                 let amount = over.max(0.05 * whole);
@@ -143,14 +170,15 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                 return Advice { text, amount: Some(amount) };
             };
             let text = format!(
-                "{verb} {} by {} to keep {keep} of headroom: {moving} by {}, the limit of {} is {dates}{}",
-                of_limit(growth),
+                "{verb} {} by {} to keep {keep} of headroom: {moving} by {}{}, the limit of {} is {dates}{}",
+                of_limit(growth + about.taken),
                 date_text(*p10, about.now),
                 pace(&course),
+                about.plan(),
                 amount_text(about.limit.value, unit),
                 about.caveat(about.settings.keep)
             );
-            Advice { text, amount: Some(growth) }
+            Advice { text, amount: Some(growth + about.taken) }
         }
         Exhaustion::NotGrowing => {
             let left = about.trend.map(|course| about.sign * about.limit.value - course.level - course.top);
@@ -171,8 +199,9 @@ pub(super) fn advise(about: &Situation<'_>) -> Advice {
                 ),
                 None if tight => format!("little headroom, though the series does not grow{left}"),
                 None => format!(
-                    "nothing to do: the series does not grow towards {}{left}",
-                    amount_text(about.limit.value, unit)
+                    "nothing to do: the series does not grow towards {}{left}{}",
+                    amount_text(about.limit.value, unit),
+                    about.plan()
                 ),
             };
             quiet(text + &about.caveat(about.settings.horizon))

@@ -11,7 +11,7 @@ use crate::incident::GroupSettings;
 use crate::presets::Presets;
 use crate::query::parse_limit;
 
-use super::arguments::{self, Inputs};
+use super::arguments::{self, Inputs, Planned};
 use super::{Failure, progress};
 
 /// Cells that an analysis forecasts from per series at most; longer histories are averaged to fit.
@@ -49,6 +49,8 @@ pub(super) struct Arguments {
     /// The share of future values that bands promise to hold.
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
     level: Coverage,
+    #[command(flatten)]
+    planned: Planned,
     /// The folder to write to; created when missing.
     #[arg(short, long, value_name = "DIR", default_value = "analysis")]
     output: PathBuf,
@@ -87,6 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ahead: arguments.horizon,
             coverage: arguments.level,
             most_cells: cells_per_series(rows.sources.len()),
+            events: arguments.planned.read(&rows)?,
         },
         detect: DetectAsk {
             detector: arguments.detector.clone(),

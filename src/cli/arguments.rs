@@ -1,8 +1,10 @@
 //! Arguments that several commands share, checked where they come in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::batch::{Format, ReadError, Rows};
+use crate::batch::{Axis, Format, ReadError, Rows};
+use crate::events::PlannedEvents;
 use crate::forecast::{Coverage, SeasonChoice};
 
 use super::Failure;
@@ -26,6 +28,29 @@ impl Inputs {
     /// Every row, with what was passed over told on standard error.
     pub(super) fn read(&self) -> Result<Rows, Failure> {
         read(&self.inputs)
+    }
+}
+
+/// What is planned; the same words in every command's help.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Planned {
+    /// A YAML or JSON file of planned events: steps, ramps, one-offs, holidays, maintenance windows, new limits.
+    #[arg(long, value_name = "FILE")]
+    pub(super) events: Option<PathBuf>,
+}
+
+impl Planned {
+    /// The events, with those that concern none of the series told on standard error.
+    pub(super) fn read(&self, rows: &Rows) -> Result<Arc<PlannedEvents>, Failure> {
+        let Some(path) = &self.events else { return Ok(Arc::default()) };
+        let planned = PlannedEvents::load(path)?;
+        for name in planned.idle(rows.sources.iter().map(|source| (&source.key, source.name.as_str()))) {
+            eprintln!("warning: {}: `{name}` concerns none of the series; check its `match`", path.display());
+        }
+        if rows.sources.iter().any(|source| source.axis == Axis::Steps) {
+            eprintln!("warning: {}: series that count steps have no dates, and no events", path.display());
+        }
+        Ok(Arc::new(planned))
     }
 }
 

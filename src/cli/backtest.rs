@@ -1,34 +1,47 @@
 //! `barograph backtest`: how methods would have done on the past of some files.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::batch::{self, Ahead, BacktestAsk, Column, DetectAsk, Rows, SeriesScores, Table};
 use crate::detect::{AlarmSettings, Settings};
-use crate::forecast::{Coverage, SeasonChoice};
+use crate::forecast::{Coverage, FORECASTERS, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::{Millis, format_duration};
 
-use super::arguments::{self, Inputs, MOST_CELLS};
+use super::arguments::{self, Inputs, MOST_CELLS, Planned};
 use super::{Failure, progress};
 
-/// Replay methods on the past: accuracy and coverage by lead time, or how often a detector would have fired
+/// The word that stands for every method.
+const ALL: &str = "all";
+/// Rows of single series shown to people; a file has them all.
+const MOST_SHOWN: usize = 40;
+
+/// Judge methods on the past: accuracy and bands by lead time, or how often a detector would have fired
 ///
-/// Each model forecasts from several points in the past, seeing only what was known then. The summary has, per model,
-/// MASE (below 1 beats the naive forecast), sMAPE, and the share of values inside the band; then the same by lead time.
+/// Each model forecasts from several moments of the past. Everything is done as it would have been done then, from the
+/// values before that moment alone: the season, the method, its band. What came is compared with it.
+///
+/// mase: mean error over that of the seasonal naive one cycle ahead; relative: over that of the seasonal naive for the
+/// same values (below 1 is better); smape in percent; msis: the bands' width with a fine for each miss, in the unit of
+/// mase; coverage: the share of values inside the band; bias: mean of value minus forecast, in the unit of mase on the
+/// terminal and in the series' own in the file. A file has a row for each series, model and lead; rows without a lead
+/// are over all leads, rows without a series over all series.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph backtest metrics.parquet --model auto,seasonal-naive --horizon 24\n  \
+    barograph backtest 'hourly/*.csv' --model all --season 24 --origins 30 -o backtest.parquet\n  \
     barograph backtest metrics.parquet --detector auto")]
 pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
-    /// Methods to replay, from `barograph models`; several with commas.
-    #[arg(long, value_name = "NAME", default_value = "auto", value_delimiter = ',', value_parser = arguments::model_name)]
+    /// Methods to judge, from `barograph models`; several with commas, or `all`.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_delimiter = ',', value_parser = model_or_all)]
     model: Vec<String>,
     /// Replay this detector instead, and count how often it would have fired.
-    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins"])]
+    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events"])]
     detector: Option<String>,
-    /// How far each replay looks ahead: a number of steps, or a duration such as 1d.
+    /// How far each forecast looks ahead: a number of steps, or a duration such as 1d.
     #[arg(long, value_name = "H", default_value = "24")]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
@@ -37,9 +50,11 @@ pub(super) struct Arguments {
     /// The share of future values that the band promises to hold.
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
     level: Coverage,
-    /// From how many points in the past to forecast.
+    /// From how many moments of the past to forecast, spread over its later half.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     origins: usize,
+    #[command(flatten)]
+    planned: Planned,
     /// Where to write every number: .parquet, .csv or .json.
     #[arg(short, long, value_name = "OUT", value_parser = arguments::output)]
     output: Option<PathBuf>,
@@ -49,40 +64,73 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rows = arguments.inputs.read()?;
     match &arguments.detector {
         Some(detector) => replay_detector(arguments, &rows, detector),
-        None => replay_models(arguments, &rows),
+        None => judge_models(arguments, &rows),
     }
 }
 
-fn replay_models(arguments: &Arguments, rows: &Rows) -> Result<(), Failure> {
+/// A method's name, or the word for every one of them.
+fn model_or_all(text: &str) -> Result<String, String> {
+    if text == ALL {
+        return Ok(text.to_owned());
+    }
+    arguments::model_name(text).map_err(|error| format!("{error}, and `{ALL}` for every one of them"))
+}
+
+fn judge_models(arguments: &Arguments, rows: &Rows) -> Result<(), Failure> {
+    let mut models: Vec<String> = Vec::new();
+    for name in &arguments.model {
+        let named = FORECASTERS.iter().filter(|entry| name == ALL || entry.name == name);
+        for entry in named {
+            if models.iter().all(|known| known != entry.name) {
+                models.push(entry.name.to_owned());
+            }
+        }
+    }
     let ask = BacktestAsk {
-        models: arguments.model.clone(),
+        models,
         season: arguments.season,
         ahead: arguments.horizon,
         coverage: arguments.level,
         n_origins: arguments.origins,
         most_cells: MOST_CELLS,
+        events: arguments.planned.read(rows)?,
     };
-    let bar = progress::bar(rows.sources.len() * ask.models.len(), "replaying");
-    let replays = batch::backtest_all(rows, &ask, &Presets::shipped(), || bar.inc(1));
-    bar.finish_and_clear();
-    let failures: Vec<(String, String)> = replays
+    let bar = OnceLock::new();
+    let begin = |n_forecasts| {
+        let _ = bar.set(progress::bar_of(n_forecasts, "judging", "forecasts"));
+    };
+    let done = || {
+        if let Some(bar) = bar.get() {
+            bar.inc(1);
+        }
+    };
+    let all = batch::backtest_all(rows, &ask, &Presets::shipped(), begin, done);
+    if let Some(bar) = bar.get() {
+        bar.finish_and_clear();
+    }
+    let failures: Vec<(String, String)> = all
         .iter()
-        .filter_map(|replay| {
-            let name = format!("{} by {}", rows.sources[replay.source_idx].name, replay.asked);
-            Some((name, replay.outcome.as_ref().err()?.to_string()))
+        .filter_map(|one| {
+            let name = format!("{} by {}", rows.sources[one.source_idx].name, one.asked);
+            Some((name, one.outcome.as_ref().err()?.to_string()))
         })
         .collect();
-    arguments::tell_failures(&failures, replays.len(), "replayed")?;
+    arguments::tell_failures(&failures, all.len(), "judged")?;
     if let Some(path) = &arguments.output {
-        batch::backtest_table(rows, &replays).write(path)?;
+        batch::backtest_table(rows, &all).write(path)?;
         if arguments::is_stdout(path) {
             return Ok(());
         }
     }
     let mut out = std::io::stdout().lock();
-    batch::model_summary(&replays).to_text(&mut out)?;
-    println!("\nBy lead time (the band promises {}):", arguments.level.share());
-    batch::lead_summary(&replays).to_text(&mut out)?;
+    let level = arguments.level.share();
+    if rows.sources.len() > 1 && all.len() <= MOST_SHOWN {
+        batch::series_summary(rows, &all).to_text(&mut out)?;
+        writeln!(out, "\nOver all series (the band promises {level}):")?;
+    }
+    batch::model_summary(&all).to_text(&mut out)?;
+    writeln!(out, "\nBy lead time in steps (the band promises {level}):")?;
+    batch::lead_summary(&all).to_text(&mut out)?;
     Ok(())
 }
 

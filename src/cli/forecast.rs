@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::ArgAction;
 
-use crate::batch::{self, Ahead, ForecastAsk};
-use crate::forecast::{Coverage, SeasonChoice};
+use crate::batch::{self, Ahead, ForecastAsk, ForecastFailure, Grouping, Rows, Source};
+use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::presets::Presets;
+use crate::series::Aggregate;
 
-use super::arguments::{self, Inputs, MOST_CELLS};
+use super::arguments::{self, Inputs, MOST_CELLS, Planned};
 use super::{Failure, progress};
 
 /// Forecast every series of Parquet or CSV files
@@ -17,7 +18,9 @@ use super::{Failure, progress};
 /// errors on the series' own past; where it is too short to promise one, lo and hi are empty.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph forecast metrics.parquet --horizon 7d -o forecast.parquet\n  \
-    barograph forecast 'hourly/*.csv' --horizon 48 --season 24 --level 0.8 -o -")]
+    barograph forecast 'hourly/*.csv' --horizon 48 --season 24 --level 0.8 -o -\n  \
+    barograph forecast metrics.parquet --horizon 30d --events planned.yaml -o forecast.parquet\n  \
+    barograph forecast metrics.parquet --horizon 7d --aggregate sum --by host -o -")]
 pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
@@ -33,6 +36,14 @@ pub(super) struct Arguments {
     /// The share of future values that the band promises to hold.
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
     level: Coverage,
+    /// Forecast the sum or the mean of the series, per metric, instead of each: `sum` or `mean`.
+    #[arg(long, value_name = "HOW")]
+    aggregate: Option<Aggregate>,
+    /// Labels by whose values the aggregate is taken apart; several with commas.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', requires = "aggregate")]
+    by: Vec<String>,
+    #[command(flatten)]
+    planned: Planned,
     /// Where to write: .parquet, .csv, .json, or - for a table.
     #[arg(short, long, value_name = "OUT", default_value = "-", value_parser = arguments::output)]
     output: PathBuf,
@@ -46,23 +57,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ahead: arguments.horizon,
         coverage: arguments.level,
         most_cells: MOST_CELLS,
+        events: arguments.planned.read(&rows)?,
     };
+    if let Some(how) = arguments.aggregate {
+        return forecast_groups(arguments, &rows, &Grouping { how, by: arguments.by.clone() }, &ask);
+    }
     let bar = progress::bar(rows.sources.len(), "forecasting");
     let forecasts = batch::forecast_all(&rows, &ask, &Presets::shipped(), || bar.inc(1));
     bar.finish_and_clear();
-    let failures: Vec<(String, String)> = rows
-        .sources
+    let all: Vec<(&Source, &Result<Forecast, ForecastFailure>)> = rows.sources.iter().zip(&forecasts).collect();
+    tell(arguments, &all)
+}
+
+fn forecast_groups(arguments: &Arguments, rows: &Rows, grouping: &Grouping, ask: &ForecastAsk) -> Result<(), Failure> {
+    let names = |label: &String| rows.sources.iter().any(|source| source.key.labels().get(label).is_some());
+    if let Some(unknown) = grouping.by.iter().find(|label| !names(label)) {
+        return Err(Failure::Usage(format!("--by {unknown}: no series has this label")));
+    }
+    let groups = batch::forecast_groups(rows, grouping, ask, &Presets::shipped(), || ());
+    for group in &groups {
+        eprintln!("note: `{}` is of {} series", group.source.name, group.n_members);
+    }
+    let all: Vec<_> = groups.iter().map(|group| (&group.source, &group.outcome)).collect();
+    tell(arguments, &all)
+}
+
+/// Writes the forecasts there are, and tells of those there are not.
+fn tell(arguments: &Arguments, all: &[(&Source, &Result<Forecast, ForecastFailure>)]) -> Result<(), Failure> {
+    let failures: Vec<(String, String)> = all
         .iter()
-        .zip(&forecasts)
         .filter_map(|(source, forecast)| Some((source.name.clone(), forecast.as_ref().err()?.to_string())))
         .collect();
-    arguments::tell_failures(&failures, rows.sources.len(), "forecast")?;
-    let answered: Vec<_> = rows
-        .sources
-        .iter()
-        .zip(&forecasts)
-        .filter_map(|(source, forecast)| Some((source, forecast.as_ref().ok()?)))
-        .collect();
+    arguments::tell_failures(&failures, all.len(), "forecast")?;
+    let answered: Vec<(&Source, &Forecast)> =
+        all.iter().filter_map(|(source, forecast)| Some((*source, forecast.as_ref().ok()?))).collect();
     for (source, forecast) in &answered {
         if let Some(reason) = &forecast.band_reason {
             eprintln!("note: `{}` has no band: {reason}", source.name);

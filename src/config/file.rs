@@ -58,6 +58,7 @@ mirror!(ConfigFile of Config {
     watch: WatchFile,
     host: HostFile,
     presets: Vec<String>,
+    events: Option<PathBuf>,
 });
 
 mirror!(StoreFile of StoreSettings {
@@ -121,6 +122,8 @@ mirror!(WatchFile of WatchSettings {
     max_forecasts: usize,
     keep_horizon: Span,
     coverage: f64,
+    waiting_targets: usize,
+    accuracy_sets: usize,
     history_cells: usize,
     capacity_horizon: Span,
     cpu_share: f64,

@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::events::PlannedEvents;
 use crate::ingest::Limits;
 use crate::presets::Presets;
 use crate::storage::StoreSettings;
@@ -43,6 +44,8 @@ pub struct Config {
     pub host: HostSettings,
     /// Presets by name, asked in this order: facts about the metrics people have. Default all that are shipped.
     pub presets: Vec<String>,
+    /// A file of planned events, read again when it changes; default none.
+    pub events: Option<PathBuf>,
 }
 
 /// Whether and how often this machine records itself.
@@ -73,6 +76,7 @@ impl Default for Config {
             watch: WatchSettings::default(),
             host: HostSettings::default(),
             presets: ["node", "container", "database", "queue", "web"].map(str::to_owned).to_vec(),
+            events: None,
         }
     }
 }
@@ -174,6 +178,9 @@ fn check(config: &Config) -> Result<(), String> {
         return Err(problem);
     }
     Presets::load(&config.presets).map_err(|error| format!("presets: {error}"))?;
+    if let Some(path) = &config.events {
+        PlannedEvents::load(path).map_err(|error| format!("events: {error}"))?;
+    }
     Ok(())
 }
 

@@ -1,45 +1,15 @@
 //! How would a method have done on the series' own past?
 //!
 //! A replay stands at rolling origins in the history, forecasts with what lay before, and compares with what came.
-//! `auto` chooses by it, bands are made of its errors, and [`backtest`] reports it; there is no other.
+//! `auto` chooses by it and bands are made of its errors.
 //!
 //! A method is fitted afresh at some of the origins and takes in the cells between them by
 //! [`Fitted::update`](super::Fitted::update), where it can; where it cannot, it is fitted afresh at every origin, of
 //! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is made.
 
-use super::conformal::held_out_levels;
-use super::model::{Coverage, Fitted, Forecaster, Updated};
+use super::model::{Fitted, Forecaster, Updated};
 use super::outlook::Accuracy;
 use super::past::Past;
-use super::prepare::{ForecastError, Request, replay_request};
-
-/// How a method did at one lead.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeadAccuracy {
-    /// Steps ahead, from 1.
-    pub lead: usize,
-    /// Mean absolute error.
-    pub mae: f64,
-    /// Mean of value minus forecast: above 0 the forecasts were too low.
-    pub bias: f64,
-    /// Symmetric mean absolute percentage error, 0..200.
-    pub smape: f64,
-    /// Share of values inside a band made without them; `None` when there were too few to make one.
-    pub coverage: Option<f64>,
-    /// How many values were compared.
-    pub n: usize,
-}
-
-/// A replay of a method from rolling origins.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Backtest {
-    /// The registered name of the method; under `auto` the one it chose.
-    pub model: String,
-    /// Over all leads.
-    pub overall: Accuracy,
-    /// Per lead.
-    pub leads: Vec<LeadAccuracy>,
-}
 
 /// Origins that are replayed unless told otherwise: enough for a 95 % band from a third of them.
 pub(super) const MOST_ORIGINS: usize = 60;
@@ -251,56 +221,6 @@ pub(super) fn accuracy(
         baseline_mae: if baseline_mae.is_nan() { mae } else { baseline_mae },
         coverage: None,
     })
-}
-
-/// Replays the method of `request` from up to `n_origins` rolling origins in `past`.
-///
-/// # Errors
-/// As [`prepare`](super::prepare), and when the history is too short for a single origin.
-pub fn backtest<'a>(
-    past: impl Into<Past<'a>>,
-    request: &Request,
-    coverage: Coverage,
-    n_origins: usize,
-) -> Result<Backtest, ForecastError> {
-    let past = past.into();
-    let (model, replayed, overall, season) = replay_request(&past, request, n_origins)?;
-    let Some(mut overall) = overall else {
-        return Err(ForecastError::TooShort { got: past.len() });
-    };
-    let replayed = replayed.known();
-    let inside: Vec<Vec<Option<bool>>> = held_out_levels(&replayed, season)
-        .iter()
-        .map(|row| row.iter().map(|level| (!level.is_nan()).then_some(*level < coverage.share())).collect())
-        .collect();
-    let n_leads = replayed.errors.iter().map(Vec::len).max().unwrap_or(0);
-    let share_of = |flags: &mut dyn Iterator<Item = Option<bool>>| -> Option<f64> {
-        let (n, n_inside) = flags.flatten().fold((0, 0), |(n, inside), flag| (n + 1, inside + usize::from(flag)));
-        (n > 0).then(|| n_inside as f64 / f64::from(n))
-    };
-    overall.coverage = share_of(&mut inside.iter().flatten().copied());
-    let values = past.values();
-    let leads = (0..n_leads)
-        .map(|idx| {
-            let errors: Vec<f64> = replayed.errors.iter().filter_map(|row| row.get(idx).copied()).collect();
-            let smapes: Vec<f64> = replayed
-                .origins
-                .iter()
-                .zip(&errors)
-                .map(|(&origin, &error)| smape(values[origin + idx], error))
-                .collect();
-            LeadAccuracy {
-                lead: idx + 1,
-                mae: mean(errors.iter().map(|error| error.abs())),
-                bias: mean(errors.iter().copied()),
-                smape: mean(smapes.into_iter()),
-                coverage: share_of(&mut inside.iter().filter_map(|row| row.get(idx).copied())),
-                n: errors.iter().filter(|error| !error.is_nan()).count(),
-            }
-        })
-        .filter(|lead| lead.n > 0)
-        .collect();
-    Ok(Backtest { model, overall, leads })
 }
 
 #[cfg(test)]

@@ -299,7 +299,7 @@ fn worth(growth: &Growth, origins: &[usize], rows: &[Vec<f64>], n_cells: usize) 
 
 /// For each error the coverage above which a band made of other, not overlapping origins holds it; NaN where there are
 /// too few of those.
-pub(super) fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
+fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
     let n = replay.origins.len();
     let part_len = n.div_ceil(N_PARTS).max(1);
     let mut levels = Vec::with_capacity(n);

@@ -6,9 +6,9 @@
 //! method did against seasonal naive.
 //!
 //! A method is one file and one line of [`FORECASTERS`]; it knows nothing of bands, selection or backtests, which are
-//! written once, over the [`Forecaster`] trait: [`backtest`] replays a method from rolling origins, `conformal` turns
-//! the errors of such a replay into bands, `auto` picks by them. [`prepare`] does all of it once, so that
-//! [`Prepared::forecast`] costs microseconds.
+//! written once, over the [`Forecaster`] trait: a replay from rolling origins gives a method's errors, `conformal` turns
+//! them into bands, `auto` picks by them, and [`backtest()`] judges what all of that would have answered. [`prepare`]
+//! does all of it once, so that [`Prepared::forecast`] costs microseconds.
 
 mod adjust;
 mod ar;
@@ -27,6 +27,7 @@ mod dynamic_regression;
 mod edge_augurs;
 mod entry;
 mod ets;
+mod events;
 mod fourier;
 mod growth;
 mod guard;
@@ -55,6 +56,7 @@ mod recalibrate;
 mod recursion;
 mod registry;
 mod rho;
+mod rolling;
 mod sba;
 mod scale;
 mod season;
@@ -67,6 +69,7 @@ mod slot_profile;
 mod smoothing;
 mod stationarity;
 mod student;
+mod tally;
 mod theil_sen;
 mod theta;
 mod transform;
@@ -77,12 +80,14 @@ mod air_passengers;
 #[cfg(test)]
 mod tests;
 
-pub use backtest::{Backtest, LeadAccuracy, backtest};
 pub use direction::direction;
 pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
+pub use events::{Change, Effect, Event, Events, Holiday, UnderEvents};
 pub use model::{Coverage, FitError, Fitted, Forecaster, Horizon, Updated};
 pub use outlook::{Accuracy, Band, Direction, Forecast, Heading};
 pub use past::{Facts, Past, Regressor, Regressors};
 pub use prepare::{ForecastError, Prepared, Request, prepare};
 pub use registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, UnknownModel, ValueNeed, find};
+pub use rolling::{Backtest, backtest, backtest_at, origins};
 pub use season::{SeasonChoice, SeasonChoiceError, find_season, find_seasons};
+pub use tally::{Figures, Judged, Tally, lead_group};

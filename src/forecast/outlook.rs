@@ -69,6 +69,13 @@ pub struct Accuracy {
     pub coverage: Option<f64>,
 }
 
+impl Accuracy {
+    /// What [`mase`](Accuracy::mase) divides by; `None` where that is not known.
+    pub fn scale(&self) -> Option<f64> {
+        self.mase.filter(|mase| *mase > 0.0).map(|mase| self.mae / mase).filter(|scale| scale.is_finite())
+    }
+}
+
 /// Points at the next steps, with a band where one can be promised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
@@ -97,6 +104,8 @@ pub struct Forecast {
     pub accuracy: Option<Accuracy>,
     /// The season used, in steps.
     pub season: Option<usize>,
+    /// The names of the planned events that change a point.
+    pub events: Vec<String>,
 }
 
 /// Steps without a sample after which a series counts as silent,

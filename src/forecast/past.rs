@@ -123,6 +123,16 @@ impl<'a> Past<'a> {
         Past { regressors: Regressors::new(columns), ..self }
     }
 
+    /// Other values at the same instants, as many, with the same beside them.
+    #[must_use]
+    pub fn with_values<'b>(&self, values: &'b [f64]) -> Past<'b>
+    where
+        'a: 'b,
+    {
+        debug_assert_eq!(values.len(), self.values.len());
+        Past { values, ..*self }
+    }
+
     /// When the first cell stands.
     pub fn start(&self) -> Millis {
         self.start

@@ -4,7 +4,7 @@
 //! takes in new values as they come.
 
 use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
-use super::backtest::{MOST_ORIGINS, Plan, Replay, accuracy};
+use super::backtest::{MOST_ORIGINS, Plan, accuracy};
 use super::conformal::Conformal;
 use super::direction::direction;
 use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
@@ -89,7 +89,7 @@ pub struct Prepared {
 pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepared, ForecastError> {
     let past = past.into();
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
-    let (chosen, accuracy, seasons) = run(&past, request, MOST_ORIGINS)?;
+    let (chosen, accuracy, seasons) = run(&past, request)?;
     let bands = Conformal::new(&chosen.honest, seasons.first().map(|season| season.steps()));
     let mut prepared = Prepared {
         model: chosen.name,
@@ -110,21 +110,7 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
     Ok(prepared)
 }
 
-/// What [`backtest`](super::backtest()) reports: the method's name, its errors, how it did, and the season.
-pub(super) fn replay_request(
-    past: &Past<'_>,
-    request: &Request,
-    n_origins: usize,
-) -> Result<(String, Replay, Option<Accuracy>, Option<usize>), ForecastError> {
-    let (chosen, accuracy, seasons) = run(past, request, n_origins)?;
-    Ok((chosen.name, chosen.replayed, accuracy, seasons.first().map(|season| season.steps())))
-}
-
-fn run(
-    past: &Past<'_>,
-    request: &Request,
-    n_origins: usize,
-) -> Result<(Chosen, Option<Accuracy>, Vec<Season>), ForecastError> {
+fn run(past: &Past<'_>, request: &Request) -> Result<(Chosen, Option<Accuracy>, Vec<Season>), ForecastError> {
     let entry = registry::find(&request.model)?;
     if past.last_seen().is_none() {
         return Err(ForecastError::Empty);
@@ -135,7 +121,7 @@ fn run(
     // The longest season decides how much must lie before the first origin, if the past can give it.
     let longest = found.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
     let lead_in = longest.or_else(|| found.first().map(|season| season.steps()));
-    let plan = Plan::new(past.len(), horizon, lead_in, n_origins);
+    let plan = Plan::new(past.len(), horizon, lead_in, MOST_ORIGINS);
     let candidates: Vec<Candidate> = if entry.role == Role::Chooser {
         everyone(past, &seasons, horizon)
     } else {
@@ -152,7 +138,7 @@ fn run(
 }
 
 /// The yardstick of every answer: the registry's anchor that uses a season, where there is one, else the one without.
-fn baseline(season: Option<Season>, horizon: usize) -> Candidate {
+pub(super) fn baseline(season: Option<Season>, horizon: usize) -> Candidate {
     let suits = |use_of: SeasonUse| (use_of == SeasonUse::Needs) == season.is_some();
     let entry = FORECASTERS.iter().find(|entry| entry.role == Role::Anchor && suits(entry.season));
     let entry = entry.expect("an anchor with a season and one without are registered");
@@ -218,6 +204,7 @@ impl Prepared {
             settings: self.fitted.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             accuracy: self.accuracy.clone().map(|known| Accuracy { coverage: self.bands.coverage(coverage), ..known }),
             season: self.season,
+            events: Vec::new(),
         }
     }
 
@@ -292,6 +279,11 @@ impl Prepared {
     /// When the last value stands that was no gap.
     pub fn last_seen(&self) -> Millis {
         self.last_seen
+    }
+
+    /// What is known of the metric.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The spacing of the points.

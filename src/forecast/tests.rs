@@ -382,7 +382,7 @@ fn methods_are_judged_by_the_points_that_are_answered() {
     let all = history(values);
     let request = Request { model: "linear".to_owned(), horizon: steps(10), ..Request::default() };
     let facts = Facts { min: Some(0.0), ..Facts::default() };
-    let mae = |past: Past<'_>| backtest(past, &request, Coverage::P95, 20).unwrap().overall.mae;
+    let mae = |past: Past<'_>| backtest(past, &request, Coverage::P95, 20).unwrap().overall.mae().unwrap();
     let (free, held) = (mae(Past::of(&all)), mae(Past::of(&all).with_facts(&facts)));
     assert!(held < 0.1 && free > 5.0, "{held} {free}");
 }
@@ -469,11 +469,11 @@ fn a_backtest_reports_each_lead() {
     let request = Request { horizon: steps(6), model: "naive".to_owned(), ..Request::default() };
     let walk = Noise::seeded(3).walk(600, 1.0);
     let report = backtest(&history(walk), &request, Coverage::new(0.8).unwrap(), 40).unwrap();
-    assert_eq!((report.model.as_str(), report.leads.len(), report.overall.n_origins), ("naive", 6, 40));
-    assert!(report.leads[5].mae > 1.5 * report.leads[0].mae);
-    assert!((report.overall.coverage.unwrap() - 0.8).abs() < 0.12, "{:?}", report.overall);
-    assert_eq!(report.overall.mae, report.overall.baseline_mae);
-    assert!(report.leads.iter().all(|lead| lead.n == 40 && lead.bias.abs() < lead.mae));
+    assert_eq!((report.model(), report.leads.len(), report.n_origins), (Some("naive"), 6, 40));
+    assert!(report.leads[5].mae().unwrap() > 1.5 * report.leads[0].mae().unwrap());
+    assert!((report.overall.coverage().unwrap() - 0.8).abs() < 0.12, "{:?}", report.overall.coverage());
+    assert_eq!(report.overall.relative(), Some(1.0));
+    assert!(report.leads.iter().all(|lead| lead.n() == 40 && lead.bias().unwrap().abs() < lead.mae().unwrap()));
     let error = backtest(&history(vec![1.0, 2.0]), &request, Coverage::P95, 40).unwrap_err();
     assert_eq!(error, ForecastError::TooShort { got: 2 });
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/capacity`: when a limit is crossed, what is left, what to do.
+//! `GET` and `POST /api/v1/capacity`: when a limit is crossed, what is left, what to do; and what would be if.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,6 +22,7 @@ pub(super) const PARAMS: &[Param] = &[
     ),
     optional("side", "up: the series must stay below the limit; down: above", "up"),
     optional("horizon", "how far ahead to look", "180d"),
+    optional("events", "events to assume, as JSON: what would be if; a POST takes them as a list in its body", "none"),
 ];
 
 /// Capacity answers, soonest exhaustion first.
@@ -62,6 +63,8 @@ pub(super) struct AssessmentDoc {
     slope_per_day: f64,
     /// How the answer was come by.
     method: &'static str,
+    /// The names of the events, planned or assumed, that were reckoned with.
+    events: Vec<String>,
 }
 
 /// The crossing of the limit.
@@ -117,7 +120,8 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     if let Some(selector) = &selector {
         app.keys(selector, TimeRange::ALL)?;
     }
-    let found = app.watch.capacity(selector.as_ref(), limit, horizon)?;
+    let assumed = params.events("events", app.watch.now())?;
+    let found = app.watch.capacity(selector.as_ref(), limit, horizon, &assumed)?;
     Ok(success(&Capacity {
         matched: found.n_matched,
         truncated: truncated(&found),
@@ -163,6 +167,7 @@ impl AssessmentDoc {
             amount: assessment.amount,
             slope_per_day: assessment.slope_per_day,
             method: assessment.method,
+            events: assessment.events.clone(),
         }
     }
 }

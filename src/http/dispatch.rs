@@ -18,7 +18,7 @@ use super::body::Incoming;
 use super::error::{Error, Fault};
 use super::ingest::Upload;
 use super::params::Params;
-use super::routes::{Accepts, Does, Route};
+use super::routes::{Accepts, Does, Route, Verbs};
 use super::state::App;
 
 /// Flushing, linking many files, waiting for a merge: minutes at the very most.
@@ -143,17 +143,22 @@ async fn read_params(app: &App, route: &Route, parts: &mut Parts, body: &mut Inc
     params.read(parts.uri.query().unwrap_or_default().as_bytes())?;
     if parts.method == Method::POST && matches!(route.does, Does::Ask(_) | Does::Act(_)) {
         let content_type = content_type(&parts.headers);
-        if !matches!(content_type.as_deref(), None | Some("application/x-www-form-urlencoded")) {
-            return Err(Error::new(
-                Fault::Unsupported,
-                format!(
-                    "{} reads parameters from the query string or from a form; send Content-Type: application/x-www-form-urlencoded",
-                    route.path
-                ),
-            ));
+        let (takes_json, form) = (route.verbs == Verbs::GetOrJson, "application/x-www-form-urlencoded");
+        let is_json = takes_json && content_type.as_deref() == Some("application/json");
+        if !is_json && content_type.as_deref().is_some_and(|kind| kind != form) {
+            let json = if takes_json { " or application/json" } else { "" };
+            let text = format!(
+                "{} reads parameters from the query string or from its body; send Content-Type: {form}{json}",
+                route.path
+            );
+            return Err(Error::new(Fault::Unsupported, text));
         }
-        let form = body.read(MAX_FORM, "fixed for forms", app.config.http.body_timeout).await?;
-        params.read(&form)?;
+        let body = body.read(MAX_FORM, "fixed for parameters", app.config.http.body_timeout).await?;
+        if is_json {
+            params.read_json(&body)?;
+        } else {
+            params.read(&body)?;
+        }
     }
     if route.is_strict {
         params.check(route.params)?;
@@ -202,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::http::routes::{Answers, Verbs};
+    use crate::http::routes::Answers;
     use crate::presets::Presets;
     use crate::storage::{Store, StoreSettings};
     use crate::watch::{Watch, WatchSettings};

@@ -182,6 +182,11 @@ impl Collector for Figures {
             ("barograph_watch_queued_samples", "Samples that wait to be scored", watch.n_queued as f64),
             ("barograph_watch_open_anomalies", "Anomalies that are open now", watch.n_open as f64),
             ("barograph_watch_incidents", "Incidents in memory", watch.n_incidents as f64),
+            (
+                "barograph_watch_waiting_targets",
+                "Values of kept forecasts that wait to be judged by what comes",
+                watch.n_waiting as f64,
+            ),
             ("process_resident_memory_bytes", "Memory this process holds", process.resident as f64),
             ("process_virtual_memory_bytes", "Address space this process has", process.virtual_memory as f64),
             (
@@ -222,6 +227,8 @@ impl Collector for Figures {
             ("barograph_watch_warm_forecasts", "Forecasts answered from a fitted model", watch.n_warm_forecasts),
             ("barograph_watch_cold_forecasts", "Forecasts for which a model was fitted", watch.n_cold_forecasts),
             ("barograph_watch_kept_forecasts", "Forecasts kept on disk", watch.n_kept_forecasts),
+            ("barograph_watch_judged_targets", "Values of kept forecasts judged by what came", watch.n_judged),
+            ("barograph_watch_unjudged_targets", "Values of kept forecasts that could not be judged", watch.n_unjudged),
             ("barograph_watch_result_rows", "Rows written to results", watch.n_result_rows),
             ("barograph_watch_failed_writes", "Writes of results that failed", watch.n_failed_writes),
         ];

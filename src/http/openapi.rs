@@ -25,6 +25,9 @@ Every JSON answer is {\"status\":\"success\",\"data\":...} or {\"status\":\"erro
 numbers that are not known are null. Selectors are Prometheus' (up{job=\"node\"}), spans too (90d, 1h30m); start and end \
 take RFC 3339, seconds since the epoch, or now-1h.";
 
+const EVENT: &str = "An event: name, match (a selector; left out, every series), kind (step, ramp, one-off, holiday, maintenance, limit), \
+and by kind at or from and to, add, times or value, give_or_take, dates and like, windows; times may be written now+2d";
+
 pub(super) fn answer(_: &App, _: &Params, _: Accepts) -> Answer {
     static TEXT: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
     match TEXT.get_or_init(|| document().to_pretty_json().map(String::into_bytes).map_err(|error| error.to_string())) {
@@ -63,7 +66,7 @@ fn operation(route: &Route, verb: &str) -> OperationBuilder {
     let name = route.path.trim_start_matches("/api/v1/").replace(['/', '{', '}', '.'], "_");
     let name = format!("{}_{}", verb.to_lowercase(), name.trim_matches('_'));
     let mut operation = OperationBuilder::new().operation_id(Some(name)).summary(Some(route.summary));
-    let is_form = verb == "POST" && route.verbs == Verbs::GetOrForm;
+    let is_form = verb == "POST" && matches!(route.verbs, Verbs::GetOrForm | Verbs::GetOrJson);
     for param in route.params {
         let is_in_path = route.path.contains(&format!("{{{}}}", param.name));
         if is_in_path || !is_form {
@@ -78,10 +81,13 @@ fn operation(route: &Route, verb: &str) -> OperationBuilder {
                 form = form.required(param.name);
             }
         }
-        let content = Content::new(Some(Schema::from(form.build())));
-        operation = operation.request_body(Some(
-            RequestBodyBuilder::new().content("application/x-www-form-urlencoded", content).build(),
-        ));
+        let form = Schema::from(form.build());
+        let mut body =
+            RequestBodyBuilder::new().content("application/x-www-form-urlencoded", Content::new(Some(form.clone())));
+        if route.verbs == Verbs::GetOrJson {
+            body = body.content("application/json", Content::new(Some(as_object(form))));
+        }
+        operation = operation.request_body(Some(body.build()));
     }
     if matches!(route.does, Does::Take(_)) {
         operation = operation.request_body(Some(upload(route.path)));
@@ -108,6 +114,16 @@ fn operation(route: &Route, verb: &str) -> OperationBuilder {
     operation = operation.response("503", failure("busy, too slow or shutting down; send again"));
     let (status, response) = success(route.answers);
     operation.response(status, response)
+}
+
+/// The same parameters as a JSON object, in which events are a list.
+fn as_object(form: Schema) -> Schema {
+    let Schema::Object(mut object) = form else { return form };
+    if let Some(events) = object.properties.get_mut("events") {
+        let event = ObjectBuilder::new().description(Some(EVENT)).build();
+        *events = RefOr::T(ArrayBuilder::new().items(event).build().into());
+    }
+    object.into()
 }
 
 fn schema(param: &Param) -> Schema {

@@ -1,10 +1,15 @@
-//! What a request asks with: the query string, or the same as a form.
+//! What a request asks with: the query string, the same as a form, or a JSON object.
 //!
-//! In: percent-encoded pairs. Out: typed values, or an error that names the parameter, what it is, and how to write
+//! In: percent-encoded pairs, or the members of an object. Out: typed values, or an error that names the parameter, what it is, and how to write
 //! it. Names a route does not know are refused there, so that a typo is not silently a default.
+
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::error::Error;
 use super::routes::Param;
+use crate::events::PlannedEvents;
 use crate::query;
 use crate::series::{Millis, Selector, TimeRange, parse_duration};
 
@@ -28,6 +33,28 @@ impl Params {
     /// Adds one decoded pair.
     pub(super) fn push(&mut self, name: &str, value: &str) {
         self.pairs.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Adds the members of a JSON object: texts and numbers as they are, anything else as JSON.
+    pub(super) fn read_json(&mut self, body: &[u8]) -> Result<(), Error> {
+        let wrong = |reason: String| Error::bad_data(format!("the body is no JSON object of parameters: {reason}"));
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+        for (name, value) in object {
+            let text = match value {
+                Value::Null => continue,
+                Value::String(text) => text,
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+            };
+            self.pairs.push((name, text));
+        }
+        Ok(())
+    }
+
+    /// Events to assume, as JSON or YAML.
+    pub(super) fn events(&self, name: &str, now: Millis) -> Result<Arc<PlannedEvents>, Error> {
+        let Some(text) = self.one(name)? else { return Ok(Arc::default()) };
+        parse(name, text, |text| PlannedEvents::assumed(text, now)).map(Arc::new)
     }
 
     /// Refuses names that are not among `known`.
@@ -188,6 +215,21 @@ mod tests {
         assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(params.one("x").unwrap(), None);
         assert!(params.one("match[]").unwrap_err().text.contains("more than once"));
+    }
+
+    #[test]
+    fn an_object_is_pairs_too() {
+        let mut params = Params::default();
+        let body =
+            r#"{"match": "up", "level": 0.9, "limit": null, "events": [{"kind": "step", "at": "now", "add": 1}]}"#;
+        params.read_json(body.as_bytes()).unwrap();
+        assert_eq!((params.one("match").unwrap(), params.number("level").unwrap()), (Some("up"), Some(0.9)));
+        assert_eq!((params.one("limit").unwrap(), params.events("events", 5).unwrap().len()), (None, 1));
+        assert!(params.read_json(b"[1]").unwrap_err().text.contains("JSON object"));
+        let mut wrong = Params::default();
+        wrong.read_json(br#"{"events": [{"kind": "jump"}]}"#).unwrap();
+        let error = wrong.events("events", 5).unwrap_err().text;
+        assert!(error.contains("`events`") && error.contains("jump") && error.contains("step, ramp"), "{error}");
     }
 
     #[test]

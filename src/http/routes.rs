@@ -49,6 +49,8 @@ pub(super) enum Verbs {
     Post,
     /// GET, or POST with the parameters as a form, as Prometheus clients send long queries.
     GetOrForm,
+    /// GET, or POST with the parameters as a form or as a JSON object, for what does not fit a query string.
+    GetOrJson,
 }
 
 impl Verbs {
@@ -56,7 +58,7 @@ impl Verbs {
         match self {
             Verbs::Get => &["GET"],
             Verbs::Post => &["POST"],
-            Verbs::GetOrForm => &["GET", "POST"],
+            Verbs::GetOrForm | Verbs::GetOrJson => &["GET", "POST"],
         }
     }
 
@@ -219,7 +221,7 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         path: "/api/v1/forecast",
-        verbs: Verbs::Get,
+        verbs: Verbs::GetOrJson,
         does: Does::Ask(forecast::answer),
         summary: "What comes next for each matching series: points with a band, the model and its accuracy",
         params: forecast::PARAMS,
@@ -249,7 +251,7 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         path: "/api/v1/capacity",
-        verbs: Verbs::Get,
+        verbs: Verbs::GetOrJson,
         does: Does::Ask(capacity::answer),
         summary: "When each matching series crosses its limit, and what to do; without match the fleet, soonest first",
         params: capacity::PARAMS,

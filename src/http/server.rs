@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -17,6 +19,7 @@ use super::dispatch::dispatch;
 use super::routes::ROUTES;
 use super::state::App;
 use crate::config::{Config, HostSettings};
+use crate::events::{EventsError, PlannedEvents};
 use crate::ingest::HostCollector;
 use crate::presets::{PresetError, Presets};
 use crate::storage::{FlushError, OpenError, Store};
@@ -63,6 +66,9 @@ pub enum ServeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The planned events.
+    #[error("events: {0}")]
+    Events(#[from] EventsError),
     /// The standing loop.
     #[error(transparent)]
     Watch(#[from] WatchError),
@@ -78,6 +84,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
     collecting: Option<JoinHandle<()>>,
+    planning: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -94,10 +101,12 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let serving = connection::serve(listener, router(Arc::clone(&app)), app.config.http.clone(), stopped.clone());
         let host = app.config.host.clone();
-        let collecting = host.enabled.then(|| tokio::spawn(collect(Arc::clone(&app), host, stopped)));
+        let collecting = host.enabled.then(|| tokio::spawn(collect(Arc::clone(&app), host, stopped.clone())));
+        let planned = app.config.events.clone();
+        let planning = planned.map(|path| tokio::spawn(keep_events(Arc::clone(&app), path, stopped)));
         let serving = tokio::spawn(serving);
         tracing::info!(%address, data = %app.store.dir().display(), "ready");
-        Ok(Server { address, app, stop, serving, collecting })
+        Ok(Server { address, app, stop, serving, collecting, planning })
     }
 
     /// Where it listens; with port 0 asked for, the port it got.
@@ -120,11 +129,11 @@ impl Server {
     /// # Errors
     /// When the last flush fails; nothing is lost, the log is replayed at the next start.
     pub async fn shutdown(self) -> Result<(), FlushError> {
-        let Server { app, stop, serving, collecting, .. } = self;
+        let Server { app, stop, serving, collecting, planning, .. } = self;
         app.stop();
         // Nobody listening means that the tasks have ended already.
         let _ = stop.send(true);
-        for task in std::iter::once(serving).chain(collecting) {
+        for task in std::iter::once(serving).chain(collecting).chain(planning) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the server failed");
             }
@@ -143,7 +152,11 @@ impl Server {
 fn open(config: Config) -> Result<Arc<App>, ServeError> {
     let presets = Presets::load(&config.presets)?;
     let store = Arc::new(Store::open(&config.data, config.store.clone())?);
+    let planned = config.events.as_deref().map(PlannedEvents::load).transpose()?;
     let watch = Watch::start(Arc::clone(&store), presets.clone(), config.watch.clone())?;
+    if let Some(planned) = planned {
+        watch.set_events(planned);
+    }
     Ok(App::new(store, watch, presets, config))
 }
 
@@ -171,6 +184,45 @@ pub fn router(app: Arc<App>) -> Router {
         router = router.route(route.path, any(move |request: Request| dispatch(app, Some(route), request)));
     }
     router.fallback(move |request: Request| dispatch(app, None, request))
+}
+
+/// How often it is looked whether the file of events has changed.
+const LOOK_AT_EVENTS: Duration = Duration::from_secs(2);
+
+/// Reads the planned events again whenever their file changes; while it is wrong, what was read before holds.
+async fn keep_events(app: Arc<App>, path: PathBuf, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(LOOK_AT_EVENTS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let state = |path: &Path| std::fs::metadata(path).ok().map(|known| (known.modified().ok(), known.len()));
+    let mut known = state(&path);
+    // The file may have changed between its first reading and this look.
+    let mut is_new = true;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = connection::stopped(&mut stop) => return,
+        }
+        let (shared, file, before) = (Arc::clone(&app), path.clone(), known);
+        let looked = tokio::task::spawn_blocking(move || {
+            let now = state(&file);
+            if now != before || is_new {
+                match PlannedEvents::load(&file) {
+                    Ok(events) => {
+                        if now != before {
+                            tracing::info!(file = %file.display(), events = events.len(), "planned events read again");
+                        }
+                        shared.watch.set_events(events);
+                    }
+                    Err(error) => tracing::error!(%error, "planned events stay as they were read before"),
+                }
+            }
+            now
+        });
+        match looked.await {
+            Ok(now) => (known, is_new) = (now, false),
+            Err(error) => tracing::error!(%error, "the look at the planned events failed"),
+        }
+    }
 }
 
 /// Records this machine until told to stop.

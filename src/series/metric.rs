@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::aggregate::Aggregate;
 use super::time::Millis;
 
 /// Whether the value itself or its growth is of interest.
@@ -77,6 +78,21 @@ impl Default for MetricSettings {
 }
 
 impl MetricSettings {
+    /// What is known of an aggregate of series of which this is known.
+    #[must_use]
+    pub fn aggregated(&self, how: Aggregate) -> MetricSettings {
+        match how {
+            Aggregate::Mean => self.clone(),
+            // However many there are, values of at least 0 add up to at least 0; what none may exceed, the sum may.
+            Aggregate::Sum => MetricSettings {
+                valid_min: self.valid_min.filter(|least| *least == 0.0),
+                valid_max: None,
+                limit: None,
+                ..self.clone()
+            },
+        }
+    }
+
     /// The declared kind, or the one the name gives away.
     pub fn kind_of(&self, metric: &str) -> MetricKind {
         self.kind.unwrap_or_else(|| MetricKind::of_name(metric))

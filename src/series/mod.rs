@@ -6,6 +6,7 @@
 //!
 //! This room knows no other room, and no clock, file, thread or socket.
 
+mod aggregate;
 mod batch;
 mod duration;
 mod history;
@@ -17,6 +18,7 @@ mod sample;
 mod stats;
 mod time;
 
+pub use aggregate::{Aggregate, Aggregator, UnknownAggregate};
 pub use batch::{Batch, Columns};
 pub use duration::{DurationError, duration_text, format_duration, parse_duration};
 pub use history::{History, HistoryError, Rates, detect_step, filled, rates, resolve};

@@ -43,6 +43,12 @@ pub struct WatchFigures {
     pub n_cold_forecasts: u64,
     /// Forecasts kept on disk.
     pub n_kept_forecasts: u64,
+    /// Values of kept forecasts that were judged by what came.
+    pub n_judged: u64,
+    /// Values of kept forecasts that could not be: no sample came, or they found no place to wait.
+    pub n_unjudged: u64,
+    /// Values of kept forecasts that wait to be judged.
+    pub n_waiting: u64,
     /// Rows written to results.
     pub n_result_rows: u64,
     /// Writes of results that failed; they are tried again.

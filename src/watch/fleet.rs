@@ -10,7 +10,10 @@ use super::error::WatchError;
 use super::history::{native_step, samples_of, span_for, until};
 use super::roster::Roster;
 use super::schedule::Schedule;
+use super::standing::Plans;
 use crate::capacity::{Assessment, CapacitySettings, Exhaustion, Limit, assess};
+use crate::events::PlannedEvents;
+use crate::forecast::Events;
 use crate::presets::{Presets, Rule};
 use crate::series::{DAY, HOUR, History, Key, Millis, SECOND, Selector, Side, Step};
 use crate::storage::{SelectError, Store};
@@ -71,6 +74,7 @@ impl Kept {
 pub(super) struct Fleet {
     store: Arc<Store>,
     presets: Presets,
+    planned: Arc<Plans>,
     horizon: Millis,
     refresh_every: Millis,
     roster: Arc<Mutex<Roster>>,
@@ -90,12 +94,18 @@ impl Fleet {
     pub fn new(
         store: Arc<Store>,
         presets: Presets,
+        planned: Arc<Plans>,
         roster: Arc<Mutex<Roster>>,
         horizon: Millis,
         refresh_every: Millis,
     ) -> Fleet {
         let (turns, kept) = Default::default();
-        Fleet { store, presets, horizon, refresh_every, roster, turns, kept }
+        Fleet { store, presets, planned, horizon, refresh_every, roster, turns, kept }
+    }
+
+    /// Lets go of every answer: other events are planned.
+    pub fn forget(&self) {
+        self.kept.lock().clear();
     }
 
     /// The series with a limit, as the roster has them now.
@@ -122,12 +132,14 @@ impl Fleet {
         limited
     }
 
-    /// When the selected series reach their limit, soonest first; without a selector, the fleet.
+    /// When the selected series reach their limit, soonest first; without a selector, the fleet. Events that are
+    /// `assumed` are reckoned with for this answer alone.
     pub fn answer(
         &self,
         selector: Option<&Selector>,
         limit: Option<Limit>,
         horizon: Millis,
+        assumed: &PlannedEvents,
         now: Millis,
     ) -> Result<FleetAnswer, WatchError> {
         if horizon <= 0 {
@@ -154,12 +166,14 @@ impl Fleet {
                 None => self.limit_of(key, now)?,
             };
             let Some(known) = known else { continue };
-            if let Some(kept) = self.kept_answer(key, known, horizon, now) {
+            let assumed = assumed.of(key);
+            let kept = if assumed.is_empty() { self.kept_answer(key, known, horizon, now) } else { None };
+            if let Some(kept) = kept {
                 answer.series.push((key.clone(), kept));
             } else if is_fleet && began.elapsed() > PATIENCE {
                 answer.n_pending += 1;
             } else {
-                match self.assess_one(key, known, horizon, now) {
+                match self.assess_one(key, known, horizon, &assumed, now) {
                     Ok(assessment) => answer.series.push((key.clone(), assessment)),
                     // One series must not silence the rest of the fleet.
                     Err(error) if is_fleet => answer.failed.push((key.clone(), error.to_string())),
@@ -196,7 +210,7 @@ impl Fleet {
                 None
             }
         };
-        let done = known.map(|known| self.assess_one(&key, known, self.horizon, now));
+        let done = known.map(|known| self.assess_one(&key, known, self.horizon, Events::NONE, now));
         if let Some(Err(error)) = &done {
             tracing::warn!(series = %key, %error, "capacity cannot be assessed");
         }
@@ -226,7 +240,14 @@ impl Fleet {
         (kept.known == known && kept.horizon == horizon && is_fresh).then(|| kept.assessment.clone())
     }
 
-    fn assess_one(&self, key: &Key, known: KnownLimit, horizon: Millis, now: Millis) -> Result<Assessment, WatchError> {
+    fn assess_one(
+        &self,
+        key: &Key,
+        known: KnownLimit,
+        horizon: Millis,
+        assumed: &Events,
+        now: Millis,
+    ) -> Result<Assessment, WatchError> {
         let metric = self.presets.settings_for(key);
         // With a sample or two the answer is that nothing can be said, and why.
         let native = native_step(&self.store, key, now)?.unwrap_or(Step::seconds(60));
@@ -237,14 +258,22 @@ impl Fleet {
             Err(error) => (nothing(now), Some(error)),
         };
         let season = metric.season.map(|season| native.count_in(season)).and_then(crate::series::Season::new);
-        let settings =
-            CapacitySettings { horizon, season, unit: metric.unit, whole: known.whole, ..CapacitySettings::default() };
+        let settings = CapacitySettings {
+            horizon,
+            season,
+            unit: metric.unit,
+            whole: known.whole,
+            events: self.planned.get().of(key).and(assumed),
+            ..CapacitySettings::default()
+        };
         let mut assessment = assess(&history, known.limit, &settings);
         if let Some(problem) = problem {
             assessment.recommendation = format!("Nothing can be said: {problem}.");
             assessment.exhaustion = Exhaustion::Unknown { reason: problem.to_string() };
         }
-        self.keep(key.clone(), known, horizon, now, assessment.clone());
+        if assumed.is_empty() {
+            self.keep(key.clone(), known, horizon, now, assessment.clone());
+        }
         Ok(assessment)
     }
 

@@ -12,11 +12,13 @@ use parking_lot::Mutex;
 
 use super::error::WatchError;
 use super::history::{history_of, means, native_step, nearest, points_of, samples_of, span_for, step_for, until};
-use super::standing::ForecastAsk;
-use crate::forecast::{Facts, Forecast, Horizon, Past, Prepared, Regressors, Request, SeasonChoice, Updated, prepare};
+use super::settings::WatchSettings;
+use super::standing::{ForecastAsk, Plans};
+use crate::events::PlannedEvents;
+use crate::forecast::{Events, Facts, Forecast, Horizon, Past, Prepared, Request, SeasonChoice, UnderEvents, Updated};
 use crate::presets::Presets;
-use crate::series::{Key, MetricSettings, Millis, Season, Step, TimeRange, format_duration};
-use crate::storage::Store;
+use crate::series::{History, Key, MetricSettings, Millis, Sample, Season, Step, TimeRange, format_duration};
+use crate::storage::{SelectError, Store};
 
 /// Fitted models kept; the ones not asked for longest go first.
 const MAX_PREPARED: usize = 256;
@@ -53,13 +55,13 @@ impl Purpose {
         }
     }
 
-    fn longest(&self) -> Millis {
+    pub fn longest(&self) -> Millis {
         (1i64 << self.class.min(40)) * 1_000
     }
 }
 
-struct Model {
-    prepared: Prepared,
+pub(super) struct Model {
+    under: UnderEvents,
     native: Step,
     /// Steps since the model's end whose values it could not take in.
     lag: usize,
@@ -88,6 +90,7 @@ pub(super) struct Counts {
 pub(super) struct Forecasts {
     store: Arc<Store>,
     presets: Presets,
+    planned: Arc<Plans>,
     default_model: String,
     history_cells: usize,
     refresh_every: Millis,
@@ -98,24 +101,24 @@ pub(super) struct Forecasts {
 }
 
 impl Forecasts {
-    pub fn new(
-        store: Arc<Store>,
-        presets: Presets,
-        model: String,
-        history_cells: usize,
-        refresh_every: Millis,
-    ) -> Forecasts {
+    pub fn new(store: Arc<Store>, presets: Presets, planned: Arc<Plans>, settings: &WatchSettings) -> Forecasts {
         Forecasts {
             store,
             presets,
-            default_model: model,
-            history_cells,
-            refresh_every,
+            planned,
+            default_model: settings.forecaster.clone(),
+            history_cells: settings.history_cells,
+            refresh_every: settings.refresh_every,
             slots: Mutex::default(),
             due: Mutex::default(),
             tick: AtomicU64::new(0),
             counts: Counts::default(),
         }
+    }
+
+    /// Lets go of every model: other events are planned. What is being fitted meanwhile is not kept.
+    pub fn forget(&self) {
+        self.slots.lock().clear();
     }
 
     /// Answers a question at `now`.
@@ -134,8 +137,8 @@ impl Forecasts {
             self.counts.n_warm.fetch_add(1, Ordering::Relaxed);
         } else {
             self.counts.n_cold.fetch_add(1, Ordering::Relaxed);
-            let model = self.fit(&purpose, now)?;
-            slot.n_bytes.store(model.prepared.n_bytes(), Ordering::Relaxed);
+            let model = self.fit(&purpose, Events::NONE, now)?;
+            slot.n_bytes.store(model.prepared().n_bytes(), Ordering::Relaxed);
             *held = Some(model);
             self.make_room(&purpose);
         }
@@ -143,12 +146,18 @@ impl Forecasts {
         if now - model.fitted_at >= self.refresh_every {
             self.mark_due(&purpose);
         }
-        model.answer(ask, now)
+        let assumed = ask.assumed.of(key);
+        if let Some(forecast) = model.answer(ask, &assumed, now)? {
+            return Ok(forecast);
+        }
+        drop(held);
+        // What is assumed concerns the past too, so that the model has to be another.
+        self.fit(&purpose, &assumed, now)?.answer_alone(ask, now)
     }
 
     /// Answers from a model of its own, which is not kept: for forecasts that are made now and then only.
     pub fn fit_and_forget(&self, key: &Key, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
-        self.fit(&Purpose::of(key, ask), now)?.answer(ask, now)
+        self.fit(&Purpose::of(key, ask), &ask.assumed.of(key), now)?.answer_alone(ask, now)
     }
 
     /// Fits anew what was asked for lately and is old; one model per call. `None` when nothing is due.
@@ -159,9 +168,9 @@ impl Forecasts {
         };
         let slot = self.slots.lock().get(&purpose).cloned()?;
         // Fitted outside the lock, so that questions are answered from the old model meanwhile.
-        match self.fit(&purpose, now) {
+        match self.fit(&purpose, Events::NONE, now) {
             Ok(model) => {
-                slot.n_bytes.store(model.prepared.n_bytes(), Ordering::Relaxed);
+                slot.n_bytes.store(model.prepared().n_bytes(), Ordering::Relaxed);
                 *slot.model.lock() = Some(model);
                 self.make_room(&purpose);
             }
@@ -201,14 +210,37 @@ impl Forecasts {
         }
     }
 
-    fn metric(&self, key: &Key) -> (MetricSettings, Option<String>) {
+    /// The series' samples in `range`, sorted, a counter's as rates.
+    pub fn points(&self, key: &Key, range: TimeRange) -> Result<Vec<Sample>, SelectError> {
+        let samples = samples_of(&self.store, key, range)?;
+        Ok(points_of(&samples, self.metric(key).0.kind_of(key.metric())))
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn planned(&self) -> Arc<PlannedEvents> {
+        self.planned.get()
+    }
+
+    /// How many cells a model sees at most.
+    pub fn history_cells(&self) -> usize {
+        self.history_cells
+    }
+
+    /// What is known of a series, and the forecaster its preset names.
+    pub fn metric(&self, key: &Key) -> (MetricSettings, Option<String>) {
         let rule = self.presets.rule_for(key);
         (rule.map(|rule| rule.metric.clone()).unwrap_or_default(), rule.and_then(|rule| rule.forecaster.clone()))
     }
 
-    fn fit(&self, purpose: &Purpose, now: Millis) -> Result<Model, WatchError> {
+    /// A model under the planned events and those that are assumed.
+    fn fit(&self, purpose: &Purpose, assumed: &Events, now: Millis) -> Result<Model, WatchError> {
         let key = &purpose.key;
-        let (metric, named) = self.metric(key);
+        let events = self.planned.get().of(key).and(assumed);
+        let about = self.metric(key);
+        let kind = about.0.kind_of(key.metric());
         let Some(native) = native_step(&self.store, key, now)? else {
             let is_known = !samples_of(&self.store, key, until(now, Millis::MAX / 4))?.is_empty();
             return Err(if is_known {
@@ -220,10 +252,22 @@ impl Forecasts {
         let step = step_for(native, purpose.longest(), purpose.step);
         let range = until(now, span_for(native, step, self.history_cells));
         let samples = samples_of(&self.store, key, range)?;
-        let kind = metric.kind_of(key.metric());
         let history = history_of(&samples, kind, native, step)
             .map_err(|source| WatchError::History { key: key.clone(), source })?;
-        let history = history.tail(self.history_cells);
+        self.model_of(purpose, &history.tail(self.history_cells), native, about, &events, now)
+    }
+
+    /// A model of `history`, whose samples come `native` apart, by what is known `about` it.
+    pub fn model_of(
+        &self,
+        purpose: &Purpose,
+        history: &History,
+        native: Step,
+        about: (MetricSettings, Option<String>),
+        events: &Events,
+        now: Millis,
+    ) -> Result<Model, WatchError> {
+        let (key, step, (metric, named)) = (&purpose.key, history.step(), about);
         let season = metric.season.map(|season| step.count_in(season)).and_then(Season::new);
         let model = if purpose.model == "auto" {
             named.unwrap_or_else(|| self.default_model.clone())
@@ -237,16 +281,17 @@ impl Forecasts {
                 .expect("count_in answers at least one"),
         };
         let facts = Facts::from(&metric);
-        let prepared = prepare(Past::of(&history).with_facts(&facts), &request)
+        let under = UnderEvents::prepare(&Past::of(history).with_facts(&facts), events, &request)
             .map_err(|source| WatchError::Forecast { key: key.clone(), source })?;
         self.counts.n_fits.fetch_add(1, Ordering::Relaxed);
-        let last_seen = prepared.last_seen();
-        Ok(Model { prepared, native, lag: 0, last_seen, fitted_at: now, n_updates: 0 })
+        // A sample within a maintenance window is no silence.
+        let last_seen = Past::of(history).last_seen().unwrap_or_else(|| under.prepared().last_seen());
+        Ok(Model { under, native, lag: 0, last_seen, fitted_at: now, n_updates: 0 })
     }
 
     /// Tells the model what has come since; `false` when it must be fitted anew at once.
     fn catch_up(&self, purpose: &Purpose, model: &mut Model, now: Millis) -> Result<bool, WatchError> {
-        let (end, step) = (model.prepared.end(), model.prepared.step());
+        let (end, step) = (model.prepared().end(), model.prepared().step());
         let from = end.saturating_sub(OVERLAP * step.millis().max(model.native.millis()));
         let Ok(range) = TimeRange::new(from, until(now, 0).end().max(from)) else { return Ok(false) };
         let samples = samples_of(&self.store, &purpose.key, range)?;
@@ -257,14 +302,14 @@ impl Forecasts {
         }
         let is_coarse = step.millis() > model.native.millis();
         let values = if is_coarse { means(&points, end, step, model.native) } else { nearest(&points, end, step) };
-        let seen = model.prepared.n_seen();
+        let seen = model.prepared().n_seen();
         let allowed = allowed_lag(seen);
         if model.lag > 0 || values.len() > allowed.max(1_000) {
             // What it missed is never taken in one by one later: the order would be wrong.
             model.lag = values.len();
         } else {
             for (idx, value) in values.iter().enumerate() {
-                if model.prepared.update(*value, Regressors::NONE) == Updated::NeedsRefit {
+                if model.under.update(*value) == Updated::NeedsRefit {
                     model.lag = values.len() - idx;
                     break;
                 }
@@ -279,14 +324,25 @@ impl Forecasts {
 }
 
 impl Model {
+    fn prepared(&self) -> &Prepared {
+        self.under.prepared()
+    }
+
     /// Whether the band reaches to the end of `horizon` in spite of the lag, or would not without it either.
     fn has_band_for(&self, horizon: Millis) -> bool {
-        let (steps, n_leads) = (self.prepared.step().count_in(horizon), self.prepared.n_leads());
+        let (steps, n_leads) = (self.prepared().step().count_in(horizon), self.prepared().n_leads());
         self.lag.saturating_add(steps) <= n_leads || steps > n_leads
     }
 
-    fn answer(&self, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
-        let (end, step) = (self.prepared.end(), self.prepared.step());
+    /// What it forecasts under the events that it knows.
+    pub fn answer_alone(&self, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
+        let forecast = self.answer(ask, Events::NONE, now)?;
+        Ok(forecast.expect("a model has to be another only when events are assumed"))
+    }
+
+    /// What it forecasts under `assumed`; `None` when these begin before its end.
+    fn answer(&self, ask: &ForecastAsk, assumed: &Events, now: Millis) -> Result<Option<Forecast>, WatchError> {
+        let (end, step) = (self.prepared().end(), self.prepared().step());
         let horizon = ask.steps_of(step)?;
         let mut skipped = self.lag;
         if ask.from_now && end <= now {
@@ -299,8 +355,8 @@ impl Model {
                  `from` out, or lengthen `step`"
             )));
         }
-        let forecast = self.prepared.forecast_after(skipped, horizon, ask.coverage, Regressors::NONE);
-        Ok(Forecast { last_seen: self.last_seen, ..forecast })
+        let forecast = self.under.forecast_if(assumed, skipped, horizon, ask.coverage);
+        Ok(forecast.map(|forecast| Forecast { last_seen: self.last_seen, ..forecast }))
     }
 }
 

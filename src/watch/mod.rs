@@ -13,6 +13,7 @@ mod fleet;
 mod forecasts;
 mod history;
 mod incidents;
+mod issued;
 mod queue;
 mod refresh;
 mod results;
@@ -24,9 +25,12 @@ mod settings;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod together;
 
 pub use error::WatchError;
 pub use figures::WatchFigures;
 pub use fleet::FleetAnswer;
+pub use issued::IssuedAccuracy;
 pub use settings::WatchSettings;
 pub use standing::{Clock, ForecastAsk, Watch};
+pub use together::AggregateForecast;

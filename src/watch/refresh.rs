@@ -1,10 +1,11 @@
 //! The refresh thread: models that are due, forecasts to keep, capacity answers; within its share of a core.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 
-use super::results::{KeptForecast, Kind, day_of, forecast_rows};
+use super::results::{KeptForecast, Kind, day_of, forecast_rows, judged_rows, waiting_rows, write_parquet};
 use super::schedule::Schedule;
 use super::standing::{ForecastAsk, Shared};
 use crate::forecast::Coverage;
@@ -32,6 +33,7 @@ pub(super) fn run(shared: &Shared) {
         listed: None,
         held: Vec::new(),
         held_since: Instant::now(),
+        recorded_at: shared.now(),
     };
     loop {
         let began = Instant::now();
@@ -39,6 +41,7 @@ pub(super) fn run(shared: &Shared) {
         let did = shared.forecasts.refresh_one(now).is_some()
             || (shared.settings.enabled && (shared.fleet.refresh_one(now).is_some() || keeper.keep_one(now)));
         keeper.write_when_due(false);
+        keeper.record_when_due(now, false);
         let worked = began.elapsed();
         let is_over = if did {
             shared.figures.lock().refresh_seconds += worked.as_secs_f64();
@@ -51,6 +54,7 @@ pub(super) fn run(shared: &Shared) {
         }
     }
     keeper.write_when_due(true);
+    keeper.record_when_due(shared.now(), true);
 }
 
 struct Keeper<'a> {
@@ -64,6 +68,8 @@ struct Keeper<'a> {
     listed: Option<Instant>,
     held: Vec<KeptForecast>,
     held_since: Instant,
+    /// When accuracy was last written down, by the loop's clock.
+    recorded_at: Millis,
 }
 
 impl Keeper<'_> {
@@ -71,11 +77,18 @@ impl Keeper<'_> {
     fn keep_one(&mut self, now: Millis) -> bool {
         self.list_members(now);
         let Some(key) = self.turns.due(now).cloned() else { return false };
+        self.judge(&key, now);
         let settings = &self.shared.settings;
         let step = Step::new((settings.keep_horizon / N_POINTS / MINUTE * MINUTE).max(MINUTE));
         let coverage = Coverage::new(settings.coverage).unwrap_or(Coverage::P95);
-        let ask =
-            ForecastAsk { horizon: settings.keep_horizon, coverage, step, model: "auto".to_owned(), from_now: false };
+        let ask = ForecastAsk {
+            horizon: settings.keep_horizon,
+            coverage,
+            step,
+            model: "auto".to_owned(),
+            from_now: false,
+            assumed: Arc::default(),
+        };
         match self.shared.forecasts.fit_and_forget(&key, &ask, now) {
             Ok(forecast) => {
                 self.turns.postpone(&key, now.saturating_add(settings.refresh_every));
@@ -83,6 +96,8 @@ impl Keeper<'_> {
                 if self.held.is_empty() {
                     self.held_since = Instant::now();
                 }
+                let events = self.shared.planned.get().of(&key);
+                self.shared.issued.lock().add(&key, now, &forecast, &events);
                 self.held.push(KeptForecast { key, issued_at: now, forecast });
             }
             Err(error) => {
@@ -94,6 +109,55 @@ impl Keeper<'_> {
             }
         }
         true
+    }
+
+    /// Compares what was forecast of a series with what has come since.
+    fn judge(&self, key: &Key, now: Millis) {
+        let Some(range) = self.shared.issued.lock().needed(key, now) else { return };
+        match self.shared.forecasts.points(key, range) {
+            Ok(points) => self.shared.issued.lock().judge(key, now, &points),
+            Err(error) => tracing::warn!(series = %key, %error, "forecasts wait longer to be judged"),
+        }
+    }
+
+    /// Writes down how forecasts turned out: as results, and as series of their own.
+    fn record_when_due(&mut self, now: Millis, is_last: bool) {
+        let shared = self.shared;
+        if !shared.settings.enabled || !(is_last || now - self.recorded_at >= shared.settings.refresh_every) {
+            return;
+        }
+        self.recorded_at = now;
+        let (days, waiting, samples) = {
+            let mut issued = shared.issued.lock();
+            (issued.take_changed(), issued.waiting(), issued.take_samples(now))
+        };
+        let mut n_rows = 0;
+        for (day, rows) in days {
+            let written = judged_rows(&rows, now).and_then(|batch| shared.results.write(Kind::Accuracy, day, &batch));
+            match written {
+                Ok(()) => n_rows += rows.len(),
+                Err(error) => {
+                    shared.issued.lock().give_back(&rows);
+                    self.failed(&error, "accuracy cannot be written");
+                }
+            }
+        }
+        // After the days, which say up to when everything is judged, so that nothing is judged twice after a crash.
+        let written = waiting_rows(&waiting).and_then(|rows| write_parquet(&shared.results.waiting_path(), &rows));
+        if let Err(error) = written {
+            self.failed(&error, "forecasts that wait to be judged cannot be written");
+        }
+        if !samples.is_empty()
+            && let Err(error) = shared.store.append(&samples)
+        {
+            tracing::warn!(%error, "the accuracy of forecasts is not recorded");
+        }
+        shared.figures.lock().n_result_rows += n_rows as u64;
+    }
+
+    fn failed(&self, error: &std::io::Error, what: &str) {
+        self.shared.figures.lock().n_failed_writes += 1;
+        tracing::error!(%error, "{what}; it is tried again");
     }
 
     /// Takes over from the roster whose forecasts are kept, when it has changed, and now and then for who is silent.
@@ -112,6 +176,7 @@ impl Keeper<'_> {
         self.listed = Some(Instant::now());
         self.turns.set_members(&members);
         self.waits.retain(|key, _| self.turns.has(key));
+        self.shared.issued.lock().retain(now, |key| self.turns.has(key));
         self.shared.figures.lock().n_unforecast = (n_all - members.len()) as u64;
     }
 

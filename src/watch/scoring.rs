@@ -16,6 +16,7 @@ use std::cmp::Reverse;
 use hashbrown::{HashMap, HashSet};
 
 use super::anomalies::Anomalies;
+use super::issued::is_own;
 use super::roster::{About, Roster, SILENCE};
 use super::settings::{WatchSettings, memory_of};
 use crate::detect::{AlarmKinds, Anomaly, Settings, Transition, Watcher};
@@ -162,7 +163,8 @@ impl Scoring {
             .flat_map(|preset| &preset.rules)
             .filter_map(|rule| rule.limit_metric.as_ref());
         About {
-            is_wanted: rule.is_none_or(|rule| rule.watch),
+            // What is recorded of forecasts is not forecast again.
+            is_wanted: rule.is_none_or(|rule| rule.watch) && !is_own(key),
             has_rule: rule.is_some(),
             has_limit: rule.is_some_and(|rule| rule.metric.limit.is_some() || rule.limit_metric.is_some()),
             is_measure: limits.any(|limit| limit.selector.matches(key.labels())),

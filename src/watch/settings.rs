@@ -48,6 +48,12 @@ pub struct WatchSettings {
     pub keep_horizon: Millis,
     /// The coverage of the kept forecasts' bands; default 0.95.
     pub coverage: f64,
+    /// Values forecast that wait at most to be judged by what comes; default 200,000, about 20 MB. Those beyond are
+    /// counted and not judged.
+    pub waiting_targets: usize,
+    /// Sets of metric, lead and model for which the accuracy of issued forecasts is recorded at most, five series each;
+    /// default 1,000. What is beyond is recorded together; 0 records nothing.
+    pub accuracy_sets: usize,
     /// Cells of history a model sees at most; default 20,000.
     pub history_cells: usize,
     /// How far ahead the fleet's capacity is assessed; default `180d`.
@@ -84,6 +90,8 @@ impl Default for WatchSettings {
             max_forecasts: 500,
             keep_horizon: DAY,
             coverage: 0.95,
+            waiting_targets: 200_000,
+            accuracy_sets: 1_000,
             history_cells: 20_000,
             capacity_horizon: 180 * DAY,
             cpu_share: 0.25,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::anomalies::Anomalies;
 use super::error::WatchError;
@@ -14,17 +14,20 @@ use super::figures::WatchFigures;
 use super::fleet::{Fleet, FleetAnswer};
 use super::forecasts::Forecasts;
 use super::incidents::Incidents;
+use super::issued::{DAYS, Issued, IssuedAccuracy};
 use super::queue::Queue;
-use super::results::{Kind, Results, anomalies_of, read_scored};
+use super::results::{Kind, Results, anomalies_of, judged_of, read_scored, read_waiting};
 use super::roster::Roster;
 use super::scoring::Scoring;
 use super::settings::WatchSettings;
+use super::together::AggregateForecast;
 use super::{refresh, score};
 use crate::capacity::Limit;
+use crate::events::PlannedEvents;
 use crate::forecast::{Coverage, Forecast};
 use crate::incident::{Incident, Member};
 use crate::presets::Presets;
-use crate::series::{Batch, DAY, Key, Millis, Selector, Step, TimeRange};
+use crate::series::{Aggregate, Batch, DAY, Key, Millis, Selector, Step, TimeRange};
 use crate::storage::Store;
 
 /// How far back results are read into memory at a start.
@@ -34,7 +37,7 @@ const REMEMBERED: Millis = 30 * DAY;
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
 /// What to forecast.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ForecastAsk {
     /// How far ahead, ms.
     pub horizon: Millis,
@@ -46,6 +49,23 @@ pub struct ForecastAsk {
     pub model: String,
     /// Whether the points begin after now even where the series' last sample is long ago; else they begin after that.
     pub from_now: bool,
+    /// Events to assume beside those that are planned: what would be if.
+    pub assumed: Arc<PlannedEvents>,
+}
+
+/// The planned events, replaced as a whole when their file changes.
+#[derive(Debug, Default)]
+pub(super) struct Plans(RwLock<Arc<PlannedEvents>>);
+
+impl Plans {
+    /// Those that hold now.
+    pub fn get(&self) -> Arc<PlannedEvents> {
+        Arc::clone(&self.0.read())
+    }
+
+    fn set(&self, events: PlannedEvents) {
+        *self.0.write() = Arc::new(events);
+    }
 }
 
 /// How often a rest looks whether it may end.
@@ -61,7 +81,9 @@ pub(super) struct Shared {
     pub queue: Queue,
     pub anomalies: Mutex<Anomalies>,
     pub incidents: Mutex<Incidents>,
+    pub planned: Arc<Plans>,
     pub forecasts: Forecasts,
+    pub issued: Mutex<Issued>,
     pub fleet: Fleet,
     pub results: Results,
     pub roster: Arc<Mutex<Roster>>,
@@ -160,16 +182,22 @@ impl Watch {
             incidents.regroup(&members, &settings.incidents);
             incidents.mark_written();
         }
-        let forecasts = Forecasts::new(
-            Arc::clone(&store),
-            presets.clone(),
-            settings.forecaster.clone(),
-            settings.history_cells,
-            settings.refresh_every,
-        );
+        let mut issued = Issued::new(settings.waiting_targets, settings.accuracy_sets);
+        let mut judged = Vec::new();
+        for rows in results.read(Kind::Accuracy, clock().saturating_sub(DAYS * DAY)).map_err(unreadable)? {
+            judged.extend(judged_of(&rows).map_err(unreadable)?);
+        }
+        let waiting = read_waiting(&results.waiting_path()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "forecasts issued before the start are not judged");
+            Vec::new()
+        });
+        issued.load(judged, waiting);
+        let planned = Arc::new(Plans::default());
+        let forecasts = Forecasts::new(Arc::clone(&store), presets.clone(), Arc::clone(&planned), &settings);
         let roster = Arc::new(Mutex::new(Roster::new(usize::try_from(settings.memory).unwrap_or(usize::MAX))));
         let (horizon, every) = (settings.capacity_horizon, settings.refresh_every);
-        let fleet = Fleet::new(Arc::clone(&store), presets.clone(), Arc::clone(&roster), horizon, every);
+        let fleet =
+            Fleet::new(Arc::clone(&store), presets.clone(), Arc::clone(&planned), Arc::clone(&roster), horizon, every);
         let scoring = Scoring::new(presets, settings.clone(), scored, clock());
         let is_enabled = settings.enabled;
         let shared = Arc::new(Shared {
@@ -179,7 +207,9 @@ impl Watch {
             clock,
             anomalies: Mutex::new(anomalies),
             incidents: Mutex::new(incidents),
+            planned,
             forecasts,
+            issued: Mutex::new(issued),
             fleet,
             results,
             roster,
@@ -221,6 +251,26 @@ impl Watch {
         self.shared.forecasts.forecast(key, ask, self.shared.now())
     }
 
+    /// The next values of the sum or the mean of series of one metric, as a series of the key `about`. It is fitted for
+    /// this answer alone.
+    ///
+    /// # Errors
+    /// When none of them has samples, or no model can forecast what they add up to.
+    pub fn forecast_aggregate(
+        &self,
+        about: &Key,
+        keys: &[Key],
+        how: Aggregate,
+        ask: &ForecastAsk,
+    ) -> Result<AggregateForecast, WatchError> {
+        self.shared.forecasts.aggregate(about, keys, how, ask, self.shared.now())
+    }
+
+    /// How the kept forecasts of a series turned out; `None` before any was judged.
+    pub fn issued(&self, key: &Key) -> Option<IssuedAccuracy> {
+        self.shared.issued.lock().of(key)
+    }
+
     /// What time it is, by the clock that the loop goes by.
     pub fn now(&self) -> Millis {
         self.shared.now()
@@ -237,7 +287,7 @@ impl Watch {
     }
 
     /// When the selected series reach `limit` (or the limit their preset knows), soonest first; without a selector,
-    /// every series with a limit.
+    /// every series with a limit. `assumed` are events to reckon with beside those that are planned.
     ///
     /// # Errors
     /// When the store cannot be read, or series are selected for which no limit is known.
@@ -246,8 +296,16 @@ impl Watch {
         selector: Option<&Selector>,
         limit: Option<Limit>,
         horizon: Millis,
+        assumed: &PlannedEvents,
     ) -> Result<FleetAnswer, WatchError> {
-        self.shared.fleet.answer(selector, limit, horizon, self.shared.now())
+        self.shared.fleet.answer(selector, limit, horizon, assumed, self.shared.now())
+    }
+
+    /// From now on these are the planned events; what was fitted or assessed without them is done anew.
+    pub fn set_events(&self, events: PlannedEvents) {
+        self.shared.planned.set(events);
+        self.shared.forecasts.forget();
+        self.shared.fleet.forget();
     }
 
     /// Counts and sizes, for `/metrics`.
@@ -261,6 +319,9 @@ impl Watch {
         (figures.n_watched, figures.n_unwatched) = (roster.n_scored, roster.n_waiting);
         (figures.scorer_bytes, figures.n_forgotten) = (roster.cost, roster.n_left);
         figures.roster_bytes = roster.n_bytes;
+        let issued = self.shared.issued.lock().counts();
+        (figures.n_judged, figures.n_unjudged, figures.n_waiting) =
+            (issued.n_judged, issued.n_unjudged, issued.n_waiting);
         let counts = &self.shared.forecasts.counts;
         figures.n_fits = counts.n_fits.load(Ordering::Relaxed);
         figures.n_warm_forecasts = counts.n_warm.load(Ordering::Relaxed);

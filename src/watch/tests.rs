@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::capacity::{Exhaustion, Limit};
 use crate::detect::{Settings, detect};
+use crate::events::PlannedEvents;
 use crate::forecast::Coverage;
 use crate::incident::Member;
 use crate::presets::Presets;
@@ -234,7 +235,8 @@ fn series_beyond_the_limit_are_counted() {
 }
 
 fn ask(horizon: Millis) -> ForecastAsk {
-    ForecastAsk { horizon, coverage: Coverage::P95, step: None, model: "auto".to_owned(), from_now: false }
+    let assumed = Arc::default();
+    ForecastAsk { horizon, coverage: Coverage::P95, step: None, model: "auto".to_owned(), from_now: false, assumed }
 }
 
 #[test]
@@ -328,8 +330,8 @@ fn the_fleet_is_listed_soonest_first() {
         watch.observe(bench.record(&series("node_filesystem_avail_bytes", mount), &line(500.0, per_hour)));
         watch.observe(bench.record(&series("node_filesystem_size_bytes", mount), &line(1000.0, 0.0)));
     }
-    wait_for("the fleet", || watch.capacity(None, None, 365 * DAY).unwrap().series.len() == 3);
-    let fleet = watch.capacity(None, None, 365 * DAY).unwrap().series;
+    wait_for("the fleet", || watch.capacity(None, None, 365 * DAY, &PlannedEvents::none()).unwrap().series.len() == 3);
+    let fleet = watch.capacity(None, None, 365 * DAY, &PlannedEvents::none()).unwrap().series;
     let mounts: Vec<_> = fleet.iter().map(|(key, _)| key.labels().get("mountpoint").unwrap()).collect();
     assert_eq!(mounts, ["/fast", "/slow", "/still"], "{fleet:?}");
     assert!(matches!(fleet[0].1.exhaustion, Exhaustion::Expected { p50: Some(_), .. }));
@@ -337,9 +339,10 @@ fn the_fleet_is_listed_soonest_first() {
     assert_eq!(fleet[2].1.headroom[0].share, Some(0.5));
     let selector = Selector::metric("node_filesystem_avail_bytes");
     let limit = Limit { value: 400.0, side: Side::Down };
-    let asked = watch.capacity(Some(&selector), Some(limit), 365 * DAY).unwrap().series;
+    let asked = watch.capacity(Some(&selector), Some(limit), 365 * DAY, &PlannedEvents::none()).unwrap().series;
     assert!(matches!(asked[0].1.exhaustion, Exhaustion::Crossed { .. }), "{asked:?}");
-    let unlimited = watch.capacity(Some(&Selector::metric("node_filesystem_size_bytes")), None, DAY);
+    let unlimited =
+        watch.capacity(Some(&Selector::metric("node_filesystem_size_bytes")), None, DAY, &PlannedEvents::none());
     assert!(matches!(unlimited, Err(WatchError::NoLimit(_))));
 }
 
@@ -370,8 +373,8 @@ fn a_question_out_of_range_is_an_error() {
     let wrong = WatchSettings { detector: "magic".to_owned(), ..settings() };
     assert!(matches!(Watch::start(Arc::clone(&bench.store), Presets::none(), wrong), Err(WatchError::Settings(_))));
     let watch = bench.watch(settings());
-    assert!(matches!(watch.capacity(None, None, 0), Err(WatchError::Ask(_))));
-    assert_eq!(watch.capacity(None, None, DAY).unwrap().series, []);
+    assert!(matches!(watch.capacity(None, None, 0, &PlannedEvents::none()), Err(WatchError::Ask(_))));
+    assert_eq!(watch.capacity(None, None, DAY, &PlannedEvents::none()).unwrap().series, []);
 }
 
 #[test]
@@ -474,7 +477,7 @@ fn the_sample_history_is_told_within_seconds() {
     }
     assert!(watch.incidents(around).iter().any(|incident| incident.members.len() >= 2));
     let began = Instant::now();
-    let fleet = watch.capacity(None, None, 180 * DAY).unwrap().series;
+    let fleet = watch.capacity(None, None, 180 * DAY, &PlannedEvents::none()).unwrap().series;
     println!("fleet of {} in {:?}", fleet.len(), began.elapsed());
     for (key, answer) in &fleet {
         println!("{key} [{}] {}", answer.method, answer.recommendation);
@@ -499,10 +502,98 @@ fn the_sample_history_is_told_within_seconds() {
     ] {
         let mut selector = Selector::metric(metric);
         selector.matchers.push(crate::series::Matcher::new(label.0, crate::series::MatchOp::Equal, label.1).unwrap());
-        let answers =
-            watch.capacity(Some(&selector), Some(Limit { value: limit, side: Side::Up }), 180 * DAY).unwrap().series;
+        let answers = watch
+            .capacity(Some(&selector), Some(Limit { value: limit, side: Side::Up }), 180 * DAY, &PlannedEvents::none())
+            .unwrap()
+            .series;
         let Exhaustion::Expected { p50: Some(p50), .. } = answers[0].1.exhaustion else { panic!("{answers:?}") };
         let off = (p50 - truth).abs() as f64 / (truth - now) as f64;
         assert!(off < 0.15, "{metric}: {off} of {} h: {}", (truth - now) / HOUR, answers[0].1.recommendation);
     }
+}
+
+#[test]
+fn issued_forecasts_are_judged_when_their_time_comes_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let series = samples(5_200, &[]);
+    bench.record(&key("a"), &series[..5_000]);
+    // One minute ahead at first, and two hours at most.
+    let settings = || WatchSettings { keep_horizon: 2 * HOUR, refresh_every: 5 * MINUTE, ..settings() };
+    let watch = bench.watch(settings());
+    wait_for("a kept forecast", || watch.figures().n_kept_forecasts >= 1);
+    assert_eq!(watch.issued(&key("a")), None, "nothing has come yet");
+    let n_waiting = watch.figures().n_waiting;
+    assert!(n_waiting >= 7, "a value in each group of leads waits: {n_waiting}");
+    // Twenty minutes pass, and what was forecast of them is judged at the next refresh.
+    bench.record(&key("a"), &series[5_000..5_020]);
+    wait_for("judgement", || watch.issued(&key("a")).is_some_and(|told| told.overall.n() >= 4));
+    watch.stop();
+    let before = watch.issued(&key("a")).unwrap();
+    // Noise of one around ten; five values say little of a band.
+    assert!(before.overall.mae().unwrap() < 1.0 && before.overall.coverage().is_some(), "{before:?}");
+    assert!(before.leads.iter().all(|(lead, _)| *lead <= 16 * MINUTE), "{before:?}");
+    drop(watch);
+
+    // The figures and what waits are there again, and go on.
+    let watch = bench.watch(settings());
+    let after = watch.issued(&key("a")).unwrap();
+    assert_eq!((after.overall.n(), after.leads.len()), (before.overall.n(), before.leads.len()));
+    assert!(watch.figures().n_waiting > 0);
+    bench.record(&key("a"), &series[5_020..5_200]);
+    wait_for("the longest lead", || {
+        watch
+            .issued(&key("a"))
+            .is_some_and(|told| told.leads.last().is_some_and(|(lead, _)| *lead >= 2 * HOUR - 5 * MINUTE))
+    });
+    watch.stop();
+    // What was judged became series of its own, which nobody forecasts.
+    let recorded = bench.store.select(&Selector::metric("barograph_forecast_coverage"), TimeRange::ALL).unwrap();
+    assert!(recorded.len() >= 3, "{recorded:?}");
+    for one in &recorded {
+        assert_eq!(one.key.labels().get("metric"), Some("load_average"));
+        assert!(one.key.labels().get("lead").is_some() && one.key.labels().get("model").is_some());
+        assert!(one.samples.iter().all(|sample| (0.0..=1.0).contains(&sample.value)));
+    }
+    let rows = std::fs::read_dir(dir.path().join("results/accuracy")).unwrap().count();
+    assert!(rows >= 1);
+    let watch = bench.watch(settings());
+    wait_for("backfill", || watch.figures().is_backfilled);
+    assert_eq!(watch.figures().n_watched, 1);
+    watch.stop();
+}
+
+#[test]
+fn planned_events_change_forecasts_and_what_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    bench.record(&key("a"), &samples(600, &[]));
+    let watch = bench.watch(WatchSettings { enabled: false, ..settings() });
+    let ask = ForecastAsk { model: "naive".to_owned(), ..ask(HOUR) };
+    let last = |ask: &ForecastAsk| *watch.forecast(&key("a"), ask).unwrap().points.last().unwrap();
+    let plain = last(&ask);
+    let at = START + 630 * MINUTE;
+    let plan = |add: f64| {
+        let time = chrono::DateTime::from_timestamp_millis(at).unwrap().to_rfc3339();
+        PlannedEvents::parse(&format!("[{{kind: step, at: {time}, add: {add}, match: load_average}}]")).unwrap()
+    };
+    watch.set_events(plan(100.0));
+    assert_eq!(last(&ask), plain + 100.0);
+    let assumed = ForecastAsk { assumed: Arc::new(plan(1_000.0)), ..ask.clone() };
+    assert_eq!((last(&assumed), last(&ask)), (plain + 1_100.0, plain + 100.0));
+    // The step comes and the model takes it in at the level that it knows.
+    let later: Vec<Sample> =
+        (600..640).map(|i| Sample { at: START + i * MINUTE, value: if i < 630 { 10.0 } else { 110.0 } }).collect();
+    bench.record(&key("a"), &later);
+    assert_eq!(last(&ask), 110.0);
+    watch.set_events(PlannedEvents::none());
+    assert_eq!(last(&ask), 110.0);
+    // Of the past: the last half hour is to be ignored.
+    let masked = format!(
+        "[{{kind: maintenance, from: {}, to: {}}}]",
+        chrono::DateTime::from_timestamp_millis(START + 630 * MINUTE).unwrap().to_rfc3339(),
+        chrono::DateTime::from_timestamp_millis(START + 700 * MINUTE).unwrap().to_rfc3339()
+    );
+    let masked = ForecastAsk { assumed: Arc::new(PlannedEvents::parse(&masked).unwrap()), ..ask.clone() };
+    assert_eq!((last(&masked), last(&ask)), (10.0, 110.0));
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod bad_input;
 mod client;
+mod events;
 mod guard;
 mod lifecycle;
 #[path = "../python/mod.rs"]

@@ -4,6 +4,7 @@
 //! A row that changes is written again; of several versions the one written last counts, and a merge keeps only that.
 //! `docs/formats/results.md` describes the columns.
 
+mod accuracy;
 mod anomalies;
 mod columns;
 mod forecasts;
@@ -27,6 +28,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use ulid::Ulid;
 
+pub(super) use accuracy::{judged_of, judged_rows, read_waiting, waiting_rows};
 pub(super) use anomalies::{anomalies_of, anomaly_rows};
 pub(super) use forecasts::{KeptForecast, forecast_rows};
 pub(super) use incidents::incident_rows;
@@ -45,16 +47,18 @@ const VERSION: &str = "1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Forecasts,
+    Accuracy,
     Anomalies,
     Incidents,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Forecasts, Kind::Anomalies, Kind::Incidents];
+    pub const ALL: [Kind; 4] = [Kind::Forecasts, Kind::Accuracy, Kind::Anomalies, Kind::Incidents];
 
     fn folder(self) -> &'static str {
         match self {
             Kind::Forecasts => "forecasts",
+            Kind::Accuracy => "accuracy",
             Kind::Anomalies => "anomalies",
             Kind::Incidents => "incidents",
         }
@@ -64,6 +68,7 @@ impl Kind {
     fn identities(self, rows: &RecordBatch) -> io::Result<Vec<(u64, i64, i64)>> {
         match self {
             Kind::Forecasts => forecasts::identities(rows),
+            Kind::Accuracy => accuracy::identities(rows),
             Kind::Anomalies => anomalies::identities(rows),
             Kind::Incidents => incidents::identities(rows),
         }
@@ -138,6 +143,11 @@ impl Results {
     /// Where the time up to which each series was scored is kept.
     pub fn scored_path(&self) -> PathBuf {
         self.dir.join("scored.parquet")
+    }
+
+    /// Where the forecasts that wait to be judged are kept.
+    pub fn waiting_path(&self) -> PathBuf {
+        self.dir.join("waiting.parquet")
     }
 
     fn days(&self, kind: Kind) -> io::Result<BTreeMap<String, PathBuf>> {

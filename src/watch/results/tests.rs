@@ -118,6 +118,7 @@ fn incidents_have_a_row_per_cause_and_forecasts_one_per_target() {
     assert_eq!(results.read(Kind::Incidents, START).unwrap()[0].num_rows(), 2);
 
     let forecast = Forecast {
+        events: Vec::new(),
         start: START,
         step: Step::seconds(60),
         points: vec![1.0, 2.0, 3.0],

@@ -1,0 +1,114 @@
+//! Forecasts of the sum or the mean of series, of all of a metric or by label.
+//!
+//! The histories are added up and the aggregate is forecast as one series. Its band comes from its own errors, in which
+//! the members' errors cancel or add up as they do in truth; a sum of bands would be far too wide.
+
+use std::collections::BTreeMap;
+
+use crate::forecast::Forecast;
+use crate::presets::Presets;
+use crate::series::{Aggregate, Aggregator, History, HistoryError, Key, Millis, Step};
+
+use super::coarsen::history_of;
+use super::forecast::{ForecastAsk, ForecastFailure, forecast_history};
+use super::parallel::spread;
+use super::rows::{Axis, Rows, Source};
+
+/// What is added up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// Sum or mean.
+    pub how: Aggregate,
+    /// Labels that tell groups apart; a series without one of them has it empty.
+    pub by: Vec<String>,
+}
+
+/// One aggregate.
+#[derive(Debug)]
+pub struct GroupForecast {
+    /// What it is called: `sum(disk_used_bytes){host="a"}`.
+    pub source: Source,
+    /// How many series are in it.
+    pub n_members: usize,
+    /// Its forecast, or why there is none.
+    pub outcome: Result<Forecast, ForecastFailure>,
+}
+
+/// Forecasts each group of series, in the order of their names. Different metrics are never added up.
+///
+/// `done` is told after each group.
+pub fn forecast_groups(
+    rows: &Rows,
+    grouping: &Grouping,
+    ask: &ForecastAsk,
+    presets: &Presets,
+    done: impl Fn() + Sync,
+) -> Vec<GroupForecast> {
+    let samples = rows.samples();
+    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (idx, source) in rows.sources.iter().enumerate() {
+        groups.entry(group_of(source, grouping).name).or_default().push(idx);
+    }
+    let one = |members: Vec<usize>| {
+        let source = group_of(&rows.sources[members[0]], grouping);
+        let settings = rows.sources[members[0]].settings(presets).aggregated(grouping.how);
+        let histories: Vec<(usize, History)> = members
+            .iter()
+            .filter_map(|&idx| {
+                let source = &rows.sources[idx];
+                let kind = source.kind_by(&source.settings(presets));
+                Some((idx, history_of(source, &samples[idx], kind).ok()?))
+            })
+            .collect();
+        let n_members = histories.len();
+        let history = add_up(histories.iter().map(|(_, history)| history), grouping.how, ask.most_cells);
+        let outcome = match history {
+            None => Err(HistoryError::Empty.into()),
+            Some(history) => {
+                let named =
+                    histories.iter().map(|(idx, _)| (&rows.sources[*idx].key, rows.sources[*idx].name.as_str()));
+                let events = match source.axis {
+                    Axis::Time => ask.events.of_aggregate(named, grouping.how).0,
+                    Axis::Steps => crate::forecast::Events::default(),
+                };
+                forecast_history(source.axis, &history, ask, &settings, &events)
+            }
+        };
+        GroupForecast { source, n_members, outcome }
+    };
+    spread(groups.into_values().collect(), one, done)
+}
+
+/// What the group of a series is called.
+fn group_of(source: &Source, grouping: &Grouping) -> Source {
+    let labels = source.key.labels();
+    let pairs: Vec<(&str, &str)> =
+        grouping.by.iter().map(|name| (name.as_str(), labels.get(name).unwrap_or_default())).collect();
+    // Names that are no metrics tell series apart, not what they measure.
+    let metric = if source.is_metric { source.key.metric() } else { "series" };
+    let key = Key::from_pairs(metric, &pairs).unwrap_or_else(|_| source.key.clone());
+    let by: Vec<String> =
+        pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value:?}")).collect();
+    let by = if by.is_empty() { String::new() } else { format!("{{{}}}", by.join(",")) };
+    let name = format!("{}({metric}){by}", grouping.how);
+    Source { name, key, axis: source.axis, is_metric: source.is_metric }
+}
+
+/// The aggregate on the coarsest of the steps, its newest cells.
+fn add_up<'a>(
+    histories: impl Iterator<Item = &'a History> + Clone,
+    how: Aggregate,
+    most_cells: usize,
+) -> Option<History> {
+    let step: Step = histories.clone().map(History::step).max()?;
+    let end = histories.clone().map(History::end).max()?;
+    let first = histories.clone().map(History::start).min()?;
+    let most = step.millis().saturating_mul(Millis::try_from(most_cells).unwrap_or(Millis::MAX));
+    let start = first.max(end.saturating_sub(most));
+    // On whole multiples, where coarse cells of members with finer steps lie.
+    let start = start.div_euclid(step.millis()) * step.millis();
+    let n_cells = usize::try_from((end - start) / step.millis() + 1).ok()?;
+    let mut all = Aggregator::new(start, step, n_cells);
+    histories.for_each(|history| all.add(history));
+    Some(all.finish(how)).filter(|history| !history.is_empty())
+}

@@ -1,0 +1,213 @@
+//! Events taken out of the past and put into the future.
+
+use super::*;
+use crate::forecast::{Coverage, Forecast, Horizon, Request, SeasonChoice, prepare};
+use crate::series::{HOUR, Season, Step};
+
+/// A Monday, 2024-01-01T00:00:00Z.
+const MONDAY: Millis = 1_704_067_200_000;
+
+fn event(effect: Effect) -> Event {
+    Event { name: "it".to_owned(), effect }
+}
+
+fn add(by: f64) -> Change {
+    Change::Add { by, give_or_take: 0.0 }
+}
+
+fn times(by: f64) -> Change {
+    Change::Times { by, give_or_take: 0.0 }
+}
+
+/// Weekdays at 100 with a bump at noon, Sundays at 20, and a little that looks like noise.
+fn week(t: usize) -> f64 {
+    let (day, hour) = (t / 24 % 7, t % 24);
+    let level = if day == 6 { 20.0 } else { 100.0 + if (10..16).contains(&hour) { 30.0 } else { 0.0 } };
+    level + ((t * 7919) % 11) as f64 / 10.0
+}
+
+fn forecast(values: &[f64], events: &Events, model: &str, horizon: usize) -> Forecast {
+    let past = Past::new(MONDAY, Step::seconds(3_600), values);
+    let events = events.measured(&past);
+    let quiet = events.quiet(&past);
+    let horizon = Horizon::new(horizon).unwrap();
+    let season = Season::new(168).map_or(SeasonChoice::None, SeasonChoice::Steps);
+    let request = Request { model: model.to_owned(), season, horizon };
+    let prepared = prepare(Past::new(MONDAY, Step::seconds(3_600), &quiet), &request).unwrap();
+    events.forecast(&prepared, past.end(), 0, horizon, Coverage::new(0.8).unwrap())
+}
+
+fn at(hours: usize) -> Millis {
+    MONDAY + hours as Millis * HOUR
+}
+
+const N: usize = 168 * 6;
+
+fn past() -> Vec<f64> {
+    (0..N).map(week).collect()
+}
+
+#[test]
+fn no_event_changes_nothing() {
+    let plain = forecast(&past(), Events::NONE, "seasonal-naive", 48);
+    let far = Events::new(vec![event(Effect::Step { at: at(N + 500), change: add(5.0) })]);
+    let with = forecast(&past(), &far, "seasonal-naive", 48);
+    assert_eq!((&with.points, &with.band), (&plain.points, &plain.band));
+    assert!(with.events.is_empty());
+}
+
+#[test]
+fn steps_ramps_and_one_offs_change_points_and_bands_alike() {
+    let plain = forecast(&past(), Events::NONE, "seasonal-naive", 48);
+    let events = Events::new(vec![
+        event(Effect::Step { at: at(N + 10), change: add(50.0) }),
+        event(Effect::OneOff { from: at(N + 20), to: at(N + 24), change: times(0.5) }),
+        event(Effect::Ramp { from: at(N + 30), to: at(N + 40), change: times(2.0) }),
+    ]);
+    let with = forecast(&past(), &events, "seasonal-naive", 48);
+    let (band, plain_band) = (with.band.as_ref().unwrap(), plain.band.as_ref().unwrap());
+    let check = |idx: usize, a: f64, b: f64| {
+        let close = |got: f64, base: f64| (got - (a * base + b)).abs() < 1e-9;
+        assert!(close(with.points[idx], plain.points[idx]), "{idx}: {} of {}", with.points[idx], plain.points[idx]);
+        assert!(
+            close(band.lower[idx], plain_band.lower[idx]) && close(band.upper[idx], plain_band.upper[idx]),
+            "{idx}"
+        );
+    };
+    check(9, 1.0, 0.0);
+    check(10, 1.0, 50.0);
+    check(19, 1.0, 50.0);
+    check(20, 0.5, 25.0);
+    check(24, 1.0, 50.0);
+    // The middle of the ramp's first cell is a twentieth of the way, and what stood there before grows with it.
+    check(30, 1.05, 52.5);
+    check(40, 2.0, 100.0);
+    check(47, 2.0, 100.0);
+    assert_eq!(with.events.len(), 3);
+}
+
+#[test]
+fn what_an_event_may_be_off_by_widens_the_band_only() {
+    let sure = Events::new(vec![event(Effect::Step { at: at(N + 10), change: add(50.0) })]);
+    let unsure = Change::Add { by: 50.0, give_or_take: 30.0 };
+    let unsure = Events::new(vec![event(Effect::Step { at: at(N + 10), change: unsure })]);
+    let (sure, unsure) =
+        (forecast(&past(), &sure, "seasonal-naive", 24), forecast(&past(), &unsure, "seasonal-naive", 24));
+    assert_eq!(sure.points, unsure.points);
+    let half = |forecast: &Forecast, idx: usize| forecast.band.as_ref().unwrap().upper[idx] - forecast.points[idx];
+    assert_eq!(half(&sure, 5), half(&unsure, 5));
+    // 30 with 95 % is 30 * 1.2816 / 1.9600 with 80 %.
+    let expected = half(&sure, 12).hypot(30.0 * 1.281_551_6 / 1.959_964);
+    assert!((half(&unsure, 12) - expected).abs() < 1e-5, "{} {expected}", half(&unsure, 12));
+}
+
+#[test]
+fn a_step_of_the_past_is_neither_trend_nor_forgotten() {
+    let turn = N - 30;
+    let stepped: Vec<f64> =
+        past().iter().enumerate().map(|(t, value)| value + if t >= turn { 500.0 } else { 0.0 }).collect();
+    for change in [add(500.0), Change::Measured] {
+        let events = Events::new(vec![event(Effect::Step { at: at(turn), change })]);
+        let with = forecast(&stepped, &events, "seasonal-naive", 168);
+        for (idx, point) in with.points.iter().enumerate() {
+            // Measured on a day and six hours, the weekend among them, it is off by what a Sunday is off.
+            let off = (point - 500.0 - week(N + idx)).abs();
+            let allowed = if change == Change::Measured { 120.0 } else { 2.0 };
+            assert!(off < allowed, "{change:?} {idx}: {point}");
+        }
+    }
+    let unaware = forecast(&stepped, Events::NONE, "seasonal-naive", 168);
+    assert!(unaware.points[100] < 200.0, "without the event last week's level is repeated");
+}
+
+#[test]
+fn a_measured_step_is_its_size_on_a_slope() {
+    let values: Vec<f64> =
+        (0..N).map(|t| 0.5 * t as f64 + if t >= 600 { 80.0 } else { 0.0 } + ((t * 7919) % 13) as f64).collect();
+    let past = Past::new(MONDAY, Step::seconds(3_600), &values);
+    let events = Events::new(vec![event(Effect::Step { at: at(600), change: Change::Measured })]);
+    let Effect::Step { change: Change::Add { by, .. }, .. } = events.measured(&past).events[0].effect else { panic!() };
+    assert!((by - 80.0).abs() < 4.0, "{by}");
+    // Nothing can be said with three values behind it; and it changes nothing then.
+    let young = past.upto(603);
+    let events = events.measured(&young);
+    assert_eq!(events.quiet(&young), young.values());
+}
+
+#[test]
+fn a_holiday_is_like_the_day_it_is_like() {
+    // The horizon begins on a Monday; its Wednesday is a holiday.
+    let (from, to) = (at(N + 48), at(N + 72));
+    let holiday = Holiday { start: from, end: to, days_to_like: 4 };
+    let events = Events::new(vec![event(Effect::Holidays(vec![holiday]))]);
+    let with = forecast(&past(), &events, "seasonal-naive", 96);
+    for idx in 0..96 {
+        let expected = if (48..72).contains(&idx) { 20.5 } else { week(N + idx) };
+        assert!((with.points[idx] - expected).abs() < 2.0, "{idx}: {}", with.points[idx]);
+        let band = with.band.as_ref().unwrap();
+        assert!(band.lower[idx] <= with.points[idx] && with.points[idx] <= band.upper[idx]);
+    }
+}
+
+#[test]
+fn what_was_on_a_holiday_a_one_off_or_in_maintenance_is_not_learned() {
+    // The last Wednesday was a holiday, the last Thursday a one-off, the last Friday maintained.
+    let wednesday = N - 7 * 24 + 48;
+    let odd: Vec<f64> = past()
+        .iter()
+        .enumerate()
+        .map(|(t, value)| if (wednesday..wednesday + 72).contains(&t) { 0.0 } else { *value })
+        .collect();
+    let day = |nr: usize| (at(wednesday + 24 * nr), at(wednesday + 24 * (nr + 1)));
+    let holiday = Holiday { start: day(0).0, end: day(0).1, days_to_like: 4 };
+    let events = Events::new(vec![
+        event(Effect::Holidays(vec![holiday])),
+        event(Effect::OneOff { from: day(1).0, to: day(1).1, change: add(-100.0) }),
+        event(Effect::Maintenance(vec![day(2)])),
+    ]);
+    let with = forecast(&odd, &events, "seasonal-naive", 168);
+    let off = (0..168).map(|idx| (with.points[idx] - week(N + idx)).abs()).fold(0.0, f64::max);
+    assert!(off < 2.0, "{off}");
+    let past = Past::new(MONDAY, Step::seconds(3_600), &odd);
+    assert_eq!(events.quiet(&past).iter().filter(|value| value.is_nan()).count(), 72);
+    assert_eq!(events.without_maintenance(&past).iter().filter(|value| value.is_nan()).count(), 24);
+    assert!(events.is_maintained(day(2).0, HOUR) && !events.is_maintained(day(1).0, HOUR));
+}
+
+#[test]
+fn a_value_set_for_a_span_keeps_the_band_s_width() {
+    let events =
+        Events::new(vec![event(Effect::OneOff { from: at(N + 4), to: at(N + 8), change: Change::Become(7.0) })]);
+    let (plain, with) =
+        (forecast(&past(), Events::NONE, "seasonal-naive", 12), forecast(&past(), &events, "seasonal-naive", 12));
+    let width = |forecast: &Forecast| {
+        let band = forecast.band.as_ref().unwrap();
+        band.upper[5] - band.lower[5]
+    };
+    assert_eq!(with.points[5], 7.0);
+    assert!(width(&plain) > 0.0 && (width(&plain) - width(&with)).abs() < 1e-9);
+}
+
+#[test]
+fn a_value_that_comes_later_is_taken_in_at_the_level_of_the_fit() {
+    let events = Events::new(vec![
+        event(Effect::Step { at: at(10), change: add(50.0) }),
+        event(Effect::Step { at: at(20), change: times(2.0) }),
+    ]);
+    // Fitted at hour 15: 50 are in, the doubling is not.
+    assert_eq!(events.quieted(60.0, at(5), HOUR, at(15)), 110.0);
+    assert_eq!(events.quieted(110.0, at(15), HOUR, at(15)), 110.0);
+    assert_eq!(events.quieted(220.0, at(25), HOUR, at(15)), 110.0);
+    let ahead = events.level_at(at(25), at(15));
+    assert_eq!((ahead.of(110.0), events.level_at(at(16), at(15))), (220.0, Affine::SAME));
+}
+
+#[test]
+fn limits_change_in_order() {
+    let limit = |hours, change| event(Effect::Limit { at: at(hours), change });
+    let events = Events::new(vec![limit(20, times(2.0)), limit(10, add(5.0)), limit(30, Change::Become(3.0))]);
+    assert_eq!([0, 10, 20, 30].map(|hours| events.limit_at(10.0, MONDAY, at(hours))), [10.0, 15.0, 30.0, 3.0]);
+    assert_eq!(events.limit_at(15.0, at(10), at(20)), 30.0, "what has happened is in the limit");
+    assert_eq!(events.turns_after(at(15)), [at(20), at(30)]);
+    assert_eq!(events.level_at(at(40), at(0)), Affine::SAME);
+}

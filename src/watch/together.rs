@@ -1,0 +1,69 @@
+//! Forecasts of the sum or the mean of stored series, made when they are asked for.
+
+use super::error::WatchError;
+use super::forecasts::{Forecasts, Purpose};
+use super::history::{history_of, native_step, samples_of, span_for, step_for, until};
+use super::standing::ForecastAsk;
+use crate::forecast::Forecast;
+use crate::series::{Aggregate, Aggregator, HistoryError, Key, Millis, Step};
+
+/// The forecast of an aggregate.
+#[derive(Clone, Debug)]
+pub struct AggregateForecast {
+    /// What comes next.
+    pub forecast: Forecast,
+    /// How many of the series had values.
+    pub n_members: usize,
+    /// Events that concern only some of the members and could not be reckoned with.
+    pub left_out: Vec<String>,
+}
+
+impl Forecasts {
+    /// Adds up the series of `keys`, which are of one metric, and forecasts what comes out as one series of the key
+    /// `about`: its band comes from its own errors.
+    pub fn aggregate(
+        &self,
+        about: &Key,
+        keys: &[Key],
+        how: Aggregate,
+        ask: &ForecastAsk,
+        now: Millis,
+    ) -> Result<AggregateForecast, WatchError> {
+        let purpose = Purpose::of(about, ask);
+        let (metric, named) = self.metric(keys.first().unwrap_or(about));
+        let mut natives: Vec<(&Key, Step)> = Vec::with_capacity(keys.len());
+        for key in keys {
+            natives.extend(native_step(self.store(), key, now)?.map(|step| (key, step)));
+        }
+        let Some(native) = natives.iter().map(|(_, step)| *step).max() else {
+            return Err(WatchError::NoSamples(about.clone()));
+        };
+        let step = step_for(native, purpose.longest(), ask.step);
+        let range = until(now, span_for(native, step, self.history_cells()));
+        let start = range.start().div_euclid(step.millis()) * step.millis();
+        let n_cells = usize::try_from((range.end() - start) / step.millis() + 1).unwrap_or(0);
+        let mut all = Aggregator::new(start, step, n_cells);
+        let mut members: Vec<&Key> = Vec::with_capacity(natives.len());
+        for (key, own) in natives {
+            let samples = samples_of(self.store(), key, range)?;
+            // A member without a value in the range is none.
+            let Ok(history) = history_of(&samples, metric.kind_of(key.metric()), own, step) else { continue };
+            all.add(&history);
+            members.push(key);
+        }
+        let n_members = all.n_members();
+        let history = all.finish(how);
+        if history.is_empty() {
+            return Err(WatchError::History { key: about.clone(), source: HistoryError::Empty });
+        }
+        let history = history.tail(self.history_cells());
+        let metric = metric.aggregated(how);
+        let named_keys = members.iter().map(|key| (*key, ""));
+        let (planned, mut left_out) = self.planned().of_aggregate(named_keys.clone(), how);
+        let (assumed, more) = ask.assumed.of_aggregate(named_keys, how);
+        left_out.extend(more);
+        let model = self.model_of(&purpose, &history, native, (metric, named), &planned.and(&assumed), now)?;
+        let forecast = model.answer_alone(ask, now)?;
+        Ok(AggregateForecast { forecast, n_members, left_out })
+    }
+}
