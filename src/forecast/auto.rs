@@ -47,9 +47,9 @@ const CHANCE: f64 = 0.25;
 /// Forecasts that do not overlap, from which on weights are trusted.
 const ENOUGH_APART: f64 = 8.0;
 
-/// Where the longest cycle has so many steps, methods of which a fit is a search are left out: what they add to the
-/// regressions there is not worth ten times their cost.
-const LONG_CYCLE: usize = 24;
+/// Methods of which a fit is a search stand for election in histories of up to so many cells; in longer ones what they
+/// add to the regressions is not worth ten times their cost.
+const LONGEST_FOR_SEARCH: usize = 400;
 
 /// The registry's name of the method this file makes.
 pub(super) const AUTO: &str = "auto";
@@ -118,15 +118,17 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
     let is_clear_of_zero = smallest > LEAST_SHARE * mean(present());
     let n_zeros = present().filter(|value| *value == 0.0).count();
     let is_intermittent = smallest >= 0.0 && n_zeros as f64 > LEAST_ZEROS * present().count() as f64;
-    let is_long = seasons.found.iter().any(|season| season.steps() >= LONG_CYCLE);
+    let has_columns = !past.regressors().columns().is_empty();
     let suits = |entry: &&Entry| {
+        let is_for_columns = entry.values == ValueNeed::KnownColumns;
         let has_seasons = !matches!(entry.season, SeasonUse::Needs | SeasonUse::NeedsAll) || !seasons.is_empty();
         let has_values = match entry.values {
             ValueNeed::Any => true,
             ValueNeed::ClearOfZero => is_clear_of_zero,
             ValueNeed::Intermittent => is_intermittent,
+            ValueNeed::KnownColumns => has_columns,
         };
-        let is_affordable = entry.cost == Cost::Light || !is_long;
+        let is_affordable = entry.cost == Cost::Light || past.len() <= LONGEST_FOR_SEARCH || is_for_columns;
         matches!(entry.role, Role::Anchor | Role::Candidate) && has_seasons && has_values && is_affordable
     };
     FORECASTERS.iter().filter(suits).flat_map(|entry| variants(entry, seasons, horizon)).collect()

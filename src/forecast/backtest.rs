@@ -61,6 +61,11 @@ impl Plan {
         Some(Plan { origins: spread(first, last, most), n_leads })
     }
 
+    /// The same moments in a history that begins `cells` earlier.
+    pub fn later(&self, cells: usize) -> Plan {
+        Plan { origins: self.origins.iter().map(|origin| origin + cells).collect(), n_leads: self.n_leads }
+    }
+
     /// From the first origin to the last, in steps.
     pub fn span(&self) -> usize {
         self.origins.last().zip(self.origins.first()).map_or(0, |(last, first)| last - first)

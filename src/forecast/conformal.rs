@@ -26,6 +26,10 @@ use super::student::student_quantile;
 /// Independent errors that a band takes at least.
 const LEAST_WORTH: f64 = 2.0;
 
+/// Independent errors from which on their number is taken to be twice as large as their correlation has it, which is
+/// measured on bands of one series and rated low by its trends.
+const WORTH_KNOWN: f64 = 12.0;
+
 /// Independent errors from which on the errors' own lean counts for half.
 const LEAN_PRIOR: f64 = 40.0;
 
@@ -205,7 +209,10 @@ impl Conformal {
         let tail = |share: f64| f64::midpoint(1.0, share);
         // The largest coverage that n errors have a quantile for.
         let most = share.min(n / (n + 1.0));
-        student_quantile(tail(share), self.worth) / student_quantile(tail(most), n).max(f64::MIN_POSITIVE)
+        // One degree went to the usual size, and the more errors there are the less their worth is underrated.
+        let freedom = (self.worth - 1.0) * (1.0 + self.worth / WORTH_KNOWN);
+        let few = student_quantile(tail(share), freedom.min(n)) / student_quantile(tail(most), n);
+        if few.is_finite() { few.max(1.0) } else { 1.0 }
     }
 
     /// The share of replayed values inside a band made without them or their neighbours.

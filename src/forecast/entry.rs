@@ -44,6 +44,8 @@ pub enum ValueNeed {
     ClearOfZero,
     /// Mostly zero and never below, for methods of rare events.
     Intermittent,
+    /// Any, beside columns known beforehand, for methods that regress on them.
+    KnownColumns,
 }
 
 /// What a method is to the choice among them.

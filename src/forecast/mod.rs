@@ -11,6 +11,7 @@
 //! does all of it once, so that [`Prepared::forecast`] costs microseconds.
 
 mod adjust;
+mod aggregate;
 mod ar;
 mod arima;
 mod auto;
@@ -80,6 +81,7 @@ mod air_passengers;
 #[cfg(test)]
 mod tests;
 
+pub use aggregate::{Total, TotalError, aggregate};
 pub use direction::direction;
 pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
 pub use events::{Change, Effect, Event, Events, Holiday, UnderEvents};

@@ -111,30 +111,54 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
 }
 
 fn run(past: &Past<'_>, request: &Request) -> Result<(Chosen, Option<Accuracy>, Vec<Season>), ForecastError> {
-    let entry = registry::find(&request.model)?;
-    if past.last_seen().is_none() {
-        return Err(ForecastError::Empty);
-    }
-    let seasons = seasons_for(past, request, entry);
-    let horizon = request.horizon.steps();
+    let (entry, seasons) = look(past, request)?;
     let found = &seasons.found;
     // The longest season decides how much must lie before the first origin, if the past can give it.
     let longest = found.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
     let lead_in = longest.or_else(|| found.first().map(|season| season.steps()));
+    let horizon = request.horizon.steps();
     let plan = Plan::new(past.len(), horizon, lead_in, MOST_ORIGINS);
-    let candidates: Vec<Candidate> = if entry.role == Role::Chooser {
-        everyone(past, &seasons, horizon)
-    } else {
-        variants(entry, &seasons, horizon)
-    };
-    let chosen = choose(&candidates, past, plan.as_ref(), horizon, entry.role != Role::Chooser)
-        .map_err(|source| ForecastError::Fit { model: entry.name.to_owned(), source })?;
+    let chosen = chosen(past, request, entry, &seasons, plan.as_ref())?;
     let season = found.first().filter(|season| season.steps() < past.len()).copied();
     let accuracy = plan.and_then(|plan| {
         let baseline = baseline(season, horizon).replay(past, &plan);
         accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
     Ok((chosen, accuracy, seasons.found))
+}
+
+/// Who is chosen when replayed from the origins of `plan`, and the seasons found.
+pub(super) fn run_on(
+    past: &Past<'_>,
+    request: &Request,
+    plan: Option<Plan>,
+) -> Result<(Chosen, Vec<Season>), ForecastError> {
+    let (entry, seasons) = look(past, request)?;
+    Ok((chosen(past, request, entry, &seasons, plan.as_ref())?, seasons.found))
+}
+
+/// The method asked for, and the seasons to try.
+fn look(past: &Past<'_>, request: &Request) -> Result<(&'static Entry, Seasons), ForecastError> {
+    let entry = registry::find(&request.model)?;
+    if past.last_seen().is_none() {
+        return Err(ForecastError::Empty);
+    }
+    Ok((entry, seasons_for(past, request, entry)))
+}
+
+fn chosen(
+    past: &Past<'_>,
+    request: &Request,
+    entry: &'static Entry,
+    seasons: &Seasons,
+    plan: Option<&Plan>,
+) -> Result<Chosen, ForecastError> {
+    let horizon = request.horizon.steps();
+    let is_chooser = entry.role == Role::Chooser;
+    let candidates: Vec<Candidate> =
+        if is_chooser { everyone(past, seasons, horizon) } else { variants(entry, seasons, horizon) };
+    choose(&candidates, past, plan, horizon, !is_chooser)
+        .map_err(|source| ForecastError::Fit { model: entry.name.to_owned(), source })
 }
 
 /// The yardstick of every answer: the registry's anchor that uses a season, where there is one, else the one without.

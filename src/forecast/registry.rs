@@ -171,7 +171,7 @@ pub const FORECASTERS: &[Entry] = &[
         summary: "complex exponential smoothing: a level that rises without a trend; the season's form by AICc",
         season: SeasonUse::Takes,
         values: ValueNeed::Any,
-        role: Role::Candidate,
+        role: Role::Named,
         cost: Cost::Heavy,
         build: |settings| Box::new(Ces { season: settings.season() }),
     },
@@ -287,7 +287,7 @@ pub const FORECASTERS: &[Entry] = &[
         name: "dynamic-regression",
         summary: "waves, weekdays, holidays and planned events by regression, with errors that remember",
         season: SeasonUse::TakesAll,
-        values: ValueNeed::Any,
+        values: ValueNeed::KnownColumns,
         role: Role::Candidate,
         cost: Cost::Heavy,
         build: |settings| Box::new(DynamicRegression { seasons: settings.seasons.clone() }),
@@ -376,7 +376,8 @@ mod tests {
             let settings = Settings { seasons: Season::new(4).into_iter().collect(), horizon: None };
             let refused = (entry.build)(&settings).fit(&Past::new(0, Step::seconds(1), &past)).err();
             let is_refused = matches!(refused, Some(FitError::NotPositive { .. }));
-            assert_eq!(is_refused, entry.values != ValueNeed::Any, "{}", entry.name);
+            let is_picky = matches!(entry.values, ValueNeed::ClearOfZero | ValueNeed::Intermittent);
+            assert_eq!(is_refused, is_picky, "{}", entry.name);
         }
     }
 
