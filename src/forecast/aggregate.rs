@@ -143,6 +143,7 @@ pub fn aggregate(
         settings: [("series".to_owned(), pasts.len() as f64)].into(),
         accuracy: None,
         season,
+        events: Vec::new(),
     })
 }
 
