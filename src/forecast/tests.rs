@@ -507,3 +507,29 @@ fn a_multiplicative_season_is_worth_its_factor() {
     let found = find_season(&History::new(0, Step::new(2_629_800_000).unwrap(), AIR_PASSENGERS.to_vec()));
     assert_eq!(found, Season::new(12));
 }
+
+#[test]
+fn bands_hold_in_the_long_run_while_the_series_drifts() {
+    let mut noise = Noise::seeded(13);
+    // A level that wanders ever wilder: five times as wild at the end as when the model was fitted.
+    let mut level = 50.0;
+    let values: Vec<f64> = (0..3_300)
+        .map(|t| {
+            level += noise.normal() * (1.0 + 4.0 * f64::from(t) / 3_300.0);
+            level
+        })
+        .collect();
+    let request = Request { model: "naive".to_owned(), horizon: steps(4), ..Request::default() };
+    let mut prepared = prepare(&history(values[..300].to_vec()), &request).unwrap();
+    let fixed = prepared.forecast(steps(1), Coverage::P95).band.unwrap();
+    let half = (fixed.upper[0] - fixed.lower[0]) / 2.0;
+    let (mut inside, mut by_fixed) = (0, 0);
+    for pair in values[299..].windows(2) {
+        let band = prepared.forecast(steps(1), Coverage::P95).band.unwrap();
+        inside += i32::from((band.lower[0]..=band.upper[0]).contains(&pair[1]));
+        by_fixed += i32::from((pair[1] - pair[0]).abs() <= half);
+        prepared.update(pair[1], Regressors::NONE);
+    }
+    let [inside, by_fixed] = [inside, by_fixed].map(|n| f64::from(n) / 3_000.0);
+    assert!((0.93..=0.965).contains(&inside) && by_fixed < 0.75, "{inside} {by_fixed}");
+}
