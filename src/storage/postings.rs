@@ -278,12 +278,13 @@ mod tests {
         #[test]
         fn ascending_numbers_come_back(steps in prop::collection::vec(1..100_000_u32, 0..50), start in 0..9_u32) {
             let mut numbers = Numbers::default();
-            let mut expected = Vec::new();
+            let mut expected: Vec<u32> = Vec::new();
             for step in steps {
-                expected.push(expected.last().map_or(start, |last: &u32| last + step));
-                numbers.push(*expected.last().unwrap());
+                let next: u32 = expected.last().map_or(start, |last| *last + step);
+                expected.push(next);
+                numbers.push(next);
             }
-            prop_assert!(numbers.iter().eq(expected));
+            prop_assert_eq!(numbers.iter().collect::<Vec<u32>>(), expected);
         }
     }
 }
