@@ -315,10 +315,13 @@ impl Watch {
         figures.queue_bytes = self.shared.queue.n_bytes() as u64;
         figures.n_open = self.shared.anomalies.lock().n_open() as u64;
         figures.n_incidents = self.shared.incidents.lock().len() as u64;
-        let roster = self.shared.roster.lock().counts();
+        let (roster, roster_bytes) = {
+            let roster = self.shared.roster.lock();
+            (roster.counts(), roster.n_bytes())
+        };
         (figures.n_watched, figures.n_unwatched) = (roster.n_scored, roster.n_waiting);
         (figures.scorer_bytes, figures.n_forgotten) = (roster.cost, roster.n_left);
-        figures.roster_bytes = roster.n_bytes;
+        figures.roster_bytes = roster_bytes as u64;
         let issued = self.shared.issued.lock().counts();
         (figures.n_judged, figures.n_unjudged, figures.n_waiting) =
             (issued.n_judged, issued.n_unjudged, issued.n_waiting);
