@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_range_of_all_time_is_too_long() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), crate::storage::StoreSettings::default()).unwrap();
+        let store = Store::open(dir.path(), StoreSettings::default()).unwrap();
         let ask = |start, end, step| {
             range(&store, &Selector::metric("up"), start, end, step, LOOKBACK, Budget::samples(10))
                 .map(|found| found.series.len())
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_store_answers_at_an_instant_and_on_steps() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), crate::storage::StoreSettings::default()).unwrap();
+        let store = Store::open(dir.path(), StoreSettings::default()).unwrap();
         let [a, b] = ["a", "b"].map(|host| Key::from_pairs("up", &[("host", host)]).unwrap());
         let stale = f64::from_bits(STALE_MARKER_BITS);
         let start = 1_700_000_000_000;

@@ -69,12 +69,12 @@ fn rows_of(content: &Content) -> Vec<Row> {
 
 fn metadata(block: &Block) -> ArrowReaderMetadata {
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-    ArrowReaderMetadata::load(&std::fs::File::open(block.path()).unwrap(), options).unwrap()
+    ArrowReaderMetadata::load(&File::open(block.path()).unwrap(), options).unwrap()
 }
 
 /// The rows as the parquet crate reads them, all or those selected.
 fn read_foreign(block: &Block, selection: Option<RowSelection>) -> Vec<Row> {
-    let file = std::fs::File::open(block.path()).unwrap();
+    let file = File::open(block.path()).unwrap();
     let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata(block)).with_batch_size(1000);
     if let Some(selection) = selection {
         builder = builder.with_row_selection(selection);
@@ -110,7 +110,7 @@ fn check(content: &Content, effort: Effort) {
 
     // The index made again from the Parquet file is the one that was written.
     let index = block.index(&Disk).unwrap();
-    let rebuilt = rebuild::rebuild_index(std::fs::File::open(block.path()).unwrap()).unwrap();
+    let rebuilt = rebuild::rebuild_index(File::open(block.path()).unwrap()).unwrap();
     assert_eq!(rebuilt.encode(), index.encode());
 
     let mut reader = block.reader(&Disk).unwrap();
