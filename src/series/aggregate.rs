@@ -93,11 +93,11 @@ impl Aggregator {
         while idx < life.len() {
             let gap = life[idx..].iter().take_while(|value| value.is_nan()).count();
             let (from, to) = (idx, idx + gap.max(1));
-            for at in from..to {
+            for (at, value) in bridged.iter().enumerate().take(to).skip(from) {
                 if gap > BRIDGED {
                     self.holes[first + at] = true;
                 } else {
-                    self.sums[first + at] += bridged[at];
+                    self.sums[first + at] += value;
                     self.counts[first + at] += 1;
                 }
             }

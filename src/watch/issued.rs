@@ -251,7 +251,7 @@ impl Issued {
             days.entry(day).or_default().push(JudgedDay { key, day, lead, judged_until, tally });
         }
         for rows in days.values_mut() {
-            rows.sort_by(|a, b| (a.key.id(), a.lead).cmp(&(b.key.id(), b.lead)));
+            rows.sort_by_key(|row| (row.key.id(), row.lead));
         }
         days
     }

@@ -266,7 +266,7 @@ fn late_samples_that_never_end_cost_a_bounded_number_of_blocks_and_rewrites() {
             let mut samples: BTreeMap<Millis, u64> =
                 (0..10).map(|part| (now - HOUR + part * 6 * MINUTE, 100)).collect();
             (1..=n_late).for_each(|late| {
-                *samples.entry(now - (hour * 7_919 + late * 104_729) % 2_400 * HOUR).or_default() += 1
+                *samples.entry(now - (hour * 7_919 + late * 104_729) % 2_400 * HOUR).or_default() += 1;
             });
             simulation.flush(&samples, now);
             most = most.max(simulation.pieces.len());

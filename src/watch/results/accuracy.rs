@@ -14,8 +14,11 @@ use crate::forecast::{Coverage, Figures, Tally};
 use crate::series::{Key, Millis, Step};
 use crate::watch::issued::{JudgedDay, Target};
 
+/// A column and the figure that stands in it.
+type Column = (&'static str, fn(&Figures) -> Option<f64>);
+
 /// The figures by column; each is a mean over the counts beside it.
-const FIGURES: [(&str, fn(&Figures) -> Option<f64>); 8] = [
+const FIGURES: [Column; 8] = [
     ("mae", |figures| figures.mae),
     ("bias", |figures| figures.bias),
     ("smape", |figures| figures.smape),
