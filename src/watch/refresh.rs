@@ -176,8 +176,14 @@ impl Keeper<'_> {
         self.listed = Some(Instant::now());
         self.turns.set_members(&members);
         self.waits.retain(|key, _| self.turns.has(key));
-        self.shared.issued.lock().retain(now, |key| self.turns.has(key));
-        self.shared.figures.lock().n_unforecast = (n_all - members.len()) as u64;
+        let mut figures = self.shared.figures.lock();
+        figures.n_unforecast = (n_all - members.len()) as u64;
+        let are_all_known = figures.is_backfilled;
+        drop(figures);
+        // Until the store was read after a start, a series that is not listed may only not have been met yet.
+        if are_all_known {
+            self.shared.issued.lock().retain(now, |key| self.turns.has(key));
+        }
     }
 
     fn write_when_due(&mut self, is_last: bool) {
