@@ -24,7 +24,8 @@ pub(super) const DAYS: Millis = 7;
 const PREFIX: &str = "barograph_forecast_";
 /// Stands for what there is no label set left for.
 const OTHER: &str = "other";
-
+/// How long forecasts of a series that fell silent wait for its samples.
+const MOST_AWAY: Millis = DAY;
 /// Series that are known at most before those that are forecast no more are forgotten at once.
 const MOST_KNOWN: usize = 10_000;
 
@@ -92,7 +93,7 @@ pub(super) struct JudgedDay {
 pub(super) struct IssuedCounts {
     pub n_waiting: u64,
     pub n_judged: u64,
-    /// Targets that found no place, or for which no sample came.
+    /// Targets that found no place, for which no sample came, or whose series stayed away.
     pub n_unjudged: u64,
 }
 
@@ -211,20 +212,23 @@ impl Issued {
         known.days.retain(|(day, _), _| *day >= first);
     }
 
-    /// What was said of series that are forecast no more need not wait any longer; how their forecasts turned out is
-    /// told on for a while, should they come back.
+    /// Forgets series that are forecast no more: what waits of them a day after their last forecast, since senders
+    /// that were away bring what they held back; how their forecasts turned out when its days are no longer told of.
     pub fn retain(&mut self, now: Millis, is_kept: impl Fn(&Key) -> bool) {
         let first = first_day(now);
         let has_room = self.series.len() <= MOST_KNOWN;
-        let n_waiting = &mut self.n_waiting;
+        let (n_waiting, n_unjudged) = (&mut self.n_waiting, &mut self.n_unjudged);
         self.series.retain(|key, known| {
             if is_kept(key) {
                 return true;
             }
-            *n_waiting -= known.waiting.len();
-            known.waiting.clear();
+            if known.waiting.last().is_some_and(|target| now.saturating_sub(target.issued_at) >= MOST_AWAY) {
+                *n_waiting -= known.waiting.len();
+                *n_unjudged += known.waiting.len() as u64;
+                known.waiting.clear();
+            }
             known.days.retain(|(day, _), _| *day >= first);
-            has_room && !known.days.is_empty()
+            !known.waiting.is_empty() || (has_room && !known.days.is_empty())
         });
     }
 
@@ -405,8 +409,11 @@ mod tests {
         issued.add(&key("b"), START, &forecast(START), Events::NONE);
         assert_eq!(issued.counts(), IssuedCounts { n_waiting: 7, n_judged: 0, n_unjudged: 3 });
         issued.judge(&key("a"), START + 30 * MINUTE, &points(60, 10.0));
+        // The series may be back within a day, with all that it missed.
+        issued.retain(START + DAY - 1, |kept| *kept == key("b"));
+        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 6, n_judged: 1, n_unjudged: 3 });
         issued.retain(START + DAY, |kept| *kept == key("b"));
-        assert_eq!(issued.counts().n_waiting, 2);
+        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 2, n_judged: 1, n_unjudged: 7 });
         assert!(issued.of(&key("a")).is_some(), "it may come back");
         issued.retain(START + 9 * DAY, |kept| *kept == key("b"));
         assert!(issued.of(&key("a")).is_none());

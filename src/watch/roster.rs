@@ -112,6 +112,7 @@ impl Roster {
     /// A newcomer is scored when there is room and nobody has waited longer.
     pub fn see(&mut self, key: &Key, at: Millis, spacing: Millis, about: impl FnOnce() -> About) -> Seen {
         if let Some(entry) = self.series.get_mut(key) {
+            self.version += u64::from(entry.is_silent(at, SILENCE));
             // The pause before this sample, or what is left of an earlier one.
             let pause = at.saturating_sub(entry.last_seen).max(spacing);
             entry.spacing = pause.max(entry.spacing / 2);
@@ -247,7 +248,7 @@ impl Roster {
         self.wholes.iter().map(|(key, value)| (key, *value))
     }
 
-    /// Another number whenever a series came or left.
+    /// Another number whenever a series came, came back after silence, or left.
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -331,6 +332,17 @@ mod tests {
         let (forecast, _) = roster.to_forecast(10, 0);
         assert_eq!(forecast, ["d", "a", "b", "c"].map(key), "forecasts are kept scored or not");
         assert_eq!((roster.counts().n_scored, roster.counts().n_waiting), (2, 2));
+    }
+
+    #[test]
+    fn who_comes_back_is_told_of_like_who_is_new() {
+        let mut roster = Roster::new(100);
+        see(&mut roster, "a", 0, PLAIN);
+        let first = roster.version();
+        see(&mut roster, "a", MINUTE, PLAIN);
+        assert_eq!(roster.version(), first);
+        see(&mut roster, "a", 2 * HOUR, PLAIN);
+        assert_ne!(roster.version(), first);
     }
 
     #[test]
