@@ -1,6 +1,7 @@
 //! Work that is divided between a few threads, none of which outlives the call.
 
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -9,7 +10,10 @@ const MAX_THREADS: usize = 8;
 
 /// How many threads one question may use: the machine's processors, up to a few.
 pub(super) fn n_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS)
+    // Asking reads half a dozen files of the system's.
+    static N_PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    (*N_PROCESSORS).min(MAX_THREADS)
 }
 
 /// Does pieces `0..n` of some work, in no order, by at most `n_threads` threads; answers the results in order.

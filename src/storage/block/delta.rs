@@ -86,16 +86,16 @@ pub(super) fn decode(bytes: &[u8], n: usize, at: &mut Vec<Millis>) -> Option<()>
             let packed = reader.rest();
             reader.take(n_bytes)?;
             if *width == 0 {
-                at.extend((0..n_here).map(|_| {
-                    last = last.wrapping_add(least);
-                    last
-                }));
+                // Each by itself, not from the one before: so the processor does several at a time.
+                at.extend((1..=n_here as Millis).map(|nth| last.wrapping_add(least.wrapping_mul(nth))));
             } else {
+                let mut before = last;
                 unpack(packed, u32::from(*width), n_here, |above| {
-                    last = last.wrapping_add(least).wrapping_add(above.cast_signed());
-                    at.push(last);
+                    before = before.wrapping_add(least).wrapping_add(above.cast_signed());
+                    at.push(before);
                 })?;
             }
+            last = at.last().copied()?;
         }
     }
     Some(())

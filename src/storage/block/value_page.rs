@@ -60,32 +60,43 @@ impl ValuePage {
         dictionary: &[f64],
         out: &mut Vec<Sample>,
     ) -> Option<()> {
-        let mut is_known = true;
-        let mut look_up = |number: usize| {
-            let value = dictionary.get(number);
-            is_known &= value.is_some();
-            value.copied().unwrap_or(0.0)
-        };
         match self {
             ValuePage::Plain(raw) => {
                 let values = raw.get(8 * rows.start..8 * rows.end)?.as_chunks::<8>().0;
                 let sample = |(at, bytes): (&Millis, &[u8; 8])| Sample { at: *at, value: f64::from_le_bytes(*bytes) };
                 out.extend(at.iter().zip(values).map(sample));
+                Some(())
             }
-            ValuePage::Split(raw) => append_split(raw, rows, at, out)?,
+            ValuePage::Split(raw) => append_split(raw, rows, at, out),
             ValuePage::Packed { raw, start, width } => {
                 let packed = &raw[*start..];
                 let numbers = rows.map(|row| number_at(packed, *width, row) as usize);
-                out.extend(at.iter().zip(numbers).map(|(at, number)| Sample { at: *at, value: look_up(number) }));
+                append_numbered(at, numbers, dictionary, out)
             }
             ValuePage::Numbers(numbers) => {
-                let numbers = numbers.get(rows)?.iter();
-                let sample = |(at, number): (&Millis, &u32)| Sample { at: *at, value: look_up(*number as usize) };
-                out.extend(at.iter().zip(numbers).map(sample));
+                let numbers = numbers.get(rows)?.iter().map(|number| *number as usize);
+                append_numbered(at, numbers, dictionary, out)
             }
         }
-        is_known.then_some(())
     }
+}
+
+/// Appends samples whose values have these numbers in the dictionary; `None` when one is not in it.
+fn append_numbered(
+    at: &[Millis],
+    numbers: impl Iterator<Item = usize>,
+    dictionary: &[f64],
+    out: &mut Vec<Sample>,
+) -> Option<()> {
+    let last = dictionary.len().checked_sub(1)?;
+    let mut largest = 0;
+    out.reserve(at.len());
+    for (at, number) in at.iter().zip(numbers) {
+        // Whether all were in it is asked once, at the end.
+        largest = largest.max(number);
+        out.push(Sample { at: *at, value: dictionary[number.min(last)] });
+    }
+    (largest <= last).then_some(())
 }
 
 fn append_split(raw: &[u8], rows: Range<usize>, at: &[Millis], out: &mut Vec<Sample>) -> Option<()> {
