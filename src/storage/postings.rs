@@ -1,8 +1,9 @@
 //! Which active series have a label: for each name and value the numbers of the series, found without looking at any
 //! series.
 //!
-//! A list of numbers costs a byte or two a number, as it holds the differences; a label that one series alone has
-//! costs its text and about 50 bytes. Numbers of series that have gone quiet stay until there are many.
+//! A list of numbers costs a byte or two a number, as it holds the differences, and a label that most series have a bit
+//! a number; one that one series alone has costs its text and about 50 bytes. Numbers of series that have gone quiet
+//! stay until there are many.
 
 use std::hash::BuildHasher;
 
@@ -13,32 +14,70 @@ use super::texts::{TextId, TextTable};
 use super::wal::record::SeriesRef;
 use crate::series::{Labels, MatchOp, Matcher, Selector};
 
+// Lists of so few bytes stay lists: a set has no less.
+const MIN_FEW_BYTES: usize = 64;
+
 /// Ascending numbers.
-#[derive(Debug, Default)]
-struct Numbers {
-    // Of all but the last the difference to the one before.
-    differences: Vec<u8>,
-    // The last but one, from which the next difference is counted.
-    before: SeriesRef,
-    last: Option<SeriesRef>,
+#[derive(Debug)]
+enum Numbers {
+    Few {
+        // Of all but the last the difference to the one before.
+        differences: Vec<u8>,
+        // The last but one, from which the next difference is counted.
+        before: SeriesRef,
+        last: Option<SeriesRef>,
+    },
+    // As soon as a bit for every number there is takes less than the differences.
+    Many(NumberSet),
+}
+
+impl Default for Numbers {
+    fn default() -> Numbers {
+        Numbers::Few { differences: Vec::new(), before: 0, last: None }
+    }
 }
 
 impl Numbers {
     /// Adds a number that is larger than all so far.
     fn push(&mut self, number: SeriesRef) {
-        if let Some(last) = self.last.replace(number) {
-            put_varint(u64::from(last.wrapping_sub(self.before)), &mut self.differences);
-            self.before = last;
+        match self {
+            Numbers::Few { differences, before, last } => {
+                if let Some(last) = last.replace(number) {
+                    put_varint(u64::from(last.wrapping_sub(*before)), differences);
+                    *before = last;
+                }
+                if differences.len() > (number as usize / 8).max(MIN_FEW_BYTES) {
+                    let mut all = NumberSet::none(number + 1);
+                    self.insert_into(&mut all);
+                    *self = Numbers::Many(all);
+                }
+            }
+            Numbers::Many(set) => {
+                set.words.resize((number as usize + 1).div_ceil(64).max(set.words.len()), 0);
+                set.insert(number);
+            }
+        }
+    }
+
+    /// Inserts all of them.
+    fn insert_into(&self, set: &mut NumberSet) {
+        match self {
+            Numbers::Few { .. } => self.iter().for_each(|number| set.insert(number)),
+            Numbers::Many(these) => set.words.iter_mut().zip(&these.words).for_each(|(word, other)| *word |= other),
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = SeriesRef> {
-        let (mut reader, mut number) = (Reader::new(&self.differences), 0_u32);
+        let (differences, last, many) = match self {
+            Numbers::Few { differences, last, .. } => (&differences[..], *last, None),
+            Numbers::Many(set) => (&[][..], None, Some(set)),
+        };
+        let (mut reader, mut number) = (Reader::new(differences), 0_u32);
         let others = std::iter::from_fn(move || {
             number = number.wrapping_add(reader.varint()? as u32);
             Some(number)
         });
-        others.chain(self.last)
+        others.chain(last).chain(many.into_iter().flat_map(NumberSet::iter))
     }
 }
 
@@ -153,7 +192,7 @@ impl Postings {
             let mut set = NumberSet::none(self.end);
             // Whoever has the label with one of these values is in, or out, as the case may be.
             let is_listed = |pair: &&Pair| matcher.matches(self.texts.texts().get(pair.value)) != is_met_without;
-            let mut list = |pair: &Pair| pair.numbers.iter().for_each(|number| set.insert(number));
+            let mut list = |pair: &Pair| pair.numbers.insert_into(&mut set);
             match name {
                 None => {}
                 Some(name) if is_plain(matcher) => self.pair(name, matcher.value()).into_iter().for_each(&mut list),
@@ -276,7 +315,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ascending_numbers_come_back(steps in prop::collection::vec(1..100_000_u32, 0..50), start in 0..9_u32) {
+        fn ascending_numbers_come_back(
+            steps in prop_oneof![prop::collection::vec(1..100_000_u32, 0..50), prop::collection::vec(1..9_u32, 0..900)],
+            start in 0..9_u32,
+        ) {
             let mut numbers = Numbers::default();
             let mut expected: Vec<u32> = Vec::new();
             for step in steps {
@@ -284,6 +326,9 @@ mod tests {
                 expected.push(next);
                 numbers.push(next);
             }
+            let mut set = NumberSet::none(expected.last().map_or(0, |last| last + 1));
+            numbers.insert_into(&mut set);
+            prop_assert_eq!(set.iter().collect::<Vec<u32>>(), expected.clone());
             prop_assert_eq!(numbers.iter().collect::<Vec<u32>>(), expected);
         }
     }
