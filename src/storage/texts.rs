@@ -39,6 +39,38 @@ impl Texts {
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|number| self.get(number as TextId))
     }
+
+    /// The same texts sorted, and by number in these the number in those; `None` when they are sorted already.
+    pub(super) fn sorted(&self) -> Option<(Texts, Vec<TextId>)> {
+        if self.iter().is_sorted() {
+            return None;
+        }
+        let mut order: Vec<(&str, TextId)> = self.iter().zip(0..).collect();
+        sort(&mut order);
+        let mut sorted = Texts { all: String::with_capacity(self.all.len()), ends: Vec::with_capacity(self.len()) };
+        let mut numbers = vec![0; self.len()];
+        for (text, id) in order {
+            // As many as before, so they have numbers.
+            numbers[id as usize] = sorted.push(text)?;
+        }
+        Some((sorted, numbers))
+    }
+}
+
+/// Sorts texts, which mostly begin alike and differ soon after, each with what belongs to it.
+pub(super) fn sort<T>(texts: &mut Vec<(&str, T)>) {
+    let alike = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let first = texts.first().map_or("", |(text, _)| text);
+    let n_alike = texts.iter().map(|(text, _)| alike(first, text)).min().unwrap_or(0);
+    let next_eight = |text: &str| {
+        let (mut eight, next) = ([0; 8], &text.as_bytes()[n_alike..]);
+        let n = next.len().min(8);
+        eight[..n].copy_from_slice(&next[..n]);
+        u64::from_be_bytes(eight)
+    };
+    let mut keyed: Vec<(u64, (&str, T))> = texts.drain(..).map(|it| (next_eight(it.0), it)).collect();
+    keyed.sort_unstable_by(|(a, (text, _)), (b, (other, _))| a.cmp(b).then_with(|| text.cmp(other)));
+    texts.extend(keyed.into_iter().map(|(_, it)| it));
 }
 
 /// Texts that are found by themselves, too.
@@ -78,5 +110,33 @@ impl TextTable {
 
     pub(super) fn into_texts(self) -> Texts {
         self.texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn texts_are_sorted_as_texts_are(
+            all in prop::collection::hash_set("(ab)?[a-c\0]{0,12}", 0..40).prop_map(|all| all.into_iter().collect::<Vec<_>>())
+        ) {
+            let mut texts = Texts::default();
+            all.iter().for_each(|text| { texts.push(text); });
+            let mut expected = all.clone();
+            expected.sort();
+            let numbers = texts.sorted().map(|(sorted, numbers)| {
+                texts = sorted;
+                numbers
+            });
+            prop_assert!(texts.iter().eq(&expected));
+            for (before, text) in all.iter().enumerate() {
+                let number = numbers.as_ref().map_or(before as TextId, |numbers| numbers[before]);
+                prop_assert_eq!(texts.get(number), text);
+            }
+        }
     }
 }

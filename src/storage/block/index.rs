@@ -30,6 +30,7 @@ pub(in crate::storage) struct Run {
 /// Every run of a block, in row order, and its pages.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::storage) struct BlockIndex {
+    /// Sorted, so that the order of texts is that of their numbers, and blocks of the same texts number them alike.
     pub(super) texts: Texts,
     /// Lists of label names; series of one metric mostly have the same.
     shapes: Vec<Box<[TextId]>>,
@@ -83,6 +84,11 @@ impl BlockIndex {
     pub(in crate::storage) fn metric_ids(&self) -> impl Fn(&Run) -> Option<TextId> {
         let places = self.places_of(METRIC_NAME);
         move |run| self.value_at(run, &places)
+    }
+
+    /// Whether both number their texts in the same way.
+    pub(in crate::storage) fn numbers_texts_of(&self, other: &BlockIndex) -> bool {
+        self.texts == other.texts
     }
 
     /// Whether both number their texts, and their lists of label names, in the same way.
@@ -232,6 +238,11 @@ impl IndexBuilder {
 
     pub(super) fn finish(self, pages: Pages) -> BlockIndex {
         let mut index = BlockIndex { pages, texts: self.texts.into_texts(), ..self.index };
+        if let Some((texts, numbers)) = index.texts.sorted() {
+            index.texts = texts;
+            let ids = index.values.iter_mut().chain(index.shapes.iter_mut().flatten());
+            ids.for_each(|id| *id = numbers[*id as usize]);
+        }
         index.runs.shrink_to_fit();
         index.values.shrink_to_fit();
         index

@@ -1,8 +1,7 @@
 //! What is told without reading a sample: which label names and values there are, and how many samples.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
-
-use hashbrown::HashSet;
 
 use super::super::block::{Block, BlockIndex, Run};
 use super::super::memtable::{Look, Memtable};
@@ -10,7 +9,7 @@ use super::super::merge::share_within;
 use super::super::parallel::each;
 use super::super::postings::Postings;
 use super::super::shared::Shared;
-use super::super::texts::TextId;
+use super::super::texts::{self, TextId};
 use super::super::view::View;
 use super::super::wal::record::SeriesRef;
 use super::plan::{matched, n_threads_for};
@@ -92,41 +91,58 @@ fn joined(
         numbers.as_ref().is_none_or(|numbers| numbers.contains(number))
             && memtables.iter().any(|memtable| memtable.is_in(number, range))
     };
-    let mut texts: HashSet<&str> = listed(&postings, &is_in).into_iter().collect();
+    let mut in_memory: Vec<(&str, ())> = listed(&postings, &is_in).into_iter().map(|text| (text, ())).collect();
+    texts::sort(&mut in_memory);
+    let mut lists = vec![in_memory.into_iter().map(|(text, ())| text).collect::<Vec<_>>()];
+    // Blocks of the same series number their texts alike: then numbers are compared, not texts.
+    let mut alike: Vec<(&BlockIndex, Vec<bool>)> = Vec::new();
     for (index, ids) in in_blocks {
-        texts.extend(ids.iter().map(|id| index.text(*id)));
+        let known = alike.iter().position(|(other, _)| index.numbers_texts_of(other));
+        let place = known.unwrap_or_else(|| {
+            alike.push((index, vec![false; index.n_texts()]));
+            alike.len() - 1
+        });
+        let is_met = &mut alike[place].1;
+        ids.iter().for_each(|id| is_met[*id as usize] = true);
     }
-    sorted(texts.into_iter().collect())
+    for (index, is_met) in alike {
+        // In the order of their numbers texts are sorted.
+        let met = (0..).zip(is_met).filter(|(_, is_met)| *is_met);
+        lists.push(met.map(|(id, _)| index.text(id)).collect());
+    }
+    while lists.len() > 1 {
+        lists = lists.chunks(2).map(|pair| merged(&pair[0], pair.get(1).map_or(&[], |other| other))).collect();
+    }
+    lists.into_iter().flatten().map(str::to_owned).collect()
 }
 
-/// Sorts texts, which mostly begin alike and differ soon after.
-fn sorted(texts: Vec<&str>) -> Vec<String> {
-    let alike = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let first = texts.first().copied().unwrap_or_default();
-    let n_alike = texts.iter().map(|text| alike(first, text)).min().unwrap_or(0);
-    let next_eight = |text: &str| {
-        let (mut eight, next) = ([0; 8], &text.as_bytes()[n_alike..]);
-        let n = next.len().min(8);
-        eight[..n].copy_from_slice(&next[..n]);
-        u64::from_be_bytes(eight)
+/// What is in one or both of two sorted lists, sorted.
+fn merged<'a>(a: &[&'a str], b: &[&'a str]) -> Vec<&'a str> {
+    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
+    let next = || {
+        let order = match (a.peek(), b.peek()) {
+            (Some(one), Some(other)) => one.cmp(other),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        match order {
+            Ordering::Less => a.next(),
+            Ordering::Greater => b.next(),
+            Ordering::Equal => a.next().and(b.next()),
+        }
     };
-    let mut keyed: Vec<(u64, &str)> = texts.into_iter().map(|text| (next_eight(text), text)).collect();
-    keyed.sort_unstable();
-    keyed.into_iter().map(|(_, text)| text.to_owned()).collect()
+    std::iter::from_fn(next).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn texts_are_sorted_as_texts_are(texts in prop::collection::vec("(ab)?[a-c\0]{0,12}", 0..40)) {
-            let mut expected = texts.clone();
-            expected.sort();
-            prop_assert_eq!(sorted(texts.iter().map(String::as_str).collect()), expected);
-        }
+    #[test]
+    fn lists_are_merged_and_what_is_in_both_is_in_once() {
+        assert_eq!(merged(&["a", "c", "d"], &["b", "c", "e", "f"]), ["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(merged(&["x"], &[]), ["x"]);
+        assert_eq!(merged(&[], &["x"]), ["x"]);
+        assert!(merged(&[], &[]).is_empty());
     }
 }
