@@ -16,7 +16,7 @@ use super::forecast::kind_word;
 use super::params::Params;
 use super::routes::{Accepts, Param, optional, repeated, required};
 use super::state::App;
-use crate::query::{self, LOOKBACK};
+use crate::query::{self, LOOKBACK, Stand};
 use crate::series::{Key, Millis, Sample, Selector, TimeRange, parse_duration};
 
 pub(super) const INSTANT_PARAMS: &[Param] = &[
@@ -133,8 +133,14 @@ pub(super) fn range(app: &App, params: &Params) -> Answer {
             values: series.samples.iter().copied().map(Pair).collect(),
         })
         .collect();
-    let told = found.tier.map(|tier| {
-        format!("samples of a part of this range are not kept any more; values there are the last of windows of {tier}")
+    let told = found.tier.map(|(tier, why)| match why {
+        Stand::Retired => format!(
+            "samples of a part of this range are not kept any more; values there are the last of windows of {tier}"
+        ),
+        Stand::TooMany => format!(
+            "this range has more samples than one question may read; values are the last of windows of {tier}; ask for \
+             fewer series or less time, or raise http.max_query_samples, for samples"
+        ),
     });
     Ok(success_with(&Values { result_type: "matrix", result }, told.as_slice()))
 }

@@ -21,7 +21,7 @@ pub use before::summaries_before;
 pub use budget::Budget;
 pub use error::QueryError;
 pub use limit::{parse_amount, parse_limit};
-pub use points::{LOOKBACK, MAX_STEPS, Steps, instant, range};
+pub use points::{LOOKBACK, MAX_STEPS, Stand, Steps, instant, range};
 pub use selector::parse_selector;
 pub use stats::{SeriesStats, WindowStats, stats, summarize_window};
 pub use time::{format_number, parse_time};

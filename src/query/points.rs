@@ -3,12 +3,13 @@
 //! In: the store, a selector, instants. Out: per series the latest sample at or before each instant, unless it is
 //! as old as the lookback or a stale marker ended the series. Source: prometheus.io, "Querying basics", on
 //! staleness; the lookback excludes its left end, as since Prometheus 3.0. Steps whose samples retention has deleted
-//! are answered from the windows that are kept, and the answer says so.
+//! are answered from the windows that are kept, and so are all where there are more samples than one question may
+//! read; the answer says so.
 
 use super::budget::Budget;
 use super::error::QueryError;
 use crate::series::{HOUR, Key, MINUTE, Millis, Sample, Selector, Series, TimeRange, is_stale_marker};
-use crate::storage::{Store, Tier, Window};
+use crate::storage::{Store, Tier, Window, Windows};
 
 /// How long a sample stands for the instants after it: five minutes, as in Prometheus.
 pub const LOOKBACK: Millis = 5 * MINUTE;
@@ -37,18 +38,28 @@ pub fn instant(
 pub struct Steps {
     /// Sorted by key; none without a value.
     pub series: Vec<Series>,
-    /// The tier whose windows stand for samples that retention has deleted, if any do.
-    pub tier: Option<Tier>,
+    /// The tier whose windows stand for samples, and why, if any do.
+    pub tier: Option<(Tier, Stand)>,
+}
+
+/// Why windows stand for samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// Retention has deleted the samples of a part of the range.
+    Retired,
+    /// The samples are more than one question may read; every value is of a window.
+    TooMany,
 }
 
 /// Each series' values at `start`, `start + step`, up to and including `end`, stamped with those instants.
 ///
-/// Where retention has deleted the samples, a window's last value stands from the window's end for as long as the
-/// lookback, or the window's width where that is longer.
+/// Where retention has deleted the samples, or `budget` does not allow as many and a tier is fine enough for the step, a
+/// window's last value stands from the window's end for as long as the lookback, or the window's width where that is
+/// longer.
 ///
 /// # Errors
-/// When the step is not positive, the range is backwards, too long, has too many steps or more samples than `budget`
-/// allows, or the store cannot read.
+/// When the step is not positive, the range is backwards, too long, has too many steps or more samples, or windows,
+/// than `budget` allows, or the store cannot read.
 pub fn range(
     store: &Store,
     selector: &Selector,
@@ -66,36 +77,82 @@ pub fn range(
     if n_steps >= MAX_STEPS {
         return Err(QueryError::TooManySteps { n_steps: n_steps.saturating_add(1), limit: MAX_STEPS });
     }
+    let steps = Grid { start, end, step, lookback };
     let range = TimeRange::new(after(start, lookback), end.saturating_add(1))?;
-    let mut found = budget.select(store, selector, range)?;
-    let retired = store.select_retired(selector, TimeRange::new(after(start, HOUR), end.saturating_add(1))?, step)?;
+    let found = match budget.select(store, selector, range) {
+        Err(too_many @ QueryError::TooManySamples { .. }) if step >= Tier::FiveMinutes.width() => {
+            return coarse(store, selector, &steps, budget)?.ok_or(too_many);
+        }
+        found => found?,
+    };
     let on_steps = |series: Series| {
-        let samples = sample_steps(&series.samples, start, end, step, lookback);
+        let samples = steps.of(&series.samples);
         (!samples.is_empty()).then_some(Series { key: series.key, samples })
     };
-    found = found.into_iter().filter_map(on_steps).collect();
+    let mut found: Vec<Series> = found.into_iter().filter_map(on_steps).collect();
+    let retired = store.select_retired(selector, TimeRange::new(after(start, HOUR), end.saturating_add(1))?, step)?;
     let mut tier = None;
-    for windows in retired.series {
-        let last = |window: &Window| Sample { at: window.start.saturating_add(retired.width), value: window.last };
-        let kept: Vec<Sample> = windows.windows.iter().map(last).collect();
-        let kept = sample_steps(&kept, start, end, step, lookback.max(retired.width));
-        let place = found.binary_search_by(|series| series.key.cmp(&windows.key));
+    for (key, kept) in steps.of_windows(retired.series, retired.width) {
+        let place = found.binary_search_by(|series| series.key.cmp(&key));
         let known = place.as_ref().map_or(&[][..], |place| &found[*place].samples);
         let is_open = |sample: &Sample| known.binary_search_by_key(&sample.at, |known| known.at).is_err();
         let more: Vec<Sample> = kept.into_iter().filter(is_open).collect();
         if more.is_empty() {
             continue;
         }
-        tier = retired.tier;
+        tier = retired.tier.map(|tier| (tier, Stand::Retired));
         match place {
             Ok(place) => {
                 found[place].samples.extend(more);
                 found[place].samples.sort_unstable_by_key(|sample| sample.at);
             }
-            Err(place) => found.insert(place, Series { key: windows.key, samples: more }),
+            Err(place) => found.insert(place, Series { key, samples: more }),
         }
     }
     Ok(Steps { series: found, tier })
+}
+
+/// As [`range`], from windows alone; `None` when there is no tier of them.
+fn coarse(store: &Store, selector: &Selector, steps: &Grid, budget: Budget) -> Result<Option<Steps>, QueryError> {
+    // No wider than a tier's own, or a value would be as old as a step is long.
+    let width = if steps.step >= HOUR { HOUR } else { Tier::FiveMinutes.width() };
+    let range = TimeRange::new(after(steps.start, HOUR), steps.end.saturating_add(1))?;
+    let found = budget.select_downsampled(store, selector, range, width)?;
+    let Some(tier) = found.tier else { return Ok(None) };
+    let series = steps.of_windows(found.series, found.width).filter(|(_, samples)| !samples.is_empty());
+    let series = series.map(|(key, samples)| Series { key, samples }).collect();
+    Ok(Some(Steps { series, tier: Some((tier, Stand::TooMany)) }))
+}
+
+/// The instants of an answer, and how long a sample stands for those after it.
+struct Grid {
+    start: Millis,
+    end: Millis,
+    step: Millis,
+    lookback: Millis,
+}
+
+impl Grid {
+    /// The values at the instants.
+    fn of(&self, samples: &[Sample]) -> Vec<Sample> {
+        self.with_lookback(samples, self.lookback)
+    }
+
+    /// As [`of`](Grid::of), each window's last value standing from the window's end on.
+    fn of_windows(&self, series: Vec<Windows>, width: Millis) -> impl Iterator<Item = (Key, Vec<Sample>)> {
+        series.into_iter().map(move |Windows { key, windows }| {
+            let last = |window: &Window| Sample { at: window.start.saturating_add(width), value: window.last };
+            let kept: Vec<Sample> = windows.iter().map(last).collect();
+            (key, self.with_lookback(&kept, self.lookback.max(width)))
+        })
+    }
+
+    fn with_lookback(&self, samples: &[Sample], lookback: Millis) -> Vec<Sample> {
+        let n_steps = (self.end - self.start) / self.step;
+        let instants = (0..=n_steps).map(|idx| self.start + idx * self.step);
+        let value = |at: Millis| value_at(samples, at, lookback).map(|sample| Sample { at, value: sample.value });
+        instants.filter_map(value).collect()
+    }
 }
 
 /// The first instant inside the lookback before `at`.
@@ -107,13 +164,6 @@ fn value_at(samples: &[Sample], at: Millis, lookback: Millis) -> Option<Sample> 
     let n_before = samples.partition_point(|sample| sample.at <= at);
     let latest = samples[..n_before].last()?;
     (latest.at >= after(at, lookback) && !is_stale_marker(latest.value)).then_some(*latest)
-}
-
-fn sample_steps(samples: &[Sample], start: Millis, end: Millis, step: Millis, lookback: Millis) -> Vec<Sample> {
-    let n_steps = (end - start) / step;
-    let instants = (0..=n_steps).map(|idx| start + idx * step);
-    let value = |at: Millis| value_at(samples, at, lookback).map(|sample| Sample { at, value: sample.value });
-    instants.filter_map(value).collect()
 }
 
 #[cfg(test)]
@@ -153,8 +203,9 @@ mod tests {
     #[test]
     fn a_stale_marker_ends_a_series_and_a_later_sample_resumes_it() {
         let samples = samples(&[(0, 1.0), (100, f64::from_bits(STALE_MARKER_BITS)), (300, 3.0), (400, f64::NAN)]);
+        let steps = Grid { start: 0, end: 450, step: 50, lookback: 500 };
         let got: Vec<(Millis, u64)> =
-            sample_steps(&samples, 0, 450, 50, 500).iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
+            steps.of(&samples).iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
         let bits = f64::to_bits;
         let expected = [
             (0, bits(1.0)),
@@ -216,19 +267,26 @@ mod tests {
         store.compact().unwrap();
         let load = Selector::metric("load");
         assert_eq!(store.select(&load, TimeRange::ALL).unwrap()[0].samples.len(), 1_440);
-        let ask = |start, end| {
-            let Steps { series, tier } = range(&store, &load, start, end, HOUR, LOOKBACK, PLENTY).unwrap();
+        let ask_within = |budget, start, end| {
+            let Steps { series, tier } = range(&store, &load, start, end, HOUR, LOOKBACK, budget).unwrap();
             let values: Vec<(i64, f64)> =
                 series.iter().flat_map(|series| &series.samples).map(|s| (s.at / HOUR, s.value)).collect();
             (values, tier)
         };
+        let ask = |start, end| ask_within(PLENTY, start, end);
         // At the end of each hour the last value of it: nobody is told what came later.
         let expected: Vec<(i64, f64)> = (1..=24).map(|hour| (hour, (60 * hour - 1) as f64)).collect();
-        assert_eq!(ask(0, 2 * DAY), (expected, Some(Tier::OneHour)));
+        assert_eq!(ask(0, 2 * DAY), (expected, Some((Tier::OneHour, Stand::Retired))));
         let (values, tier) = ask(30 * DAY, 31 * DAY - 1);
         assert_eq!((values.len(), values[1], tier), (24, (721, 43_260.0), None));
         let (values, tier) = ask(0, 31 * DAY - HOUR);
-        assert_eq!((values.len(), tier), (48, Some(Tier::OneHour)));
+        assert_eq!((values.len(), tier), (48, Some((Tier::OneHour, Stand::Retired))));
+        // Too many samples are answered from windows too, where these are no wider than a step.
+        store.downsample_early();
+        let (values, tier) = ask_within(Budget::samples(30), 30 * DAY, 31 * DAY - 1);
+        assert_eq!((values.len(), values[0], tier), (23, (721, 43_259.0), Some((Tier::OneHour, Stand::TooMany))));
+        let fine = range(&store, &load, 30 * DAY, 31 * DAY - 1, 30 * MINUTE, LOOKBACK, Budget::samples(30));
+        assert!(matches!(fine, Err(QueryError::TooManySamples { n_samples: 1_440, .. })), "{fine:?}");
         let day = TimeRange::new(0, DAY).unwrap();
         assert_eq!(store.estimate_downsampled(&load, day, HOUR).unwrap(), 24);
         assert!(Budget::samples(24).select_downsampled(&store, &load, day, HOUR).is_ok());

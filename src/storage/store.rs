@@ -436,6 +436,12 @@ impl Store {
         &self.keeper
     }
 
+    /// Makes the tiers of all blocks, as if they had been there for a day.
+    #[cfg(test)]
+    pub(crate) fn downsample_early(&self) {
+        self.keeper.downsample(now() + crate::series::DAY).expect("tiers are made");
+    }
+
     /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.shared.layout.root
