@@ -340,7 +340,8 @@ impl Writer {
         }
         let memtable = {
             let mut view = self.shared.view.write();
-            let memtable = std::mem::replace(&mut view.active, Arc::new(Memtable::new()));
+            let next = Memtable::new(view.active.n_series());
+            let memtable = std::mem::replace(&mut view.active, Arc::new(next));
             view.frozen.push(Frozen { memtable: Arc::clone(&memtable), wal_upto: self.next_seq - 1 });
             memtable
         };

@@ -4,7 +4,6 @@
 //! in one place, [`Keeper::publish`]: a new manifest first, then the view, and at last the deletions.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use ulid::Ulid;
 
-use super::block::{About, Block, BlockWriter, Effort, Footer, block_order};
+use super::block::{About, Block, BlockWriter, Effort, Footer};
 use super::commit::Work;
 use super::compaction::merge_blocks;
 use super::deletes::{Delete, Tombstones};
@@ -25,7 +24,7 @@ use super::plan::{Piece, Plan, Rules, WINDOWS, cut, longest, plan};
 use super::shared::{Shared, now};
 use super::view::Frozen;
 use super::wal::segment::path_of;
-use crate::series::{Millis, Series, TimeRange};
+use crate::series::{Millis, Sample, TimeRange};
 
 // How often to look whether something is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
@@ -181,27 +180,20 @@ impl Keeper {
         outcome
     }
 
-    /// Writes the memtable's samples to blocks, cut by time as [`cut`] says.
+    /// Writes the memtable's samples to blocks, cut by time as [`cut`] says; one series at a time, so that it takes no
+    /// second copy of them.
     fn write_blocks(&self, frozen: &Frozen, sequence: u64, written: &mut Vec<BlockEntry>) -> Result<(), FlushError> {
-        let mut series = Vec::new();
-        frozen.memtable.for_each(None, TimeRange::ALL, |_, column| {
-            series.push(Series { key: column.key().clone(), samples: column.samples(TimeRange::ALL) });
-        });
-        series.sort_unstable_by(|a, b| block_order(&a.key, &b.key));
-        // For each window its series and where in their samples it begins and ends, found in one walk.
-        let mut windows: BTreeMap<Millis, Vec<(usize, Range<usize>)>> = BTreeMap::new();
-        for (series_idx, series) in series.iter().enumerate() {
-            let mut start = 0;
-            while let Some(first) = series.samples.get(start) {
-                let window = first.at.div_euclid(WINDOWS[0]);
-                let end = (window + 1) * WINDOWS[0];
-                let len = series.samples[start..].partition_point(|sample| sample.at < end);
-                windows.entry(window).or_default().push((series_idx, start..start + len));
-                start += len;
+        let memtable = frozen.memtable.look();
+        let order = memtable.in_block_order();
+        let mut samples = Vec::new();
+        let mut counts: BTreeMap<Millis, u64> = BTreeMap::new();
+        for place in &order {
+            samples.clear();
+            memtable.append_to(*place, TimeRange::ALL, &mut samples);
+            for same in samples.chunk_by(|a, b| window_of(a) == window_of(b)) {
+                *counts.entry(window_of(&same[0])).or_default() += same.len() as u64;
             }
         }
-        let count = |parts: &[(usize, Range<usize>)]| parts.iter().map(|(_, range)| range.len() as u64).sum();
-        let counts = windows.iter().map(|(window, parts)| (*window, count(parts))).collect();
         let Shared { files, layout, .. } = &*self.shared;
         let cut = cut(&counts);
         if cut.len() > MANY_BLOCKS {
@@ -211,19 +203,23 @@ impl Keeper {
                 "the samples of this flush are scattered over many days; each 30 days get a block, however few they are"
             );
         }
-        for block in cut {
+        for mut windows in cut {
+            windows.sort_unstable();
+            let (Some(first), Some(last)) = (windows.first(), windows.last()) else { continue };
+            let range = TimeRange::new(first * WINDOWS[0], (last + 1) * WINDOWS[0]).unwrap_or(TimeRange::ALL);
+            let has_gaps = (last - first + 1) as usize > windows.len();
             let about = About { sequence, wal_upto: frozen.wal_upto, sources: Vec::new(), effort: Effort::Fresh };
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
             let path = writer.path().to_owned();
-            let mut parts: Vec<_> =
-                block.iter().flat_map(|window| windows.remove(window).unwrap_or_default()).collect();
-            parts.sort_by_key(|(series_idx, range)| (*series_idx, range.start));
-            let mut samples = Vec::new();
-            for same in parts.chunk_by(|a, b| a.0 == b.0) {
-                let Series { key, samples: all } = &series[same[0].0];
+            for place in &order {
                 samples.clear();
-                same.iter().for_each(|(_, range)| samples.extend_from_slice(&all[range.clone()]));
-                writer.push(key, &samples).map_err(FlushError::block(&path))?;
+                memtable.append_to(*place, range, &mut samples);
+                if has_gaps {
+                    samples.retain(|sample| windows.binary_search(&window_of(sample)).is_ok());
+                }
+                if !samples.is_empty() {
+                    writer.push(memtable.key(*place), &samples).map_err(FlushError::block(&path))?;
+                }
             }
             written.extend(writer.finish().map_err(FlushError::block(&path))?);
         }
@@ -428,6 +424,11 @@ impl Keeper {
             }
         }
     }
+}
+
+/// The number of the 2 hours that a sample is in.
+fn window_of(sample: &Sample) -> Millis {
+    sample.at.div_euclid(WINDOWS[0])
 }
 
 pub(super) fn piece(entry: &BlockEntry) -> Piece {

@@ -1,105 +1,51 @@
-//! Recent samples in memory, a pair of columns per series, in the order they arrived.
+//! Recent samples in memory, a list per series, in the order they arrived.
 //!
 //! One thread writes, many read. Sharded so that a reader of one shard leaves the writer free in the others.
-//! Frozen, it is the same thing that nobody writes any more.
+//! Frozen, it is the same thing that nobody writes any more. Most series have a few samples in it and there may be a
+//! million of them, so a series costs 80 bytes and its samples are kept as what changed from one to the next.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use hashbrown::HashMap;
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use super::merge::{keep_last, part_between, share_within};
+use super::block::block_order;
 use super::postings::NumberSet;
 use super::wal::record::{RefSamples, SeriesRef};
-use crate::series::{Key, Millis, Sample, TimeRange};
+use crate::series::{Key, Millis, Sample, SeriesId, TimeRange};
+
+mod chunks;
+mod column;
+
+use chunks::Chunks;
+pub(super) use column::Column;
 
 const N_SHARDS: usize = 16;
-
-/// One series' samples in order of arrival.
-#[derive(Debug)]
-pub(super) struct Column {
-    key: Key,
-    at: Vec<Millis>,
-    value: Vec<f64>,
-    min_at: Millis,
-    max_at: Millis,
-    // Timestamps only grow: then arrival order is time order and nothing needs sorting.
-    is_ascending: bool,
-}
-
-impl Column {
-    fn new(key: Key) -> Column {
-        Column { key, at: Vec::new(), value: Vec::new(), min_at: Millis::MAX, max_at: Millis::MIN, is_ascending: true }
-    }
-
-    fn push(&mut self, at: Millis, value: f64) {
-        self.is_ascending &= self.at.is_empty() || at > self.max_at;
-        self.min_at = self.min_at.min(at);
-        self.max_at = self.max_at.max(at);
-        self.at.push(at);
-        self.value.push(value);
-    }
-
-    /// Whose samples they are.
-    pub(super) fn key(&self) -> &Key {
-        &self.key
-    }
-
-    /// About how many samples lie in `range`; exactly, while they arrive in time order.
-    pub(super) fn n_about(&self, range: TimeRange) -> u64 {
-        if range.contains(self.min_at) && range.contains(self.max_at) {
-            return self.at.len() as u64;
-        }
-        if self.is_ascending {
-            return part_between(&self.at, range.start(), range.end()).len() as u64;
-        }
-        share_within(self.at.len() as u64, self.min_at, self.max_at, range)
-    }
-
-    /// The samples in `range`, in time order, of duplicates the one that arrived last.
-    pub(super) fn samples(&self, range: TimeRange) -> Vec<Sample> {
-        let mut samples = Vec::new();
-        self.append_to(range, &mut samples);
-        samples
-    }
-
-    /// Appends what [`samples`](Column::samples) answers.
-    fn append_to(&self, range: TimeRange, samples: &mut Vec<Sample>) {
-        let sample = |(at, value): (&Millis, &f64)| Sample { at: *at, value: *value };
-        if self.is_ascending {
-            let part = part_between(&self.at, range.start(), range.end());
-            samples.extend(self.at[part.clone()].iter().zip(&self.value[part]).map(sample));
-            return;
-        }
-        let inside = self.at.iter().zip(&self.value).filter(|(at, _)| range.contains(**at));
-        let mut unsorted: Vec<Sample> = inside.map(sample).collect();
-        unsorted.sort_by_key(|sample| sample.at);
-        keep_last(&mut unsorted);
-        samples.append(&mut unsorted);
-    }
-}
 
 /// The series whose number leaves the same remainder.
 #[derive(Debug, Default)]
 struct Shard {
-    columns: Vec<(SeriesRef, Column)>,
+    columns: Vec<Column>,
     // By number without the remainder: where in `columns` the series is, or `NOWHERE`.
     places: Vec<u32>,
+    // The samples of all columns.
+    chunks: Chunks,
 }
 
 const NOWHERE: u32 = u32::MAX;
 
 impl Shard {
     #[inline]
-    fn column(&mut self, series_ref: SeriesRef, keys: &[Option<Key>]) -> &mut Column {
+    fn push(&mut self, series_ref: SeriesRef, at: Millis, value: f64, keys: &[Option<Key>]) {
         let number = series_ref as usize / N_SHARDS;
         let place = self.places.get(number).copied().unwrap_or(NOWHERE);
         let place = if place == NOWHERE { self.add(series_ref, number, keys) } else { place };
-        &mut self.columns[place as usize].1
+        self.columns[place as usize].push(at, value, &mut self.chunks);
     }
 
     fn find(&self, series_ref: SeriesRef) -> Option<&Column> {
         let place = self.places.get(series_ref as usize / N_SHARDS).filter(|place| **place != NOWHERE)?;
-        Some(&self.columns[*place as usize].1)
+        Some(&self.columns[*place as usize])
     }
 
     #[cold]
@@ -107,12 +53,17 @@ impl Shard {
         let key = keys[series_ref as usize].clone();
         let key = key.expect("the writer thread alone forgets series, and it has just looked");
         let place = u32::try_from(self.columns.len()).expect("series have numbers of 32 bits");
-        self.columns.push((series_ref, Column::new(key)));
+        self.columns.push(Column::new(key, series_ref, &mut self.chunks));
         if self.places.len() <= number {
             self.places.resize(number + 1, NOWHERE);
         }
         self.places[number] = place;
         place
+    }
+
+    fn n_bytes(&self) -> usize {
+        let (columns, places) = (self.columns.capacity(), self.places.capacity());
+        self.chunks.n_bytes() + columns * size_of::<Column>() + places * size_of::<u32>()
     }
 }
 
@@ -121,15 +72,21 @@ impl Shard {
 pub(super) struct Memtable {
     shards: [RwLock<Shard>; N_SHARDS],
     n_samples: AtomicU64,
+    n_bytes: AtomicU64,
     // When its first sample arrived, by the wall clock; `Millis::MAX` while it is empty.
     born: AtomicI64,
 }
 
 impl Memtable {
-    pub(super) fn new() -> Memtable {
+    /// An empty one, in which about `n_series` series are expected.
+    pub(super) fn new(n_series: usize) -> Memtable {
+        // Some more, as the last of many would have to move them all to twice the room.
+        let n_each = (n_series + n_series / 8) / N_SHARDS;
+        let shard = || Shard { columns: Vec::with_capacity(n_each), ..Shard::default() };
         Memtable {
-            shards: std::array::from_fn(|_| RwLock::default()),
+            shards: std::array::from_fn(|_| RwLock::new(shard())),
             n_samples: AtomicU64::new(0),
+            n_bytes: AtomicU64::new(0),
             born: AtomicI64::new(Millis::MAX),
         }
     }
@@ -143,9 +100,16 @@ impl Memtable {
         let mut shards = self.shards.each_ref().map(RwLock::write);
         let columns = samples.refs.iter().zip(&samples.at).zip(&samples.value);
         for ((series_ref, at), value) in columns {
-            shards[*series_ref as usize % N_SHARDS].column(*series_ref, keys).push(*at, *value);
+            shards[*series_ref as usize % N_SHARDS].push(*series_ref, *at, *value, keys);
         }
+        let n_bytes: usize = shards.iter().map(|shard| shard.n_bytes()).sum();
+        self.n_bytes.store(n_bytes as u64, Ordering::Relaxed);
         self.n_samples.fetch_add(samples.refs.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of memory it takes, the keys excepted, which others have too.
+    pub(super) fn n_bytes(&self) -> u64 {
+        self.n_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn n_samples(&self) -> u64 {
@@ -159,8 +123,9 @@ impl Memtable {
 
     /// Appends the samples in `range` of the series with this number, in time order without duplicates.
     pub(super) fn append_to(&self, series_ref: SeriesRef, range: TimeRange, samples: &mut Vec<Sample>) {
-        if let Some(column) = self.shards[series_ref as usize % N_SHARDS].read().find(series_ref) {
-            column.append_to(range, samples);
+        let shard = self.shards[series_ref as usize % N_SHARDS].read();
+        if let Some(column) = shard.find(series_ref) {
+            column.append_to(range, &shard.chunks, samples);
         }
     }
 
@@ -172,7 +137,7 @@ impl Memtable {
         mut show: impl FnMut(SeriesRef, &Column),
     ) {
         let mut look = |number: SeriesRef, column: &Column| {
-            if range.overlaps(column.min_at, column.max_at) {
+            if column.overlaps(range) {
                 show(number, column);
             }
         };
@@ -188,9 +153,16 @@ impl Memtable {
             _ => {
                 let is_wanted = |number: SeriesRef| wanted.is_none_or(|wanted| wanted.contains(number));
                 let columns = all.0.iter().flat_map(|shard| &shard.columns);
-                columns.filter(|(number, _)| is_wanted(*number)).for_each(|(number, column)| look(*number, column));
+                columns
+                    .filter(|column| is_wanted(column.series_ref))
+                    .for_each(|column| look(column.series_ref, column));
             }
         }
+    }
+
+    /// How many series have samples in it.
+    pub(super) fn n_series(&self) -> usize {
+        self.look().n_series()
     }
 
     /// Whether it has samples of the series with this number.
@@ -207,9 +179,16 @@ impl Memtable {
     pub(super) fn refs(&self) -> Vec<SeriesRef> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.read().columns.iter().map(|(number, _)| *number).collect::<Vec<_>>())
+            .flat_map(|shard| shard.read().columns.iter().map(|column| column.series_ref).collect::<Vec<_>>())
             .collect()
     }
+}
+
+/// Where a series is in a memtable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    shard: u32,
+    column: u32,
 }
 
 /// A look at all shards of a memtable.
@@ -224,9 +203,53 @@ impl Look<'_> {
         self.0[series_ref as usize % N_SHARDS].find(series_ref)
     }
 
+    fn column(&self, place: Place) -> (&Column, &Chunks) {
+        let shard = &self.0[place.shard as usize];
+        (&shard.columns[place.column as usize], &shard.chunks)
+    }
+
+    /// Where every series is, in the order of a block.
+    pub(super) fn in_block_order(&self) -> Vec<Place> {
+        let mut metrics: Vec<&str> = Vec::new();
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut order: Vec<(u32, SeriesId, Place)> = Vec::with_capacity(self.n_series());
+        for (shard, columns) in (0..).zip(self.0.iter().map(|shard| &shard.columns)) {
+            for (place, column) in (0..).zip(columns) {
+                let metric = column.key().metric();
+                let number = *numbers.entry(metric).or_insert_with(|| {
+                    metrics.push(metric);
+                    metrics.len() as u32 - 1
+                });
+                order.push((number, column.key().id(), Place { shard, column: place }));
+            }
+        }
+        // Sorted by numbers, as there are few metrics and each has many series.
+        let mut ranks = vec![0; metrics.len()];
+        let mut by_name: Vec<u32> = (0..metrics.len() as u32).collect();
+        by_name.sort_unstable_by_key(|number| metrics[*number as usize]);
+        (0..).zip(by_name).for_each(|(rank, number)| ranks[number as usize] = rank);
+        order.iter_mut().for_each(|(number, ..)| *number = ranks[*number as usize]);
+        order.sort_unstable_by(|a, b| {
+            let by_text = || block_order(self.column(a.2).0.key(), self.column(b.2).0.key());
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(by_text)
+        });
+        order.into_iter().map(|(.., place)| place).collect()
+    }
+
+    /// Whose samples are there.
+    pub(super) fn key(&self, place: Place) -> &Key {
+        self.column(place).0.key()
+    }
+
+    /// Appends the samples there that lie in `range`, in time order, of duplicates the one that arrived last.
+    pub(super) fn append_to(&self, place: Place, range: TimeRange, samples: &mut Vec<Sample>) {
+        let (column, chunks) = self.column(place);
+        column.append_to(range, chunks, samples);
+    }
+
     /// Whether the series with this number has samples that may lie in `range`.
     pub(super) fn is_in(&self, series_ref: SeriesRef, range: TimeRange) -> bool {
-        self.find(series_ref).is_some_and(|column| range.overlaps(column.min_at, column.max_at))
+        self.find(series_ref).is_some_and(|column| column.overlaps(range))
     }
 }
 
@@ -237,14 +260,14 @@ mod tests {
     #[test]
     fn late_and_double_samples_are_put_in_order_when_read() {
         let key = Key::from_pairs("up", &[]).unwrap();
-        let memtable = Memtable::new();
+        let memtable = Memtable::new(1);
         assert_eq!(memtable.born(), None);
         let samples = RefSamples { refs: vec![0; 4], at: vec![30, 10, 20, 10], value: vec![3.0, 1.0, 2.0, 1.5] };
         memtable.take(&samples, &[Some(key)], 77);
         let read = |start, end| {
-            let mut found = Vec::new();
+            let mut found: Vec<Sample> = Vec::new();
             let range = TimeRange::new(start, end).unwrap();
-            memtable.for_each(None, range, |_, column| found = column.samples(range));
+            memtable.append_to(0, range, &mut found);
             found.iter().map(|sample| (sample.at, sample.value)).collect::<Vec<_>>()
         };
         assert_eq!(read(0, 100), [(10, 1.5), (20, 2.0), (30, 3.0)]);

@@ -25,7 +25,7 @@ impl Opening<'_> {
         tombstones: &Tombstones,
         table: &SeriesTable,
     ) -> Result<(BTreeMap<u64, u64>, u64, Memtable), OpenError> {
-        let memtable = Memtable::new();
+        let memtable = Memtable::new(0);
         let mut segments = BTreeMap::new();
         let mut last_seq = manifest.wal_covered;
         for entry in self.list(&self.layout.wal)? {
