@@ -3,8 +3,9 @@
 //! In: the raw label bytes of one series in a request. Out: the [`Key`] they stood for last time, so that in the
 //! steady state no label is parsed, checked, sorted or allocated.
 //!
-//! A hit is certain: the stored bytes are compared, not only their hash. The hash is seeded per cache, so a sender
-//! cannot aim at one bucket. Senders repeat their series in the same order, so each entry remembers which one came
+//! A hit is certain: the bytes are compared, not only their hash. Most senders write the labels as they are in the key,
+//! sorted and each as short as it can be; then the key itself is what they are compared with, and a copy is kept of
+//! others only. The hash is seeded per cache, so a sender cannot aim at one bucket. Senders repeat their series in the same order, so each entry remembers which one came
 //! after it last time: a right guess saves hashing, and finding where the labels end. A request reads under one lock
 //! from its first series to its last and brings what was new when it is done. Memory is bounded: series that were not
 //! seen for a while go, so that it holds a fleet once, however often its members are replaced; and a full cache keeps
@@ -17,9 +18,10 @@ use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::protobuf::starts_with_labels;
 use crate::series::{Key, MINUTE, Millis};
 
-/// Memory one entry takes beside its raw bytes and its key: its fields, and its places in the list and the table.
+/// Memory one entry takes beside its bytes and its key: its fields, and its places in the list and the table.
 const ENTRY_OVERHEAD: usize = 96;
 /// After so long a generation ends. An entry stays for the next one, and goes when it is not used in that either.
 const GENERATION: Millis = 30 * MINUTE;
@@ -28,8 +30,10 @@ const GENERATION: Millis = 30 * MINUTE;
 #[derive(Debug)]
 pub(super) struct Entry {
     hash: u64,
-    raw: Box<[u8]>,
     key: Key,
+    // The bytes on the wire; empty when they are what the key's labels are written as.
+    raw: Box<[u8]>,
+    raw_len: u32,
     // The entry that followed this one last time.
     next: AtomicU32,
     // Where the key stood in the last batch it was in.
@@ -41,7 +45,29 @@ pub(super) struct Entry {
 impl Entry {
     fn new(hash: u64, raw: &[u8], key: Key) -> Entry {
         let (next, key_idx, used) = Default::default();
-        Entry { hash, raw: raw.into(), key, next, key_idx, used }
+        let is_plain = starts_with_labels(raw, key.labels()) == Some(raw.len());
+        let raw_len = u32::try_from(raw.len()).expect("a request is smaller than 4 GiB");
+        let raw = if is_plain { Box::default() } else { raw.into() };
+        Entry { hash, key, raw, raw_len, next, key_idx, used }
+    }
+
+    /// Whether `message` begins with these labels.
+    #[inline]
+    fn begins(&self, message: &[u8]) -> bool {
+        if self.raw.is_empty() {
+            starts_with_labels(message, self.key.labels()).is_some()
+        } else {
+            message.starts_with(&self.raw)
+        }
+    }
+
+    /// Whether `raw` are the bytes of these labels, and no more.
+    fn is(&self, raw: &[u8]) -> bool {
+        raw.len() == self.raw_len() && self.begins(raw)
+    }
+
+    fn is_same(&self, other: &Entry) -> bool {
+        self.raw == other.raw && self.key == other.key
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -50,7 +76,7 @@ impl Entry {
 
     /// Bytes of the labels on the wire.
     pub(super) fn raw_len(&self) -> usize {
-        self.raw.len()
+        self.raw_len as usize
     }
 
     /// Where the key stood in some earlier batch: a guess for this one, to be checked.
@@ -144,7 +170,7 @@ impl CacheReader<'_> {
     pub(super) fn guess(&mut self, message: &[u8]) -> Option<&Entry> {
         let entries = &self.known.entries;
         let next = entries.get(self.last? as usize)?.next.load(Ordering::Relaxed);
-        let entry = entries.get(next as usize).filter(|entry| message.starts_with(&entry.raw))?;
+        let entry = entries.get(next as usize).filter(|entry| entry.begins(message))?;
         self.last = Some(next);
         entry.used.store(self.known.generation, Ordering::Relaxed);
         Some(entry)
@@ -154,7 +180,7 @@ impl CacheReader<'_> {
     pub(super) fn get_or_parse<E>(&mut self, raw: &[u8], parse: impl FnOnce() -> Result<Key, E>) -> Result<&Entry, E> {
         let hash = xxh3_64_with_seed(raw, self.seed);
         let Known { entries, by_hash, generation, .. } = &*self.known;
-        if let Some(&idx) = by_hash.find(hash, |&idx| *entries[idx as usize].raw == *raw) {
+        if let Some(&idx) = by_hash.find(hash, |&idx| entries[idx as usize].is(raw)) {
             if let Some(last) = self.last {
                 entries[last as usize].next.store(idx, Ordering::Relaxed);
             }
@@ -164,7 +190,7 @@ impl CacheReader<'_> {
             return Ok(entry);
         }
         use hashbrown::hash_table::Entry::{Occupied, Vacant};
-        match self.fresh.entry(hash, |entry| *entry.raw == *raw, |entry| entry.hash) {
+        match self.fresh.entry(hash, |entry| entry.is(raw), |entry| entry.hash) {
             Occupied(known) => Ok(known.into_mut()),
             Vacant(place) => Ok(place.insert(Entry::new(hash, raw, parse()?)).into_mut()),
         }
@@ -180,7 +206,7 @@ impl Known {
     fn insert(&mut self, entry: Entry, max_bytes: usize) {
         let weight = entry.weight();
         // Another request may have brought it meanwhile.
-        let is_known = |&idx: &u32| self.entries[idx as usize].raw == entry.raw;
+        let is_known = |&idx: &u32| self.entries[idx as usize].is_same(&entry);
         if weight > max_bytes / 2 || self.by_hash.find(entry.hash, is_known).is_some() {
             return;
         }
@@ -268,6 +294,32 @@ mod tests {
         assert!(reader.guess(b"tw").is_none());
         assert!(reader.guess(b"twig").is_none());
         assert_eq!(reader.guess(b"two and what follows").map(|entry| entry.key().metric()), Some("two"));
+    }
+
+    #[test]
+    fn only_labels_that_are_written_in_another_way_are_copied() {
+        let label = |name: &str, value: &str| {
+            let inner =
+                [&[0x0a, name.len() as u8], name.as_bytes(), &[0x12, value.len() as u8], value.as_bytes()].concat();
+            [&[0x0a, inner.len() as u8], &*inner].concat()
+        };
+        let (name, host) = (label("__name__", "up"), label("host", "a"));
+        let key = || Ok(Key::from_pairs("up", &[("host", "a")]).unwrap());
+        let cache = KeyCache::new(1 << 20);
+        let plain = [&*name, &*host].concat();
+        let turned = [&*host, &*name].concat();
+        assert_eq!(get(&cache, &plain, key), get(&cache, &turned, key));
+        let copied =
+            |cache: &KeyCache| cache.known.read().entries.iter().map(|entry| entry.raw.len()).collect::<Vec<_>>();
+        assert_eq!(copied(&cache), [0, turned.len()]);
+        let unknown = || Err("not known");
+        for other in [&name, &[&*plain, &*host].concat(), &plain[..plain.len() - 1].to_vec()] {
+            assert_eq!(get(&cache, other, unknown), Err("not known"), "{other:?}");
+        }
+        // A length in two bytes where one would do.
+        let long = [&[0x8a, 0x00], &plain[1..]].concat();
+        assert_eq!((get(&cache, &long, key), get(&cache, &plain, unknown)), (key(), key()));
+        assert_eq!(copied(&cache), [0, turned.len(), long.len()]);
     }
 
     #[test]

@@ -6,6 +6,11 @@
 
 use std::ops::Range;
 
+use crate::series::Labels;
+
+/// The tag of a label in a list of them: field 1, length-delimited.
+pub(super) const LABEL: u8 = 0x0a;
+
 /// Bytes that are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
@@ -130,6 +135,31 @@ impl<'a> Fields<'a> {
         self.at += N;
         Ok(*bytes)
     }
+}
+
+/// How many bytes `labels` take on the wire when `message` begins with them, written as encoders do: in order, each a
+/// field 1 with its name as field 1 and its value as field 2. `None` when it does not, or for a label of 124 bytes and
+/// more, whose lengths take several bytes.
+#[inline]
+pub(super) fn starts_with_labels(message: &[u8], labels: &Labels) -> Option<usize> {
+    const NAME: u8 = 0x0a;
+    const VALUE: u8 = 0x12;
+    let mut left = message;
+    for (name, value) in labels.iter_bytes() {
+        let (n_name, n_value) = (name.len(), value.len());
+        let (label, later) = left.split_at_checked(6 + n_name + n_value)?;
+        let head = [LABEL, (4 + n_name + n_value) as u8, NAME, n_name as u8];
+        let is_it = 4 + n_name + n_value < 128
+            && label[..4] == head
+            && label[4..4 + n_name] == *name
+            && label[4 + n_name..6 + n_name] == [VALUE, n_value as u8]
+            && label[6 + n_name..] == *value;
+        if !is_it {
+            return None;
+        }
+        left = later;
+    }
+    Some(message.len() - left.len())
 }
 
 #[cfg(test)]

@@ -191,6 +191,18 @@ impl Labels {
         (0..self.len()).map(|idx| (self.part(2 * idx), self.part(2 * idx + 1)))
     }
 
+    /// As [`iter`](Labels::iter), for comparing with other bytes: which are texts need not be looked up again.
+    pub fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut left = self.text.as_bytes();
+        let mut n_before = 0;
+        self.ends.chunks_exact(2).map(move |ends| {
+            let (label, later) = left.split_at((ends[1] - n_before) as usize);
+            let parts = label.split_at((ends[0] - n_before) as usize);
+            (left, n_before) = (later, ends[1]);
+            parts
+        })
+    }
+
     /// Every label but the metric name, in name order.
     pub fn without_metric(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.iter().filter(|(name, _)| *name != METRIC_NAME)
