@@ -237,6 +237,9 @@ impl Collector for Figures {
             ("barograph_watch_refresh_seconds", "Processor time spent on refreshing", watch.refresh_seconds),
         ];
         let parts = [
+            ("memtables", store.memtable_bytes),
+            ("series", store.series_bytes),
+            ("block_indexes", store.index_bytes),
             ("key_cache", self.remote_write.cache_bytes() as u64),
             ("watch_queue", watch.queue_bytes),
             ("watch_roster", watch.roster_bytes),

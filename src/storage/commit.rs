@@ -39,6 +39,8 @@ pub(super) enum Work {
 
 /// Samples whose sender waits.
 pub(super) struct Pending {
+    // In which the series' numbers were asked for.
+    epoch: u32,
     samples: RefSamples,
     // The series that may be among the samples.
     series: Vec<SeriesRef>,
@@ -48,8 +50,13 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Samples of some of `series`.
-    pub(super) fn new(samples: RefSamples, series: Vec<SeriesRef>, reply: SyncSender<Result<(), Refused>>) -> Pending {
+    /// Samples of some of `series`, whose numbers are those of `epoch`.
+    pub(super) fn new(
+        epoch: u32,
+        samples: RefSamples,
+        series: Vec<SeriesRef>,
+        reply: SyncSender<Result<(), Refused>>,
+    ) -> Pending {
         let mut records = Vec::new();
         for start in (0..samples.refs.len()).step_by(MAX_RECORD_SAMPLES) {
             let part = start..samples.refs.len().min(start + MAX_RECORD_SAMPLES);
@@ -59,7 +66,7 @@ impl Pending {
             let crc = crc32fast::hash(&payload);
             records.push((payload, crc));
         }
-        Pending { samples, series, records, reply }
+        Pending { epoch, samples, series, records, reply }
     }
 
     fn n_bytes(&self) -> usize {
@@ -201,11 +208,13 @@ impl Writer {
         }
     }
 
-    /// Parts those of whose series one has been forgotten since they were resolved.
+    /// Parts those of whose series one has been forgotten since they were resolved, and those whose numbers are of an
+    /// epoch that has ended since: they may be other series' by now.
     fn split_stale(&self, group: Vec<Pending>) -> (Vec<Pending>, Vec<Pending>) {
         let keys = self.shared.table.keys();
         let is_known = |series_ref: &SeriesRef| keys.get(*series_ref as usize).is_some_and(Option::is_some);
-        group.into_iter().partition(|pending| pending.series.iter().all(is_known))
+        let epoch = self.shared.table.epoch();
+        group.into_iter().partition(|pending| pending.epoch == epoch && pending.series.iter().all(is_known))
     }
 
     fn write(&mut self, group: &[Pending]) -> Result<(), AppendError> {
@@ -352,16 +361,27 @@ impl Writer {
     fn forget_quiet_series(&mut self, frozen: &Memtable) {
         self.n_cuts += 1;
         let n_cuts = self.n_cuts;
-        // Numbers given out since the last cut count as used, as their samples may still be on their way.
-        self.last_used.resize(self.shared.table.keys().len(), n_cuts);
-        for series_ref in frozen.refs() {
-            self.last_used[series_ref as usize] = n_cuts;
+        let Shared { table, view, .. } = &*self.shared;
+        // Numbers given out since the last cut count as used, as their samples may still be on their way: new ones now,
+        // and those that are given again from here on.
+        {
+            let keys = table.keys();
+            self.last_used.resize(keys.len(), n_cuts);
+            let gone = self.last_used.iter_mut().zip(&*keys).filter(|(_, key)| key.is_none());
+            gone.for_each(|(last_used, _)| *last_used = n_cuts);
         }
+        frozen.refs().into_iter().for_each(|series_ref| self.last_used[series_ref as usize] = n_cuts);
         let last_used = &self.last_used;
-        let is_quiet =
-            |series_ref: SeriesRef| last_used.get(series_ref as usize).is_some_and(|last_used| last_used + 1 < n_cuts);
-        // Flushing may lag.
-        let view = self.shared.view();
-        self.shared.table.sweep(is_quiet, |series_ref| view.memtables().any(|memtable| memtable.has(series_ref)));
+        table.sweep(|series_ref| last_used.get(series_ref as usize).is_some_and(|last_used| last_used + 1 < n_cuts));
+        if table.has_many_gone() {
+            // Together, so that whoever reads this view afterwards knows that it has the numbers of this epoch. What
+            // is in a memtable of it keeps its number.
+            let view = {
+                let mut view = view.write();
+                view.epoch = table.begin_epoch();
+                view.clone()
+            };
+            table.free_numbers(|series_ref| view.memtables().any(|memtable| memtable.has(series_ref)));
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::files::Files;
 use super::layout::Layout;
 use super::manifest::BlockEntry;
 use super::merge::keep_last;
+use super::parallel::alone;
 use super::texts::TextId;
 use crate::series::Sample;
 
@@ -86,12 +87,26 @@ pub(super) fn merge_blocks(
     is_closed: &AtomicBool,
     tombstones: &Tombstones,
 ) -> Result<Option<BlockEntry>, FlushError> {
+    alone(|| merge(files, layout, blocks, wal_upto, effort, is_closed, tombstones))
+}
+
+fn merge(
+    files: &dyn Files,
+    layout: &Layout,
+    blocks: &[Arc<Block>],
+    wal_upto: u64,
+    effort: Effort,
+    is_closed: &AtomicBool,
+    tombstones: &Tombstones,
+) -> Result<Option<BlockEntry>, FlushError> {
     let sequence = blocks.iter().map(|block| block.entry().sequence).max().unwrap_or(0);
     let ids = blocks.iter().map(|block| block.entry().id.clone()).collect();
     let about = About { sequence, wal_upto, sources: ids, effort };
     let mut sources =
         blocks.iter().map(|block| Source::open(files, block, tombstones)).collect::<Result<Vec<_>, _>>()?;
     let mut writer = BlockWriter::create(files, layout, about).map_err(FlushError::block(&layout.tmp))?;
+    // They mostly have the same series.
+    writer.expect(sources.iter().map(|source| source.reader.index().runs().len()).max().unwrap_or(0));
     let path = writer.path().to_owned();
     let mut unzip = Unzip::new().map_err(|error| FlushError::block(&path)(error.into()))?;
     let (mut samples, mut labels, mut same) = (Vec::new(), Vec::new(), Vec::new());

@@ -7,6 +7,12 @@ pub struct Figures {
     pub n_series: u64,
     /// Samples in memory, frozen memtables included.
     pub n_memtable_samples: u64,
+    /// Bytes of memory they take.
+    pub memtable_bytes: u64,
+    /// Bytes of memory that active series take beside their samples: keys, numbers, lists by label.
+    pub series_bytes: u64,
+    /// Bytes of memory that indexes of blocks take, as far as they are kept.
+    pub index_bytes: u64,
     /// Live blocks.
     pub n_blocks: u64,
     /// Bytes of live blocks.

@@ -20,6 +20,7 @@ use super::deletes::{Delete, Tombstones};
 use super::error::BlockError;
 use super::error::{FlushError, is_disk_full};
 use super::manifest::{self, BlockEntry, Manifest, Place, Published};
+use super::parallel::alone;
 use super::plan::{Piece, Plan, Rules, WINDOWS, cut, longest, plan};
 use super::shared::{Shared, now};
 use super::view::Frozen;
@@ -168,7 +169,7 @@ impl Keeper {
     fn flush_one(&self, frozen: &Frozen) -> Result<(), FlushError> {
         let sequence = self.state.lock().manifest.next_sequence;
         let mut written = Vec::new();
-        let outcome = self.write_blocks(frozen, sequence, &mut written).and_then(|()| {
+        let outcome = alone(|| self.write_blocks(frozen, sequence, &mut written)).and_then(|()| {
             let view_changes = |view: &mut super::view::View| {
                 view.frozen.remove(0);
             };
@@ -210,6 +211,7 @@ impl Keeper {
             let has_gaps = (last - first + 1) as usize > windows.len();
             let about = About { sequence, wal_upto: frozen.wal_upto, sources: Vec::new(), effort: Effort::Fresh };
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
+            writer.expect(order.len());
             let path = writer.path().to_owned();
             for place in &order {
                 samples.clear();

@@ -52,6 +52,17 @@ pub(super) fn each<S, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Does some work on a thread of its own.
+///
+/// What it took goes back to the system when that thread ends, whereas the allocator keeps the pages that a thread has
+/// freed for that thread, which may have nothing to do for an hour.
+///
+/// # Panics
+/// When the work panics.
+pub(super) fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,6 +48,9 @@ impl Shared {
         Figures {
             n_series: self.table.n_active() as u64,
             n_memtable_samples: view.n_memtable_samples(),
+            memtable_bytes: view.n_memtable_bytes(),
+            series_bytes: self.table.n_bytes() as u64,
+            index_bytes: view.blocks.iter().map(|block| block.index_bytes() as u64).sum(),
             n_blocks: view.blocks.len() as u64,
             block_bytes: entries().map(|entry| entry.n_bytes).sum(),
             n_block_samples: entries().map(|entry| entry.n_samples).sum(),

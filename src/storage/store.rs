@@ -32,9 +32,10 @@ use super::wal::record::{RefSamples, SeriesRef};
 use crate::series::{Batch, Key, Millis, Selector, Series, TimeRange};
 
 // How long an append waits for a flush that lags before it is refused.
-const MAX_WAIT: Duration = Duration::from_secs(10);
-// Memory beyond this many times `flush_samples` means that flushing lags.
-const MAX_MEMTABLES: u64 = 4;
+const MAX_WAIT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
+// Memory beyond this many times `flush_samples` means that flushing lags: one is on its way, and the next is full.
+const MAX_MEMTABLES: u64 = 2;
+// Not fewer, whatever the setting: a large batch alone is no lag.
 const MIN_LAG_SAMPLES: u64 = 1_000_000;
 // A select that meets a block which a merge has just replaced starts over, and so often at most.
 const MAX_OUTDATED: usize = 10;
@@ -116,6 +117,7 @@ impl Store {
             active: Arc::new(opened.memtable),
             tombstones: opened.tombstones,
             tiers: Arc::new(opened.manifest.tiers.clone()),
+            epoch: table.epoch(),
         };
         let shared = Arc::new(Shared {
             settings,
@@ -159,17 +161,19 @@ impl Store {
     /// [`AppendError`]: nothing of the batch is acknowledged, and sending it again is safe.
     pub fn append(&self, batch: &Batch) -> Result<Appended, AppendError> {
         self.wait_for_room()?;
-        let mut resolve: fn(&SeriesTable, &Key) -> Option<SeriesRef> = SeriesTable::resolve;
+        let mut resolve: fn(&SeriesTable, &Key, u32) -> Option<SeriesRef> = SeriesTable::resolve;
         loop {
             if self.shared.is_closed.load(Ordering::Relaxed) {
                 return Err(AppendError::Closed);
             }
-            let refs: Vec<_> = batch.keys().iter().map(|key| resolve(&self.shared.table, key)).collect();
+            let table = &self.shared.table;
+            let epoch = table.epoch();
+            let refs: Vec<_> = batch.keys().iter().map(|key| resolve(table, key, epoch)).collect();
             let (samples, rejected) = self.number(batch, &refs);
             let n_accepted = samples.refs.len();
             if n_accepted > 0 {
                 let (reply, answer) = sync_channel(1);
-                let pending = Pending::new(samples, refs.into_iter().flatten().collect(), reply);
+                let pending = Pending::new(epoch, samples, refs.into_iter().flatten().collect(), reply);
                 self.work.send(Work::Append(pending)).map_err(|_| AppendError::Closed)?;
                 match answer.recv() {
                     Ok(Ok(())) => {}
@@ -322,6 +326,7 @@ impl Store {
             match read(&self.shared.view()) {
                 Ok(found) => return Ok(found),
                 Err(Failed::Outdated(_)) if n_outdated < MAX_OUTDATED => n_outdated += 1,
+                Err(Failed::Renumbered) => {}
                 // Nothing here is damaged, and what is cached stays good.
                 Err(Failed::Lasting(error)) if error.is_for_want_of_a_bucket() => return Err(error),
                 Err(Failed::Lasting(SelectError::Block { path, source })) => match self.keeper.look_into(&path) {

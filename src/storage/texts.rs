@@ -36,6 +36,11 @@ impl Texts {
         self.ends.len()
     }
 
+    /// Bytes of memory they take.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.all.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|number| self.get(number as TextId))
     }
@@ -102,6 +107,11 @@ impl TextTable {
         let id = texts.push(text)?;
         self.known.insert_unique(hash, id, |id| self.hasher.hash_one(texts.get(*id)));
         Some(id)
+    }
+
+    /// Bytes of memory it takes.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.texts.n_bytes() + self.known.allocation_size()
     }
 
     pub(super) fn texts(&self) -> &Texts {

@@ -30,12 +30,19 @@ pub(super) struct View {
     pub(super) tombstones: Tombstones,
     /// The files of the tiers.
     pub(super) tiers: Arc<Vec<TierEntry>>,
+    /// In which the numbers of the memtables' series hold good.
+    pub(super) epoch: u32,
 }
 
 impl View {
     /// The memtables, earliest arrivals first.
     pub(super) fn memtables(&self) -> impl Iterator<Item = &Memtable> {
         self.frozen.iter().map(|frozen| &*frozen.memtable).chain([&*self.active])
+    }
+
+    /// Bytes of memory that the memtables take.
+    pub(super) fn n_memtable_bytes(&self) -> u64 {
+        self.memtables().map(Memtable::n_bytes).sum()
     }
 
     pub(super) fn n_memtable_samples(&self) -> u64 {

@@ -50,6 +50,13 @@ impl BlockIndex {
         &self.runs
     }
 
+    /// About how many bytes of memory it takes.
+    pub(in crate::storage) fn n_bytes(&self) -> usize {
+        let shapes: usize = self.shapes.iter().map(|shape| size_of_val(&**shape)).sum();
+        let values = self.values.capacity() * size_of::<TextId>() + shapes;
+        self.texts.n_bytes() + values + self.runs.capacity() * size_of::<Run>() + self.pages.n_bytes()
+    }
+
     pub(in crate::storage) fn n_rows(&self) -> u64 {
         self.runs.last().map_or(0, |last| last.row_start + u64::from(last.n_rows))
     }
@@ -155,6 +162,11 @@ impl IndexBuilder {
     /// Starts with these texts, whose numbers are known already; none is to be added.
     pub(super) fn with_texts(texts: Texts) -> IndexBuilder {
         IndexBuilder { texts: TextTable::only(texts), ..IndexBuilder::default() }
+    }
+
+    /// Makes room for `n_series` runs, rather than twice as much when the last of many come.
+    pub(super) fn expect(&mut self, n_series: usize) {
+        self.index.runs.reserve_exact(n_series);
     }
 
     /// The number of a text.

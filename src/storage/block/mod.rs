@@ -226,6 +226,11 @@ impl Block {
         cached.index.as_ref().map_or(0, |index| index.runs().len())
     }
 
+    /// Bytes of memory that its index takes, while it is kept.
+    pub(super) fn index_bytes(&self) -> usize {
+        self.index.lock().index.as_ref().map_or(0, |index| index.n_bytes())
+    }
+
     /// Where its bytes are.
     fn source(&self, files: &dyn Files) -> Result<Box<dyn Source>, BlockError> {
         if self.entry.place == Place::Bucket {

@@ -42,6 +42,13 @@ pub(in crate::storage) struct Pages {
 }
 
 impl Pages {
+    /// Bytes of memory that the lists take.
+    pub(super) fn n_bytes(&self) -> usize {
+        let (times, values) = (self.times.capacity(), self.values.capacity());
+        let dictionaries = self.dictionaries.capacity() * size_of::<Place>();
+        times * size_of::<TimePage>() + values * size_of::<ValuePage>() + dictionaries
+    }
+
     /// Adds those of a row group whose two chunks begin at these offsets.
     pub(super) fn add_group(&mut self, times: (&Parts, u64), bounds: &[(Millis, Millis)], values: (&Parts, u64)) {
         let start = self.n_rows;

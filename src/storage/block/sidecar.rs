@@ -13,7 +13,9 @@ const MAGIC: [u8; 8] = *b"baroidx\n";
 impl BlockIndex {
     /// The bytes of the sidecar.
     pub(in crate::storage) fn encode(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        // It is about as large as the index, and is not to be moved to twice the room while both are in memory.
+        let mut bytes = Vec::with_capacity(self.n_bytes());
+        bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&INDEX_VERSION.to_le_bytes());
         put_varint(self.texts.len() as u64, &mut bytes);
         for text in self.texts.iter() {

@@ -66,6 +66,11 @@ impl<'a> BlockWriter<'a> {
         Ok(BlockWriter { files, layout, about, id, tmp, file, zip, index, pages, group, labels })
     }
 
+    /// Makes room for so many series.
+    pub(in crate::storage) fn expect(&mut self, n_series: usize) {
+        self.index.expect(n_series);
+    }
+
     /// The file that is being written.
     pub(in crate::storage) fn path(&self) -> &Path {
         &self.tmp

@@ -80,7 +80,7 @@ impl Column {
             len += 1;
         }
         code[len..len + 8].copy_from_slice(&change.to_le_bytes());
-        chunks.append(&mut self.bytes, &code[..len + n_changed as usize]);
+        chunks.append(&mut self.bytes, &code, len + n_changed as usize);
 
         self.is_ascending &= is_first || at > self.max_at;
         self.min_at = self.min_at.min(at);

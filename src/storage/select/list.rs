@@ -13,7 +13,7 @@ use super::super::texts::{self, TextId};
 use super::super::view::View;
 use super::super::wal::record::SeriesRef;
 use super::plan::{matched, n_threads_for};
-use super::{Failed, overlapping};
+use super::{Failed, check_numbers, overlapping};
 use crate::series::{Selector, TimeRange};
 
 /// About how many samples [`select`](super::select) would read: by proportion where a block's run reaches beyond the
@@ -28,10 +28,11 @@ pub(in crate::storage) fn estimate(
     let count = |index: &BlockIndex, runs: &[usize]| runs.iter().map(|number| share(&index.runs()[*number])).sum();
     let counts: Vec<(_, u64)> = of_blocks(shared, view, selector, range, count)?;
     let mut n_samples = counts.into_iter().map(|(_, n_samples)| n_samples).sum();
-    let numbers = shared.table.matching(selector);
+    let numbers = shared.table.postings().matching(selector);
     for memtable in view.memtables() {
         memtable.for_each(numbers.as_ref(), range, |_, column| n_samples += column.n_about(range));
     }
+    check_numbers(shared, view)?;
     Ok(n_samples)
 }
 
@@ -43,7 +44,7 @@ pub(in crate::storage) fn label_names(
     range: TimeRange,
 ) -> Result<Vec<String>, Failed> {
     let in_blocks = of_blocks(shared, view, selector, range, |index, runs| index.names_of(runs))?;
-    Ok(joined(shared, view, selector, range, &in_blocks, |postings, has| postings.names(has).collect()))
+    joined(shared, view, selector, range, &in_blocks, |postings, has| postings.names(has).collect())
 }
 
 /// The values that the label `name` has among those series, sorted.
@@ -55,7 +56,7 @@ pub(in crate::storage) fn label_values(
     range: TimeRange,
 ) -> Result<Vec<String>, Failed> {
     let in_blocks = of_blocks(shared, view, selector, range, |index, runs| index.values_of(name, runs))?;
-    Ok(joined(shared, view, selector, range, &in_blocks, |postings, has| postings.values(name, has).collect()))
+    joined(shared, view, selector, range, &in_blocks, |postings, has| postings.values(name, has).collect())
 }
 
 /// What `tell` says of each block with matching runs, shown their numbers, with the block's index.
@@ -83,7 +84,7 @@ fn joined(
     range: TimeRange,
     in_blocks: &[(Arc<BlockIndex>, Vec<TextId>)],
     listed: impl for<'a> Fn(&'a Postings, &'a dyn Fn(SeriesRef) -> bool) -> Vec<&'a str>,
-) -> Vec<String> {
+) -> Result<Vec<String>, Failed> {
     let postings = shared.table.postings();
     let numbers = postings.matching(selector);
     let memtables: Vec<Look<'_>> = view.memtables().map(Memtable::look).collect();
@@ -92,6 +93,7 @@ fn joined(
             && memtables.iter().any(|memtable| memtable.is_in(number, range))
     };
     let mut in_memory: Vec<(&str, ())> = listed(&postings, &is_in).into_iter().map(|text| (text, ())).collect();
+    check_numbers(shared, view)?;
     texts::sort(&mut in_memory);
     let mut lists = vec![in_memory.into_iter().map(|(text, ())| text).collect::<Vec<_>>()];
     // Blocks of the same series number their texts alike: then numbers are compared, not texts.
@@ -113,7 +115,7 @@ fn joined(
     while lists.len() > 1 {
         lists = lists.chunks(2).map(|pair| merged(&pair[0], pair.get(1).map_or(&[], |other| other))).collect();
     }
-    lists.into_iter().flatten().map(str::to_owned).collect()
+    Ok(lists.into_iter().flatten().map(str::to_owned).collect())
 }
 
 /// What is in one or both of two sorted lists, sorted.

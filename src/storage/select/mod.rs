@@ -23,8 +23,17 @@ use plan::Plan;
 pub(super) enum Failed {
     /// A block was replaced by a merge since the view was taken: take another view.
     Outdated(SelectError),
+    /// Numbers of series were given to others since the view was taken: take another view.
+    Renumbered,
     /// It will not get better by trying again.
     Lasting(SelectError),
+}
+
+/// Fails when numbers of series have been given to others since the view was taken.
+///
+/// To be asked when the lists of labels and the memtables have been looked at: then both meant the same series.
+fn check_numbers(shared: &Shared, view: &View) -> Result<(), Failed> {
+    if shared.table.epoch() == view.epoch { Ok(()) } else { Err(Failed::Renumbered) }
 }
 
 fn failed(path: &Path) -> impl FnOnce(BlockError) -> Failed {

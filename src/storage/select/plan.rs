@@ -19,7 +19,7 @@ use super::super::postings::NumberSet;
 use super::super::shared::Shared;
 use super::super::view::View;
 use super::super::wal::record::SeriesRef;
-use super::{Failed, failed, left, overlapping};
+use super::{Failed, check_numbers, failed, left, overlapping};
 use crate::series::{Key, Selector, SeriesId, TimeRange};
 
 // Fewer runs are matched in less time than a thread takes to start.
@@ -93,10 +93,11 @@ impl<'a> Plan<'a> {
                 plan.sources.push(Source::Block { block, index, hidden, texts: plan.sources.len() });
             }
         }
-        let numbers = shared.table.matching(selector);
+        let numbers = shared.table.postings().matching(selector);
         for memtable in view.memtables() {
             plan.add_columns(memtable, numbers.as_ref(), range, &mut metrics);
         }
+        check_numbers(shared, view)?;
         let ranks = metrics.ranks();
         plan.pieces.iter_mut().for_each(|piece| piece.metric = ranks[piece.metric as usize]);
         // Stable, so that sources stay in order, and quick where sources are sorted already, as blocks are.

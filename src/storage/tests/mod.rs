@@ -16,6 +16,7 @@ mod deletes;
 mod faults;
 mod formats;
 mod fsck;
+mod memory;
 mod model;
 mod snapshots;
 mod tiers;
