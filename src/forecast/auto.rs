@@ -4,10 +4,13 @@
 //! Every candidate of the registry that suits the history is replayed from rolling origins; seasonal methods stand once
 //! per season found, and for one that the history hints at.
 //!
-//! Judged are the origins in the later half, by the mean absolute error as a share of naive's. One origin that went wild
-//! counts for at most [`WILDEST`] times the usual error of naive. A method whose forecast explodes ([`Fence`]) is left
-//! out. Where the pool does not beat the better of naive and seasonal naive on the past, that one answers, and the
-//! answer says so; so it does in a history too short to be replayed.
+//! A score is the error as a share of naive's: the square of a mean of roots, which asks how good a method usually is
+//! rather than how bad it once was. Late origins count most ([`HALF_LIFE`]): what a series is changes, and with it who
+//! foretells it (Stock and Watson, "Combination forecasts of output growth in a seven-country data set", 2004, on
+//! discounted errors). One origin that went wild counts for at most [`WILDEST`] times the usual error of naive. A method
+//! whose forecast explodes ([`Fence`]) is left out, and so is naive unless it is the best: what it would add is the
+//! noise of one value. Where the pool does not beat the better of naive and seasonal naive on the past, that one
+//! answers, and the answer says so; so it does in a history too short to be replayed.
 //!
 //! The errors of which bands are made are honest about the choosing: at each origin they are those of the pool that the
 //! other origins would have made.
@@ -26,6 +29,12 @@ use crate::series::{Season, median};
 
 /// What an origin counts for at most, in usual errors of naive.
 const WILDEST: f64 = 20.0;
+
+/// After how many horizons an origin counts for half.
+const HALF_LIFE: f64 = 4.0;
+
+/// After how many origins at the earliest one counts for half, as scores of fewer would go by chance.
+const LEAST_HALF_LIFE: f64 = 6.0;
 
 /// Multiplicative methods stand for election only where the smallest value is at least this share of the mean: near
 /// zero, factors mean nothing.
@@ -65,6 +74,11 @@ pub(super) struct Candidate {
 impl Candidate {
     fn is_anchor(&self) -> bool {
         self.entry.role == Role::Anchor
+    }
+
+    /// Whether it is the yardstick without a season.
+    fn is_naive(&self) -> bool {
+        self.is_anchor() && self.entry.season == SeasonUse::Ignores
     }
 
     /// Its errors from the origins of `plan`.
@@ -138,12 +152,34 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
 struct Judged<'a> {
     candidates: &'a [Candidate],
     replays: Vec<Replay>,
-    // Mean absolute error per candidate and origin, no origin counting too much; NaN before the first that is judged.
-    maes: Vec<Vec<f64>>,
-    judged_from: usize,
+    // The root of the mean absolute error per candidate and origin, no origin counting too much.
+    roots: Vec<Vec<f64>>,
+    // What each origin counts for.
+    weights: Vec<f64>,
+    // The first origin of whose errors bands are made.
+    banded_from: usize,
     middle: Middle,
-    // Where both are known, the sums of a candidate's and of the yardstick's errors, and over how many origins.
-    sums: Vec<(f64, f64, usize)>,
+    sums: Vec<Sum>,
+}
+
+/// Weighted sums of the roots of a candidate's and of the first anchor's errors, over the origins where both are known:
+/// not every candidate is known at every origin, and some origins are harder than others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    own: f64,
+    usual: f64,
+    n_known: usize,
+}
+
+impl Sum {
+    /// The error as a share of the anchor's.
+    fn score(self) -> f64 {
+        match (self.own > 0.0, self.usual > 0.0) {
+            (false, _) => 0.0,
+            (true, true) => (self.own / self.usual).powi(2),
+            (true, false) => f64::MAX,
+        }
+    }
 }
 
 impl<'a> Judged<'a> {
@@ -154,44 +190,56 @@ impl<'a> Judged<'a> {
             }
             _ => vec![Replay::default(); candidates.len()],
         };
-        let mut maes = clipped(replays.iter().map(Replay::maes).collect(), candidates);
-        let judged_from = plan.map_or(0, |plan| judged_from(plan, past.len()));
-        maes.iter_mut().for_each(|row| row.iter_mut().take(judged_from).for_each(|mae| *mae = f64::NAN));
-        // Not every candidate is known at every origin, and some origins are harder than others, so each is measured
-        // against the first anchor at the origins where it is known.
-        let reference = candidates.iter().position(Candidate::is_anchor).unwrap_or(0);
-        let sums = maes
-            .iter()
-            .map(|row| {
-                let both = row.iter().zip(&maes[reference]).filter(|(own, usual)| !own.is_nan() && !usual.is_nan());
-                both.fold((0.0, 0.0, 0), |sum, (own, usual)| (sum.0 + own, sum.1 + usual, sum.2 + 1))
-            })
-            .collect();
-        let middle = if n_apart(plan) >= ENOUGH_APART { Middle::Median } else { Middle::Mean };
-        Judged { candidates, replays, maes, judged_from, middle, sums }
+        let mut roots = clipped(replays.iter().map(Replay::maes).collect(), candidates);
+        roots.iter_mut().flatten().for_each(|mae| *mae = mae.sqrt());
+        let mut judged = Judged {
+            candidates,
+            replays,
+            roots,
+            weights: plan.map_or_else(Vec::new, discounts),
+            banded_from: plan.map_or(0, |plan| banded_from(plan, past.len())),
+            middle: if n_apart(plan) >= ENOUGH_APART { Middle::Median } else { Middle::Mean },
+            sums: Vec::new(),
+        };
+        judged.sums = judged.roots.iter().map(|row| judged.sum(row)).collect();
+        judged
+    }
+
+    /// The place of the candidate that the others' errors are shares of.
+    fn reference(&self) -> usize {
+        self.candidates.iter().position(Candidate::is_anchor).unwrap_or(0)
+    }
+
+    /// Over the origins where `roots` are known.
+    fn sum(&self, roots: &[f64]) -> Sum {
+        let mut sum = Sum::default();
+        for ((own, usual), weight) in roots.iter().zip(&self.roots[self.reference()]).zip(&self.weights) {
+            if !own.is_nan() && !usual.is_nan() {
+                sum.own += weight * own;
+                sum.usual += weight * usual;
+                sum.n_known += 1;
+            }
+        }
+        sum
     }
 
     /// Each candidate's error as a share of the yardstick's, without origin `left_out`; infinite where it missed nearly
     /// all origins.
     fn scores(&self, left_out: Option<usize>) -> Vec<f64> {
-        let most_known = self.sums.iter().map(|sum| sum.2).max().unwrap_or(0);
-        let reference = self.candidates.iter().position(Candidate::is_anchor).unwrap_or(0);
+        let most_known = self.sums.iter().map(|sum| sum.n_known).max().unwrap_or(0);
+        let reference = self.reference();
         let score = |idx: usize| {
-            let (mut own, mut usual, mut n) = self.sums[idx];
+            let mut sum = self.sums[idx];
             if let Some(nr) = left_out {
-                let (mae, of_usual) = (self.maes[idx][nr], self.maes[reference][nr]);
-                if !mae.is_nan() && !of_usual.is_nan() {
-                    (own, usual, n) = ((own - mae).max(0.0), (usual - of_usual).max(0.0), n - 1);
+                let (own, usual) = (self.roots[idx][nr], self.roots[reference][nr]);
+                if !own.is_nan() && !usual.is_nan() {
+                    sum.own = (sum.own - self.weights[nr] * own).max(0.0);
+                    sum.usual = (sum.usual - self.weights[nr] * usual).max(0.0);
+                    sum.n_known -= 1;
                 }
             }
-            if n == 0 || (n + 1) * LEAST_KNOWN < most_known {
-                return f64::INFINITY;
-            }
-            match (own > 0.0, usual > 0.0) {
-                (false, _) => 0.0,
-                (true, true) => own / usual,
-                (true, false) => f64::MAX,
-            }
+            let is_unknown = sum.n_known == 0 || (sum.n_known + 1) * LEAST_KNOWN < most_known;
+            if is_unknown { f64::INFINITY } else { sum.score() }
         };
         (0..self.candidates.len()).map(score).collect()
     }
@@ -210,8 +258,14 @@ impl<'a> Judged<'a> {
     }
 
     fn pool(&self, scores: &[f64], allowed: &[bool]) -> Pool {
-        let of_allowed: Vec<f64> =
+        let mut of_allowed: Vec<f64> =
             scores.iter().zip(allowed).map(|(score, is)| if *is { *score } else { f64::INFINITY }).collect();
+        let best = of_allowed.iter().copied().fold(f64::INFINITY, f64::min);
+        for (score, candidate) in of_allowed.iter_mut().zip(self.candidates) {
+            if candidate.is_naive() && *score > best {
+                *score = f64::INFINITY;
+            }
+        }
         Pool::of(&of_allowed, self.middle)
     }
 
@@ -275,10 +329,10 @@ pub(super) fn choose(
             let reason = "the history is too short to compare methods on it";
             return alone(&judged, past, &order, horizon, Some(reason));
         }
-        let replayed = judged.replayed(Some(&pool), &allowed).from(judged.judged_from).known();
+        let replayed = judged.replayed(Some(&pool), &allowed);
         if let Some(&anchor) = judged.anchors().iter().min_by(|a, b| scores[**a].total_cmp(&scores[**b])) {
-            let of_anchor = mean(judged.maes[anchor].iter().copied());
-            let of_pool = mean(replayed.maes().into_iter());
+            let roots: Vec<f64> = replayed.maes().into_iter().map(f64::sqrt).collect();
+            let (of_anchor, of_pool) = (scores[anchor], judged.sum(&roots).score());
             // Of a few forecasts that hardly differ, the better is so by chance.
             if of_pool > of_anchor * (1.0 + CHANCE / n_apart(plan).sqrt())
                 && !(pool.members.len() == 1 && pool.members[0].0 == anchor)
@@ -308,8 +362,8 @@ pub(super) fn choose(
             name: names.join("+"),
             season: candidates[pool.members[0].0].season,
             fitted,
-            replayed,
-            honest: judged.replayed(None, &allowed).from(judged.judged_from).known(),
+            replayed: replayed.from(judged.banded_from).known(),
+            honest: judged.replayed(None, &allowed).from(judged.banded_from).known(),
             fallback: None,
         });
     }
@@ -336,8 +390,8 @@ fn alone(
                     name: candidate.entry.name.to_owned(),
                     season: candidate.season,
                     fitted,
-                    replayed: replay.from(judged.judged_from).known(),
-                    honest: replay.from(judged.judged_from).known(),
+                    replayed: replay.from(judged.banded_from).known(),
+                    honest: replay.from(judged.banded_from).known(),
                     fallback: fallback.map(|reason| format!("{} answers: {reason}", candidate.entry.name)),
                 };
                 chosen.fitted.points_into(past.ahead(), &mut points);
@@ -358,9 +412,17 @@ fn n_apart(plan: Option<&Plan>) -> f64 {
     plan.map_or(0.0, |plan| 1.0 + plan.span() as f64 / plan.n_leads as f64)
 }
 
-/// The first origin that candidates are judged by: those in the later half of the history, if they are enough, as a
-/// method should do well with as much history as there is now.
-fn judged_from(plan: &Plan, n_cells: usize) -> usize {
+/// What each origin of `plan` counts for: the last 1, one a half-life before it half.
+fn discounts(plan: &Plan) -> Vec<f64> {
+    let apart = plan.span() as f64 / (plan.origins.len().max(2) - 1) as f64;
+    let half_life = (HALF_LIFE * plan.n_leads as f64).max(LEAST_HALF_LIFE * apart);
+    let last = plan.origins.last().copied().unwrap_or(0);
+    plan.origins.iter().map(|origin| 0.5f64.powf((last - origin) as f64 / half_life)).collect()
+}
+
+/// The first origin of whose errors bands are made: those in the later half of the history, if they are enough, as they
+/// should tell of forecasts from as much history as there is now.
+fn banded_from(plan: &Plan, n_cells: usize) -> usize {
     let first = plan.origins.partition_point(|origin| *origin < n_cells / 2);
     if plan.origins.len() - first >= ENOUGH_ORIGINS { first } else { 0 }
 }
