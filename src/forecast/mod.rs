@@ -36,6 +36,7 @@ mod holt;
 mod holt_winters_additive;
 mod holt_winters_multiplicative;
 mod intermittent;
+mod judged;
 mod lagged;
 mod least_squares;
 mod line;
