@@ -188,6 +188,16 @@ pub(super) fn make_dir(files: &dyn Files, path: &Path) -> io::Result<()> {
 ///
 /// The move is durable only after a [`Files::sync_dir`] of the directory `path` is in, which the caller does.
 pub(super) fn write_new(files: &dyn Files, tmp_dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_new_with(files, tmp_dir, path, |output| output.write_all(bytes))
+}
+
+/// As [`write_new`], with what `write` writes.
+pub(super) fn write_new_with(
+    files: &dyn Files,
+    tmp_dir: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Output) -> io::Result<()>,
+) -> io::Result<()> {
     let name =
         path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name"))?;
     let tmp = tmp_dir.join(name);
@@ -200,7 +210,7 @@ pub(super) fn write_new(files: &dyn Files, tmp_dir: &Path, path: &Path, bytes: &
             }
             created => created?,
         };
-        output.write_all(bytes)?;
+        write(&mut *output)?;
         output.sync()?;
         files.rename(&tmp, path)
     };

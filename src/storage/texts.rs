@@ -36,6 +36,11 @@ impl Texts {
         self.ends.len()
     }
 
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.all.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
     /// Bytes of memory they take.
     pub(super) fn n_bytes(&self) -> usize {
         self.all.capacity() + self.ends.capacity() * size_of::<u32>()

@@ -50,6 +50,14 @@ impl BlockIndex {
         &self.runs
     }
 
+    /// The same without room that was made and is not needed, for an index that is kept.
+    pub(super) fn shrunk(mut self) -> BlockIndex {
+        self.texts.shrink_to_fit();
+        self.runs.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self
+    }
+
     /// About how many bytes of memory it takes.
     pub(in crate::storage) fn n_bytes(&self) -> usize {
         let shapes: usize = self.shapes.iter().map(|shape| size_of_val(&**shape)).sum();
@@ -255,8 +263,6 @@ impl IndexBuilder {
             let ids = index.values.iter_mut().chain(index.shapes.iter_mut().flatten());
             ids.for_each(|id| *id = numbers[*id as usize]);
         }
-        index.runs.shrink_to_fit();
-        index.values.shrink_to_fit();
         index
     }
 }

@@ -183,7 +183,9 @@ impl Block {
     }
 
     fn write_index(&self, files: &dyn Files, index: &BlockIndex) {
-        if let Err(error) = files::write_new(files, &self.tmp_dir, &self.index_path, &index.encode()) {
+        if let Err(error) =
+            files::write_new_with(files, &self.tmp_dir, &self.index_path, |output| index.write_to(output))
+        {
             tracing::warn!(sidecar = %self.index_path.display(), %error, "the new series index could not be written");
         }
     }

@@ -70,7 +70,7 @@ impl IndexBuilder {
         if self.index().n_rows() != pages.n_rows {
             return Err(damaged("the block's page index counts other rows than it has"));
         }
-        Ok(self.finish(pages))
+        Ok(self.finish(pages).shrunk())
     }
 }
 

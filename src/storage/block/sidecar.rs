@@ -1,5 +1,7 @@
 //! An index as the bytes of a sidecar. `docs/formats/block.md` has it to the byte.
 
+use std::io::{self, Write};
+
 use super::super::bytes::{Reader, put_varint};
 use super::super::error::BlockError;
 use super::super::texts::{TextId, Texts};
@@ -9,18 +11,41 @@ use super::pages::{Pages, Place, TimePage, ValuePage};
 /// The version this build writes and reads; an index of another version is made again from its block.
 pub(in crate::storage) const INDEX_VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"baroidx\n";
+/// Bytes that are written together.
+const PIECE: usize = 256 << 10;
+/// Bytes of a run without labels, at least.
+const MIN_RUN: usize = 27;
 
 impl BlockIndex {
     /// The bytes of the sidecar.
+    #[cfg(test)]
     pub(in crate::storage) fn encode(&self) -> Vec<u8> {
-        // It is about as large as the index, and is not to be moved to twice the room while both are in memory.
-        let mut bytes = Vec::with_capacity(self.n_bytes());
-        bytes.extend_from_slice(&MAGIC);
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes).expect("a list of bytes takes all that is written to it");
+        bytes
+    }
+
+    /// Writes the bytes of the sidecar, a piece at a time, as together they are as large as the index.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(in crate::storage) fn write_to(&self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        let mut bytes = MAGIC.to_vec();
+        let mut crc = crc32fast::Hasher::new();
+        let mut pass_on = |bytes: &mut Vec<u8>, at_least: usize| {
+            if bytes.len() >= at_least {
+                crc.update(bytes);
+                out.write_all(bytes)?;
+                bytes.clear();
+            }
+            io::Result::Ok(())
+        };
         bytes.extend_from_slice(&INDEX_VERSION.to_le_bytes());
         put_varint(self.texts.len() as u64, &mut bytes);
         for text in self.texts.iter() {
             put_varint(text.len() as u64, &mut bytes);
             bytes.extend_from_slice(text.as_bytes());
+            pass_on(&mut bytes, PIECE)?;
         }
         put_varint(self.runs().len() as u64, &mut bytes);
         for run in self.runs() {
@@ -35,11 +60,11 @@ impl BlockIndex {
             bytes.extend_from_slice(&run.min_time.to_le_bytes());
             put_varint(run.max_time.wrapping_sub(run.min_time).cast_unsigned(), &mut bytes);
             bytes.extend_from_slice(&run.last_value.to_le_bytes());
+            pass_on(&mut bytes, PIECE)?;
         }
         put_pages(&self.pages, &mut bytes);
-        let crc = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes
+        pass_on(&mut bytes, 0)?;
+        out.write_all(&crc.finalize().to_le_bytes())
     }
 
     /// Reads the bytes of a sidecar.
@@ -103,6 +128,7 @@ fn decode_index(reader: &mut Reader<'_>) -> Option<BlockIndex> {
     }
     let mut builder = IndexBuilder::with_texts(texts);
     let n_runs = reader.count()?;
+    builder.expect(n_runs.min(reader.n_left() / MIN_RUN));
     let mut labels = Vec::new();
     for _ in 0..n_runs {
         labels.clear();
@@ -120,7 +146,7 @@ fn decode_index(reader: &mut Reader<'_>) -> Option<BlockIndex> {
     let pages = decode_pages(reader)?;
     // A tier's says nothing of pages.
     let is_whole = pages.n_rows == 0 || builder.index().n_rows() == pages.n_rows;
-    is_whole.then(|| builder.finish(pages))
+    is_whole.then(|| builder.finish(pages).shrunk())
 }
 
 fn decode_pages(reader: &mut Reader<'_>) -> Option<Pages> {

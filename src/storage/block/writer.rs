@@ -153,6 +153,7 @@ impl<'a> BlockWriter<'a> {
         if !self.group.is_empty() {
             self.write_group()?;
         }
+        self.group = RowGroup::default();
         let index = std::mem::take(&mut self.index).finish(std::mem::take(&mut self.pages));
         let min_time = index.runs().iter().map(|run| run.min_time).min().unwrap_or_default();
         let max_time = index.runs().iter().map(|run| run.max_time).max().unwrap_or_default();
@@ -205,7 +206,7 @@ impl<'a> BlockWriter<'a> {
         let sidecar = self.layout.sidecar(&self.id);
         let path = self.layout.block(date, &self.id);
         let place = || {
-            files::write_new(self.files, &self.layout.tmp, &sidecar, &index.encode())?;
+            files::write_new_with(self.files, &self.layout.tmp, &sidecar, |output| index.write_to(output))?;
             self.files.sync_dir(&self.layout.index)?;
             files::make_dir(self.files, &day_dir)?;
             self.files.rename(&self.tmp, &path)?;

@@ -96,7 +96,8 @@ impl Repair<'_> {
             ))),
             Remedy::MakeSidecar(index) => {
                 let tmp = &self.layout.tmp;
-                files::write_new(self.files, tmp, path, &index.encode()).map_err(OpenError::io("write", path))?;
+                let written = files::write_new_with(self.files, tmp, path, |output| index.write_to(output));
+                written.map_err(OpenError::io("write", path))?;
                 self.files.sync_dir(&self.layout.index).map_err(OpenError::io("sync", &self.layout.index))?;
                 Ok(Some("made again from its block".to_owned()))
             }

@@ -80,7 +80,7 @@ impl Chunks {
     #[cold]
     fn add(&mut self) -> u32 {
         let number = self.n_chunks;
-        if number as usize % SLAB == 0 {
+        if (number as usize).is_multiple_of(SLAB) {
             self.slabs.push(vec![[0; CHUNK]; SLAB].into_boxed_slice());
         }
         self.n_chunks = number.checked_add(1).expect("a shard of a memtable is far smaller than 256 GiB");

@@ -185,7 +185,7 @@ impl<'a> TierWriter<'a> {
         let day_dir = path.parent().map(PathBuf::from).unwrap_or_default();
         let tier_dir = self.layout.tiers.join(self.entry.tier.name());
         let place = || -> io::Result<()> {
-            files::write_new(self.files, &self.layout.tmp, &sidecar, &index.encode())?;
+            files::write_new_with(self.files, &self.layout.tmp, &sidecar, |output| index.write_to(output))?;
             self.files.sync_dir(&self.layout.index)?;
             for dir in [&self.layout.tiers, &tier_dir, &day_dir] {
                 files::make_dir(self.files, dir)?;
@@ -229,7 +229,7 @@ pub(super) fn index_of(files: &dyn Files, layout: &Layout, entry: &TierEntry) ->
             }
             let index =
                 super::super::fsck::read_rows(&path, None, &NUMBERS).map_err(|fault| damaged(fault.to_string()))?;
-            if let Err(error) = files::write_new(files, &layout.tmp, &sidecar, &index.encode()) {
+            if let Err(error) = files::write_new_with(files, &layout.tmp, &sidecar, |output| index.write_to(output)) {
                 tracing::warn!(sidecar = %sidecar.display(), %error, "the new series index could not be written");
             }
             Ok(index)
