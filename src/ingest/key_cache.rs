@@ -5,11 +5,11 @@
 //!
 //! A hit is certain: the bytes are compared, not only their hash. Most senders write the labels as they are in the key,
 //! sorted and each as short as it can be; then the key itself is what they are compared with, and a copy is kept of
-//! others only. The hash is seeded per cache, so a sender cannot aim at one bucket. Senders repeat their series in the same order, so each entry remembers which one came
-//! after it last time: a right guess saves hashing, and finding where the labels end. A request reads under one lock
-//! from its first series to its last and brings what was new when it is done. Memory is bounded: series that were not
-//! seen for a while go, so that it holds a fleet once, however often its members are replaced; and a full cache keeps
-//! what was used lately.
+//! others only. The hash is seeded per cache, so a sender cannot aim at one bucket. Senders repeat their series in the
+//! same order, so each entry remembers which one came after it last time: a right guess saves hashing, and finding where
+//! the labels end. A request reads under one lock from its first series to its last and brings what was new when it is
+//! done. Memory is bounded: series that were not seen for a while go, so that it holds a fleet once, however often its
+//! members are replaced; and a full cache keeps what was used lately.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};

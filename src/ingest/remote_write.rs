@@ -2,9 +2,9 @@
 //!
 //! In: the compressed body. Out: a batch in which each series stands once. The size after decompression is checked
 //! before it is allocated. The message is walked where it lies; a series is recognised by its raw label bytes
-//! ([`KeyCache`]), most often because it follows the same series as last time, and parsed only when it is new. A series with bad labels is rejected alone; a
-//! message that is damaged fails whole, and nothing of it stays behind: no buffer outlives a call, and the cache
-//! only ever holds label sets that were checked.
+//! ([`KeyCache`]), most often because it follows the same series as last time, and parsed only when it is new. A series
+//! with bad labels is rejected alone; a message that is damaged fails whole, and nothing of it stays behind: no buffer
+//! outlives a call, and the cache only ever holds label sets that were checked.
 //!
 //! Stale markers and other NaN keep their bits. Exemplars and metadata are passed over; native histograms are
 //! rejected with a reason. Source: prometheus.io, "Prometheus Remote-Write 1.0 specification"; prometheus

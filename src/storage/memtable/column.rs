@@ -205,14 +205,25 @@ mod tests {
         assert!(column(&counter).1.n_bytes() <= 3_500, "{}", column(&counter).1.n_bytes());
     }
 
+    fn samples() -> impl Strategy<Value = Vec<(Millis, u64)>> {
+        let at = prop_oneof![0..100_i64, any::<i64>()];
+        let bits = prop_oneof![0..9_u64, any::<u64>(), (0..100_u32).prop_map(|n| f64::from(n).to_bits())];
+        prop::collection::vec((at, bits), 0..200)
+    }
+
     proptest! {
         #[test]
-        fn whatever_arrives_comes_back(samples in prop::collection::vec((prop_oneof![0..100_i64, any::<i64>()], prop_oneof![0..9_u64, any::<u64>(), (0..100_u32).prop_map(|n| f64::from(n).to_bits())]), 0..200)) {
+        fn whatever_arrives_comes_back(samples in samples()) {
             check(&samples);
         }
 
         #[test]
-        fn a_range_of_them_is_sorted_and_the_last_of_a_time_stays(times in prop::collection::vec(0..50_i64, 0..60), sorts in any::<bool>(), start in 0..50_i64, len in 0..50_i64) {
+        fn a_range_of_them_is_sorted_and_the_last_of_a_time_stays(
+            times in prop::collection::vec(0..50_i64, 0..60),
+            sorts in any::<bool>(),
+            start in 0..50_i64,
+            len in 0..50_i64,
+        ) {
             let mut times = times;
             if sorts {
                 times.sort_unstable();
@@ -223,7 +234,8 @@ mod tests {
             let range = TimeRange::new(start, start + len).unwrap();
             let mut found = vec![Sample { at: -1, value: 0.0 }];
             column.append_to(range, &chunks, &mut found);
-            let expected: std::collections::BTreeMap<_, _> = samples.into_iter().filter(|(at, _)| range.contains(*at)).collect();
+            let is_inside = |(at, _): &(Millis, u64)| range.contains(*at);
+            let expected: std::collections::BTreeMap<_, _> = samples.into_iter().filter(is_inside).collect();
             let found: Vec<_> = found[1..].iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
             prop_assert!(column.n_about(range) as usize <= times.len());
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
