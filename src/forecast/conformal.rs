@@ -8,27 +8,32 @@
 //! Each error is divided by the usual size at its lead and place of the cycle ([`Growth`]). Of n errors so divided, the
 //! k-th smallest size times the usual size is half the band's width, k = ceil((n + 1) * coverage): then a further error
 //! of the same kind is inside with at least that probability (Vovk, Gammerman and Shafer, "Algorithmic Learning in a
-//! Random World", 2005; Lei et al., "Distribution-free predictive inference for regression", 2018). Neighbouring errors
-//! A cell that was forecast from several origins counts once in n.
+//! Random World", 2005; Lei et al., "Distribution-free predictive inference for regression", 2018). A cell that was
+//! forecast from several origins counts once in n.
 //!
-//! Errors that agree with their neighbours tell less than n independent ones would. How many independent ones they are
-//! worth follows from their correlation along the lead, and bands of few are wider by the ratio of Student's t
-//! quantiles; so they are where k lies beyond n. Below [`LEAST_WORTH`] there is no band.
+//! The errors of one forecast are large together or small together, so the size of the next one's is known from as many
+//! samples as there are forecasts that do not overlap, rather than from as many as there are errors (Dunn, Wasserman and
+//! Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", 2022). What they count for is n over
+//! the design effect of clusters that [`ALIKE`] of the variance of sizes lies between (Kish, "Survey sampling", 1965),
+//! and bands of few are wider by the ratio of Student's t quantiles with that many degrees of freedom, less one for the
+//! usual size; so they are where k lies beyond n. Below [`LEAST_WINDOWS`] there is no band.
 //!
 //! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
-//! with their sign and quantiles of sizes are mixed, as the worth of the errors is to [`LEAN_PRIOR`].
+//! with their sign and quantiles of sizes are mixed, as how many independent errors theirs are worth, by their
+//! correlation along the lead, is to [`LEAN_PRIOR`].
 
 use super::backtest::Replay;
 use super::growth::Growth;
 use super::model::Coverage;
 use super::student::student_quantile;
 
-/// Independent errors that a band takes at least.
-const LEAST_WORTH: f64 = 2.0;
+/// Forecasts that do not overlap, of which a band takes at least so many: of two that do, the later one begins when half
+/// of the earlier one has come true.
+const LEAST_WINDOWS: f64 = 1.5;
 
-/// Independent errors from which on their number is taken to be twice as large as their correlation has it, which is
-/// measured on bands of one series and rated low by its trends.
-const WORTH_KNOWN: f64 = 12.0;
+/// The share of the variance of errors' sizes that lies between forecasts rather than within them. On replays of public
+/// series its mean is 0.1 to 0.5 by the kind of series; a few forecasts do not tell it, so all have the careful end.
+const ALIKE: f64 = 0.5;
 
 /// Independent errors from which on the errors' own lean counts for half.
 const LEAN_PRIOR: f64 = 40.0;
@@ -92,7 +97,7 @@ pub(super) struct Conformal {
     above: Nodes,
     /// Cells that were forecast out of sample, each counted once.
     n_cells: usize,
-    /// How many independent errors they are worth.
+    /// How many independent errors with their sign they are worth.
     worth: f64,
     /// How many of 65,535 errors lie in bands of which coverage, held out; empty when that is not known.
     held_out: Vec<u16>,
@@ -178,11 +183,12 @@ impl Conformal {
                 self.n_leads(),
             ));
         }
-        if self.worth < LEAST_WORTH {
+        if self.n_windows() < LEAST_WINDOWS {
             return Err(format!(
-                "a band takes the errors of {LEAST_WORTH} independent forecasts, and those of the history agree so \
-                 much that they are worth {:.1}; record longer or ask for a shorter horizon",
-                (self.worth * 10.0).floor() / 10.0
+                "a band takes errors of forecasts that do not overlap, and the history has room for {:.1} of {} steps; \
+                 record longer or ask for a shorter horizon",
+                (self.n_windows() * 10.0).floor() / 10.0,
+                self.n_leads(),
             ));
         }
         Ok(())
@@ -203,15 +209,24 @@ impl Conformal {
         (side(&self.below), side(&self.above))
     }
 
+    /// How many forecasts that do not overlap the errors stand for.
+    fn n_windows(&self) -> f64 {
+        self.n_cells as f64 / self.n_leads().max(1) as f64
+    }
+
+    /// Degrees of freedom of what is known of the errors' size.
+    fn freedom(&self) -> f64 {
+        let design_effect = 1.0 + self.n_leads().saturating_sub(1) as f64 * ALIKE;
+        self.n_cells as f64 / design_effect - 1.0
+    }
+
     /// By how much a band of few errors is wider than their quantile.
     fn widening(&self, share: f64) -> f64 {
         let n = self.n_cells as f64;
         let tail = |share: f64| f64::midpoint(1.0, share);
         // The largest coverage that n errors have a quantile for.
         let most = share.min(n / (n + 1.0));
-        // One degree went to the usual size, and the more errors there are the less their worth is underrated.
-        let freedom = (self.worth - 1.0) * (1.0 + self.worth / WORTH_KNOWN);
-        let few = student_quantile(tail(share), freedom.min(n)) / student_quantile(tail(most), n);
+        let few = student_quantile(tail(share), self.freedom().min(n)) / student_quantile(tail(most), n);
         if few.is_finite() { few.max(1.0) } else { 1.0 }
     }
 
@@ -322,7 +337,7 @@ fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
             .map(|(origin, row)| (*origin, row.clone()))
             .unzip();
         let rest = Conformal::of(&origins, &rows, season);
-        let is_enough = rest.n_cells > 0 && rest.worth >= LEAST_WORTH;
+        let is_enough = rest.n_windows() >= LEAST_WINDOWS;
         let ladder = if is_enough { rest.ladder() } else { Vec::new() };
         for (&origin, row) in part_origins.iter().zip(part) {
             let level = |(lead, error): (usize, &f64)| {
@@ -384,7 +399,7 @@ mod tests {
         assert!(edges(&sizes, 0.95, 0).1 > 2.9 && edges(&sizes, 0.95, 0).1 < 2.0 * 2.9);
         assert!(one_lead(&[]).check(1).unwrap_err().contains("too short"));
         assert!(nine.check(2).unwrap_err().contains("1 steps ahead, not 2"));
-        assert!(one_lead(&[1.0]).check(1).unwrap_err().contains("worth 1"));
+        assert!(one_lead(&[1.0]).check(1).unwrap_err().contains("room for 1.0 of 1 steps"));
     }
 
     #[test]
@@ -395,6 +410,22 @@ mod tests {
         assert!(alone.worth > 200.0 && (29.0..60.0).contains(&together.worth), "{} {}", alone.worth, together.worth);
         // One forecast of 12 steps has 12 errors, and tells of one moment.
         assert!(Conformal::of(&origins[..1], &agreeing[..1], None).check(12).is_err());
+    }
+
+    #[test]
+    fn bands_of_few_forecasts_are_wider_however_many_errors_each_has() {
+        let width = |n_origins: u32, n_leads: u32| {
+            let (origins, rows) = noises(n_origins, n_leads, n_leads as usize);
+            edges(&Conformal::of(&origins, &rows, None), 0.95, 0).1
+        };
+        // Three of 48 steps have more errors than sixty of 2, and tell less of how large the next one's will be.
+        assert!(width(3, 48) > 1.2 * width(60, 2), "{} {}", width(3, 48), width(60, 2));
+        let overlapping = |apart: usize| {
+            let (origins, rows) = noises(4, 12, apart);
+            Conformal::of(&origins, &rows, None).check(12)
+        };
+        assert!(overlapping(1).unwrap_err().contains("room for 1.2 of 12 steps"));
+        assert!(overlapping(2).is_ok());
     }
 
     #[test]
