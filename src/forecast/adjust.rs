@@ -10,6 +10,7 @@
 //! resemble each other do not mislead it.
 //! Source: classical decomposition as in Hyndman and Athanasopoulos, "Forecasting: Principles and Practice".
 
+use super::compact::Singles;
 use crate::series::filled;
 
 /// A factor below this would be divided by: the season is added instead.
@@ -32,13 +33,13 @@ pub(super) enum Kind {
 pub(super) struct Adjustment {
     kind: Kind,
     // Empty without a season.
-    slots: Vec<f64>,
+    slots: Singles,
     next: usize,
 }
 
 impl Adjustment {
     /// No season.
-    pub const NONE: Adjustment = Adjustment { kind: Kind::Additive, slots: Vec::new(), next: 0 };
+    pub const NONE: Adjustment = Adjustment { kind: Kind::Additive, slots: Singles::NONE, next: 0 };
 
     /// The season of `steps` steps in `cells`, if it foretells; stands at the first cell.
     pub fn find(cells: &[f64], steps: usize) -> Adjustment {
@@ -58,10 +59,10 @@ impl Adjustment {
             let is_usable = factors.iter().all(|factor| *factor >= LEAST_FACTOR);
             let unexplained = |slots: &[f64], kind| unexplained(cells, &trend, slots, kind);
             if is_usable && unexplained(&factors, Kind::Multiplicative) < unexplained(&added, Kind::Additive) {
-                return Adjustment { kind: Kind::Multiplicative, slots: factors, next: 0 };
+                return Adjustment { kind: Kind::Multiplicative, slots: Singles::of(&factors), next: 0 };
             }
         }
-        Adjustment { kind: Kind::Additive, slots: added, next: 0 }
+        Adjustment { kind: Kind::Additive, slots: Singles::of(&added), next: 0 }
     }
 
     /// The season's length; `None` without one.
@@ -71,9 +72,10 @@ impl Adjustment {
 
     /// `value` at the next place without its season; moves on by one.
     pub fn take_off(&mut self, value: f64) -> f64 {
-        let Some(slot) = self.slots.get(self.next).copied() else {
+        if self.slots.is_empty() {
             return value;
-        };
+        }
+        let slot = self.slots.get(self.next);
         self.next = if self.next + 1 == self.slots.len() { 0 } else { self.next + 1 };
         match self.kind {
             Kind::Additive => value - slot,
@@ -93,7 +95,7 @@ impl Adjustment {
 
     /// What it holds on the heap, in bytes.
     pub fn n_bytes(&self) -> usize {
-        size_of_val(self.slots.as_slice())
+        self.slots.n_bytes()
     }
 }
 
@@ -257,7 +259,7 @@ mod tests {
             assert!(squares(&off) < 0.3 * squares(&cells), "{steps}: {} {}", squares(&off), squares(&cells));
             let mut points = vec![0.0; steps];
             found.put_on(&mut points);
-            assert!((points[0] - found.slots[9 % steps]).abs() < 1e-12);
+            assert!((points[0] - found.slots.get(9 % steps)).abs() < 1e-12);
         }
         let n_found = (0..50).filter(|_| Adjustment::find(&noise.walk(300, 0.9), 12) != Adjustment::NONE).count();
         assert!(n_found <= 6, "{n_found} of 50");

@@ -150,9 +150,9 @@ impl Forecaster for Ar {
         weighted.sort_unstable_by_key(|(lag, _)| *lag);
         let (lags, weights): (Vec<usize>, Vec<f64>) = weighted.into_iter().unzip();
         let recursion = if is_differenced {
-            Recursion::integrated(&lags, &weights, vec![constant], &values, &changes)
+            Recursion::integrated(&lags, &weights, &[constant], &values, &changes)
         } else {
-            Recursion::new(&lags, &weights, vec![constant], &values)
+            Recursion::new(&lags, &weights, &[constant], &values)
         };
         let uses_cycle = has_cycle && lags.contains(&steps);
         Ok(Box::new(FittedAr {
@@ -219,7 +219,7 @@ mod tests {
         let changes = differences(&AIR_PASSENGERS, 1);
         let of_changes = [-0.353_561_33, -0.023_382_34, 1.044_641, 0.441_520_91];
         check(&changes, &[1, 2, 3, 4], &of_changes, 16_523.184_949);
-        let recursion = Recursion::new(&[1, 2, 12, 13], &totals[1..], vec![totals[0]], &AIR_PASSENGERS);
+        let recursion = Recursion::new(&[1, 2, 12, 13], &totals[1..], &[totals[0]], &AIR_PASSENGERS);
         let mut points = [0.0; 3];
         recursion.points_into(&mut points, |point| point);
         for (point, expected) in points.iter().zip([449.734_989, 425.718_331, 455.662_496]) {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
 use super::card_data::{Nature, Stretch};
+use super::compact::Singles;
 use super::delta::Path;
 use super::lagged::{Design, Explained};
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
@@ -74,7 +75,10 @@ impl Columns {
 struct Calibration {
     lags: Vec<usize>,
     columns: Columns,
-    explained: Explained,
+    // What a unit of each lag and of each column adds, and what the places do.
+    on_lags: Vec<f64>,
+    on_others: Vec<f64>,
+    effects: Singles,
 }
 
 #[derive(Clone, Debug)]
@@ -86,7 +90,7 @@ struct FittedCard {
     // The cell of the coming step.
     next: usize,
     // The last values, the latest last; as many as the calibration's longest lag, or fewer.
-    recent: Vec<f64>,
+    recent: Singles,
     season: usize,
 }
 
@@ -103,7 +107,7 @@ impl Forecaster for Card {
             rho,
             calibration: None,
             next: n_cells,
-            recent: Vec::new(),
+            recent: Singles::NONE,
             season: stretch.season(),
         };
         // Beyond its own length a history says little of what the forecasts should be.
@@ -113,7 +117,7 @@ impl Forecaster for Card {
         values.extend(appended);
         fitted.calibration = calibration(&values, n_cells, &stretch.seasons, nature);
         let reach = fitted.calibration.as_ref().and_then(|known| known.lags.last().copied()).unwrap_or(0);
-        fitted.recent = values[n_cells - reach.min(n_cells)..n_cells].to_vec();
+        fitted.recent = Singles::of(&values[n_cells - reach.min(n_cells)..n_cells]);
         (0..stretch.n_silent).for_each(|_| fitted.take(f64::NAN));
         Ok(Box::new(fitted))
     }
@@ -144,8 +148,8 @@ fn calibration(values: &[f64], n_cells: usize, seasons: &[usize], nature: Nature
     let columns = Columns { wave, step_from, has_slope, season };
     let others = |idx: usize, row: &mut [f64]| columns.write(idx, row);
     let design = Design { lags: &lags, n_places, n_others: columns.n(), others: &others, half_life: None };
-    let explained = design.explain(values, 0)?;
-    Some(Calibration { lags, columns, explained })
+    let Explained { on_lags, on_others, effects, .. } = design.explain(values, 0)?;
+    Some(Calibration { lags, columns, on_lags, on_others, effects: Singles::of(&effects) })
 }
 
 impl FittedCard {
@@ -173,11 +177,7 @@ impl FittedCard {
             self.rho.take(value);
             self.delta.iter_mut().for_each(|delta| delta.take(value));
         }
-        if !self.recent.is_empty() {
-            self.recent.rotate_left(1);
-            let last = self.recent.len() - 1;
-            self.recent[last] = value;
-        }
+        self.recent.shift(value);
         self.next += 1;
     }
 }
@@ -190,16 +190,16 @@ impl Fitted for FittedCard {
         for ahead in 0..points.len() {
             let point = match &self.calibration {
                 None => average[ahead],
-                Some(Calibration { lags, columns, explained }) => {
+                Some(Calibration { lags, columns, on_lags, on_others, effects }) => {
                     let idx = self.next + ahead;
                     columns.write(idx, &mut row);
                     let lagged = |lag: usize| match lag {
                         lag if lag <= ahead => average[ahead - lag],
-                        lag => self.recent[(self.recent.len() + ahead).saturating_sub(lag)],
+                        lag => self.recent.get((self.recent.len() + ahead).saturating_sub(lag)),
                     };
-                    let of_lags: f64 = lags.iter().zip(&explained.on_lags).map(|(&lag, c)| c * lagged(lag)).sum();
-                    let of_others: f64 = row.iter().zip(&explained.on_others).map(|(x, c)| c * x).sum();
-                    explained.effects[idx % explained.effects.len()] + of_lags + of_others
+                    let of_lags: f64 = lags.iter().zip(on_lags).map(|(&lag, c)| c * lagged(lag)).sum();
+                    let of_others: f64 = row.iter().zip(on_others).map(|(x, c)| c * x).sum();
+                    effects.get(idx % effects.len()) + of_lags + of_others
                 }
             };
             points[ahead] = self.transform.undo(point);
@@ -218,12 +218,9 @@ impl Fitted for FittedCard {
 
     fn n_bytes(&self) -> usize {
         let calibration = self.calibration.as_ref().map_or(0, |known| {
-            let explained = &known.explained;
-            size_of_val(&known.lags[..]) * 2
-                + size_of_val(&explained.effects[..])
-                + size_of_val(&explained.on_others[..])
+            size_of_val(&known.lags[..]) * 2 + size_of_val(&known.on_others[..]) + known.effects.n_bytes()
         });
-        calibration + self.rho.n_bytes() + self.delta.as_ref().map_or(0, Path::n_bytes) + size_of_val(&self.recent[..])
+        calibration + self.rho.n_bytes() + self.delta.as_ref().map_or(0, Path::n_bytes) + self.recent.n_bytes()
     }
 }
 

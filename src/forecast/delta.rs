@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::card_data::{Nature, Stretch, changes};
+use super::compact::Singles;
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::transform::Transform;
@@ -33,7 +34,7 @@ pub(super) struct Delta {
 pub(super) struct Path {
     kind: Kind,
     // Empty without a profile; `profile[next % len]` belongs to the coming step.
-    profile: Vec<f64>,
+    profile: Singles,
     next: usize,
     // Steps since the last value seen.
     n_silent: usize,
@@ -106,11 +107,11 @@ impl Path {
             let (near, far) = (last(season), f64::midpoint(last(season), last(RECENT * season)));
             (Kind::Levels { near, far, cells: season as f64 }, Vec::new())
         };
-        Path { kind, profile, next: 0, n_silent: 0 }
+        Path { kind, profile: Singles::of(&profile), next: 0, n_silent: 0 }
     }
 
     fn of_place(&self, ahead: usize) -> f64 {
-        if self.profile.is_empty() { 0.0 } else { self.profile[(self.next + ahead) % self.profile.len()] }
+        if self.profile.is_empty() { 0.0 } else { self.profile.get((self.next + ahead) % self.profile.len()) }
     }
 
     /// The values ahead.
@@ -152,7 +153,7 @@ impl Path {
     }
 
     pub fn n_bytes(&self) -> usize {
-        size_of_val(self.profile.as_slice())
+        self.profile.n_bytes()
     }
 }
 

@@ -244,7 +244,7 @@ impl Forecaster for DynamicRegression {
             regress(&values, &rows, k, n_own, &on_errors).ok_or_else(lost)?
         };
         let lags: Vec<usize> = (1..=on_errors.len()).collect();
-        let errors = Recursion::new(&lags, &on_errors, vec![0.0], &rests(&values, &rows, &coefficients));
+        let errors = Recursion::new(&lags, &on_errors, &[0.0], &rests(&values, &rows, &coefficients));
         Ok(Box::new(FittedDynamic { transform, columns, coefficients, errors, on_errors, next: values.len() }))
     }
 }

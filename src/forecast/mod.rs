@@ -19,6 +19,7 @@ mod backtest;
 mod card;
 mod card_data;
 mod ces;
+mod compact;
 mod conformal;
 mod croston;
 mod damped;

@@ -4,6 +4,7 @@
 //! values taken in. Estimated weights often explode a little, and are right all the same about the next cycle; beyond
 //! one reach of the lags, calmed ones go on ([`calmed`]).
 
+use super::compact::Singles;
 use super::profile::mended;
 
 /// The lags' reaches over which growth is measured.
@@ -16,7 +17,7 @@ const MOST_GROWTH: f64 = 1.02;
 #[derive(Clone, Debug)]
 struct Weights {
     on_lags: Vec<f64>,
-    effects: Vec<f64>,
+    effects: Singles,
 }
 
 /// Where the recursion stands.
@@ -30,27 +31,21 @@ pub(super) struct Recursion {
     // Counts the coming step; its effect is at `next % len`.
     next: usize,
     // The last values, the oldest at `oldest`; as many as the longest lag. Without gaps.
-    recent: Vec<f64>,
+    recent: Singles,
     oldest: usize,
 }
 
 impl Recursion {
     /// value(t) = sum of weights[i] * value(t - lags[i]) + effects[t % len], gone on from the end of `values`, whose
     /// gaps are bridged by what the recursion expected there.
-    pub fn new(lags: &[usize], weights: &[f64], effects: Vec<f64>, values: &[f64]) -> Recursion {
-        let near = Weights { on_lags: weights.to_vec(), effects };
+    pub fn new(lags: &[usize], weights: &[f64], effects: &[f64], values: &[f64]) -> Recursion {
+        let near = Weights { on_lags: weights.to_vec(), effects: Singles::of(effects) };
         let far = calmed(lags, &near, values);
         Recursion::going_on(lags.to_vec(), near, far, values)
     }
 
     /// The same for the differences, given as `changes`: value(t) - value(t - 1) by weights on the differences at `lags`.
-    pub fn integrated(
-        lags: &[usize],
-        weights: &[f64],
-        effects: Vec<f64>,
-        values: &[f64],
-        changes: &[f64],
-    ) -> Recursion {
+    pub fn integrated(lags: &[usize], weights: &[f64], effects: &[f64], values: &[f64], changes: &[f64]) -> Recursion {
         let mut all: Vec<usize> = lags.iter().flat_map(|&lag| [lag, lag + 1]).chain([1]).collect();
         all.sort_unstable();
         all.dedup();
@@ -63,7 +58,7 @@ impl Recursion {
             }
             Weights { on_lags, effects: weights.effects }
         };
-        let near = Weights { on_lags: weights.to_vec(), effects };
+        let near = Weights { on_lags: weights.to_vec(), effects: Singles::of(effects) };
         let far = calmed(lags, &near, changes).map(on_levels);
         Recursion::going_on(all.clone(), on_levels(near), far, values)
     }
@@ -77,6 +72,7 @@ impl Recursion {
         let first = known.first().copied().unwrap_or(0.0);
         let mut recent = vec![first; reach - known.len()];
         recent.extend(known);
+        let recent = Singles::of(&recent);
         let mut recursion = Recursion { lags, near, far, next: upto, recent, oldest: 0 };
         values[upto..].iter().for_each(|&value| recursion.take(value));
         recursion
@@ -84,20 +80,20 @@ impl Recursion {
 
     fn recent(&self, lag: usize) -> f64 {
         let len = self.recent.len();
-        self.recent[(self.oldest + len - lag) % len]
+        self.recent.get((self.oldest + len - lag) % len)
     }
 
     /// What `weights` expect `ahead` steps after the next, where `points` holds the values before that.
     fn expected(&self, weights: &Weights, points: &[f64], ahead: usize) -> f64 {
         let lagged = |lag: usize| if lag <= ahead { points[ahead - lag] } else { self.recent(lag - ahead) };
         let of_lags: f64 = self.lags.iter().zip(&weights.on_lags).map(|(&lag, weight)| weight * lagged(lag)).sum();
-        weights.effects[(self.next + ahead) % weights.effects.len()] + of_lags
+        weights.effects.get((self.next + ahead) % weights.effects.len()) + of_lags
     }
 
     /// Moves on by one step at which `value` was seen; NaN is a gap, where what was expected stands in.
     pub fn take(&mut self, value: f64) {
         let value = if value.is_nan() { self.expected(&self.near, &[], 0) } else { value };
-        self.recent[self.oldest] = value;
+        self.recent.set(self.oldest, value);
         self.oldest = (self.oldest + 1) % self.recent.len();
         self.next += 1;
     }
@@ -112,9 +108,9 @@ impl Recursion {
     }
 
     pub fn n_bytes(&self) -> usize {
-        let of = |weights: &Weights| size_of_val(&weights.on_lags[..]) + size_of_val(&weights.effects[..]);
+        let of = |weights: &Weights| size_of_val(&weights.on_lags[..]) + weights.effects.n_bytes();
         let weights = of(&self.near) + self.far.as_ref().map_or(0, of);
-        weights + size_of_val(&self.lags[..]) + size_of_val(&self.recent[..])
+        weights + size_of_val(&self.lags[..]) + self.recent.n_bytes()
     }
 }
 
@@ -169,12 +165,14 @@ fn calmed(lags: &[usize], weights: &Weights, values: &[f64]) -> Option<Weights> 
         return None;
     }
     let usual = usual(values, weights.effects.len());
-    for (place, effect) in calm.effects.iter_mut().enumerate() {
+    let effect = |(place, effect): (usize, f64)| {
         // A lag may be longer than many cycles.
         let at = |lag: usize| usual[(place + lag.next_multiple_of(usual.len()) - lag) % usual.len()];
         let taken = lags.iter().zip(&weights.on_lags).zip(&calm.on_lags);
-        *effect += taken.map(|((&lag, before), after)| (before - after) * at(lag)).sum::<f64>();
-    }
+        effect + taken.map(|((&lag, before), after)| (before - after) * at(lag)).sum::<f64>()
+    };
+    let effects: Vec<f64> = weights.effects.iter().enumerate().map(effect).collect();
+    calm.effects = Singles::of(&effects);
     Some(calm)
 }
 
@@ -202,7 +200,7 @@ mod tests {
     #[test]
     fn it_goes_on_from_its_values_and_bridges_gaps_by_itself() {
         let values = [1.0, 2.0, 4.0, 3.0, f64::NAN];
-        let recursion = Recursion::new(&[1, 2], &[0.5, 0.25], vec![1.0, -1.0], &values);
+        let recursion = Recursion::new(&[1, 2], &[0.5, 0.25], &[1.0, -1.0], &values);
         // At 4: 1 + 3 / 2 + 4 / 4 = 3.5; at 5: -1 + 3.5 / 2 + 3 / 4 = 1.5; at 6: 1 + 0.75 + 0.875 = 2.625.
         assert_eq!(ahead(&recursion, 2), [1.5, 2.625]);
         let mut moved = recursion;
@@ -216,21 +214,21 @@ mod tests {
     fn differences_are_added_up() {
         let values = [0.0, 1.0, 3.0, 4.0, 6.0];
         let changes = [f64::NAN, 1.0, 2.0, 1.0, 2.0];
-        let recursion = Recursion::integrated(&[2], &[1.0], vec![0.5], &values, &changes);
+        let recursion = Recursion::integrated(&[2], &[1.0], &[0.5], &values, &changes);
         assert_eq!(ahead(&recursion, 4), [7.5, 10.0, 12.0, 15.0]);
     }
 
     #[test]
     fn what_explodes_is_calmed_and_what_does_not_is_left() {
         let is_calm = |lags: &[usize], weights: &[f64]| {
-            calmed(lags, &Weights { on_lags: weights.to_vec(), effects: vec![0.0] }, &[1.0; 9]).is_none()
+            calmed(lags, &Weights { on_lags: weights.to_vec(), effects: Singles::of(&[0.0]) }, &[1.0; 9]).is_none()
         };
         assert!(is_calm(&[1, 2], &[1.5, -0.6]) && is_calm(&[4], &[1.0]));
         assert!(!is_calm(&[1, 2], &[1.5, -0.4]));
         // The effect keeps a value of 1 where it is under the weights as they were.
         for (lags, weights) in [(vec![1, 24], vec![0.9, 0.5]), (vec![1], vec![-3.0]), (vec![3], vec![30.0])] {
             let effect = 1.0 - weights.iter().sum::<f64>();
-            let mut recursion = Recursion::new(&lags, &weights, vec![effect], &[1.0; 60]);
+            let mut recursion = Recursion::new(&lags, &weights, &[effect], &[1.0; 60]);
             assert!(ahead(&recursion, 400).iter().all(|point| (point - 1.0).abs() < 1e-9), "{lags:?}");
             recursion.take(2.0);
             let after = ahead(&recursion, 400);

@@ -61,7 +61,7 @@ pub(super) fn recursion(values: &[f64], seasons: &[usize], nature: Nature) -> Op
     let first = levels.on_lags.first().copied().unwrap_or(0.0);
     if nature.wanders && first < 0.0 {
         let levels = Design::of(&[], n_places).explain(values, 0)?;
-        return Some((Recursion::new(&[], &[], levels.effects, values), 0.0));
+        return Some((Recursion::new(&[], &[], &levels.effects, values), 0.0));
     }
     let root = ROOT[usize::from(seasons.len() > 1)];
     if nature.wanders && first > 0.5 && first + 2.0 * levels.first_error > root {
@@ -69,11 +69,11 @@ pub(super) fn recursion(values: &[f64], seasons: &[usize], nature: Nature) -> Op
             std::iter::once(f64::NAN).chain(values.windows(2).map(|pair| pair[1] - pair[0])).collect();
         if let Some(explained) = Design::of(&lags[1..], n_places).explain(&differences, 0) {
             let by = shrunk_drift(&explained) - explained.constant();
-            let effects = explained.effects.iter().map(|effect| effect + by).collect();
-            return Some((Recursion::integrated(&lags[1..], &explained.on_lags, effects, values, &differences), 1.0));
+            let effects: Vec<f64> = explained.effects.iter().map(|effect| effect + by).collect();
+            return Some((Recursion::integrated(&lags[1..], &explained.on_lags, &effects, values, &differences), 1.0));
         }
     }
-    Some((Recursion::new(&lags, &levels.on_lags, levels.effects, values), first))
+    Some((Recursion::new(&lags, &levels.on_lags, &levels.effects, values), first))
 }
 
 #[derive(Clone, Debug)]

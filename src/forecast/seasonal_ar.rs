@@ -150,12 +150,13 @@ impl SeasonalAr {
                 let constant = explained.constant();
                 let uncertainty = 1.645 * explained.deviation / ((explained.n_rows - 1) as f64).sqrt();
                 let drift = constant.signum() * (constant.abs() - uncertainty).max(0.0);
-                let effects = effects_of(&explained).into_iter().map(|effect| effect - constant + drift).collect();
-                let recursion = Recursion::integrated(&lags[1..], &explained.on_lags, effects, values, &changes);
+                let effects: Vec<f64> =
+                    effects_of(&explained).into_iter().map(|effect| effect - constant + drift).collect();
+                let recursion = Recursion::integrated(&lags[1..], &explained.on_lags, &effects, values, &changes);
                 return Some((recursion, levels, true));
             }
         }
-        Some((Recursion::new(&lags, &levels.on_lags, effects_of(&levels), values), levels, false))
+        Some((Recursion::new(&lags, &levels.on_lags, &effects_of(&levels), values), levels, false))
     }
 }
 
