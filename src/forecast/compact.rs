@@ -73,8 +73,8 @@ const SIGN: u16 = 0x8000;
 const NAN: u16 = 0x7fff;
 const MOST: f32 = 65_504.0;
 
-/// What makes a half's exponent of a single's: their biases are 15 and 127.
-const REBIAS: f32 = 1.925_929_9e-34;
+/// Makes a half's exponent of a single's, 2 to the power of -112: their biases are 15 and 127.
+const REBIAS: f32 = f32::from_bits((127 - 112) << 23);
 
 /// Digits that a single has more.
 const DIGITS: u32 = 13;
