@@ -3,6 +3,7 @@
 //! A [`Past`] borrows everything and is as cheap to cut as a slice, so that a replay shows a method one prefix after
 //! the other without a copy.
 
+use super::model::FitError;
 use crate::series::{History, MetricSettings, Millis, Step, filled};
 
 /// What is known of a metric beside its values.
@@ -202,6 +203,27 @@ impl<'a> Past<'a> {
         Past { start: self.at(from), values: &self.values[from..], regressors: self.regressors.skip(from), ..self }
     }
 
+    /// The last `longest` cells from the first value on, as what a leading gap would be worth is unknown, and how many
+    /// values are among them.
+    pub(super) fn latest(&self, longest: usize) -> (&'a [f64], usize) {
+        let cells = self.tail(longest).values;
+        let lead = cells.iter().position(|value| !value.is_nan()).unwrap_or(cells.len());
+        let cells = &cells[lead..];
+        (cells, cells.iter().filter(|value| !value.is_nan()).count())
+    }
+
+    /// As [`latest`](Past::latest).
+    ///
+    /// # Errors
+    /// When there are fewer than `least` values.
+    pub(super) fn latest_at_least(&self, least: usize, longest: usize) -> Result<(&'a [f64], usize), FitError> {
+        let (cells, n_values) = self.latest(longest);
+        if n_values < least {
+            return Err(FitError::TooShort { needed: least, got: n_values });
+        }
+        Ok((cells, n_values))
+    }
+
     /// When the last value stands that is not a gap.
     pub fn last_seen(&self) -> Option<Millis> {
         self.values.iter().rposition(|value| !value.is_nan()).map(|idx| self.at(idx))
@@ -227,6 +249,10 @@ mod tests {
         assert_eq!((cut.regressors().get(0, 0), cut.ahead().get(0, 0), cut.ahead().get(0, 3)), (105.0, 108.0, 111.0));
         // Beyond its last row a column is 0, and so is a column that there is not.
         assert_eq!((cut.ahead().get(0, 4), cut.ahead().get(1, 0)), (0.0, 0.0));
+        let gaps = [f64::NAN, 1.0, f64::NAN, 2.0];
+        let past_gaps = Past::new(0, Step::seconds(1), &gaps);
+        assert_eq!((past_gaps.latest(9).0.len(), past_gaps.latest(9).1, past_gaps.latest(2).0), (3, 2, &[2.0][..]));
+        assert_eq!(past_gaps.latest_at_least(3, 9).unwrap_err(), FitError::TooShort { needed: 3, got: 2 });
         assert_eq!((past.upto(99).len(), past.tail(99).start()), (10, 5_000));
     }
 

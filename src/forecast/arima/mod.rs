@@ -147,14 +147,7 @@ struct FittedArima {
 impl Forecaster for Arima {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let steps = self.season.map_or(1, Season::steps);
-        let cells = past.values();
-        let cells = &cells[cells.len().saturating_sub(LONGEST.max(MOST_CYCLES * steps))..];
-        let lead = cells.iter().position(|value| !value.is_nan()).unwrap_or(cells.len());
-        let cells = &cells[lead..];
-        let n_values = cells.iter().filter(|value| !value.is_nan()).count();
-        if n_values < LEAST_VALUES {
-            return Err(FitError::TooShort { needed: LEAST_VALUES, got: n_values });
-        }
+        let (cells, _) = past.latest_at_least(LEAST_VALUES, LONGEST.max(MOST_CYCLES * steps))?;
         let scale = Scale::centred(cells);
         let values: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
         let has_cycle = steps > 1 && values.len() >= 3 * steps;

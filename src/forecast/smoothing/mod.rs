@@ -166,14 +166,10 @@ pub(super) struct Smoothed {
 /// Fits `shape` to `past`, with `fixed` weights or the best ones.
 pub(super) fn fit(shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Result<Smoothed, FitError> {
     let steps = shape.seasonal.steps();
-    let cells = past.values();
     // One walk with given weights is cheap, and begins where every longer one begins.
     let longest = if fixed.is_some() { usize::MAX } else { LONGEST.max(MOST_CYCLES * steps) };
-    let cells = &cells[cells.len().saturating_sub(longest)..];
-    // What a leading gap would be worth is unknown; the phase does not matter, the season starts anew below.
-    let lead = cells.iter().position(|value| !value.is_nan()).unwrap_or(cells.len());
-    let cells = &cells[lead..];
-    let n_values = cells.iter().filter(|value| !value.is_nan()).count();
+    // The phase does not matter, the season starts anew below.
+    let (cells, n_values) = past.latest(longest);
     let n_cells = if steps > 1 { cells.len().min(n_values * 2) } else { n_values };
     let needed = match (shape.seasonal, shape.trend) {
         (Seasonal::None, Trend::None) => 2,
