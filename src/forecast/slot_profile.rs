@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use super::compact::Halves;
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::profile::mended;
@@ -36,8 +35,8 @@ struct FittedSlotProfile {
     scale: Scale,
     level: f64,
     // `KEPT` cells per slot, NaN where fewer were seen; `kept[next * KEPT..]` belongs to the coming step.
-    kept: Halves,
-    middles: Halves,
+    kept: Vec<f32>,
+    middles: Vec<f32>,
     next: usize,
 }
 
@@ -56,7 +55,7 @@ impl Forecaster for SlotProfile {
             median(&seen)
         };
         let whole = &cells[cells.len() % season..];
-        let mut kept = Halves::gaps(season * KEPT);
+        let mut kept = vec![f32::NAN; season * KEPT];
         let mut level = 0.0;
         let n_cycles = whole.len() / season;
         for (nr, cycle) in whole.chunks_exact(season).enumerate() {
@@ -64,25 +63,24 @@ impl Forecaster for SlotProfile {
             level = of_cycle;
             let Some(place) = (nr + KEPT).checked_sub(n_cycles) else { continue };
             for (slot, value) in cycle.iter().enumerate() {
-                kept.set(slot * KEPT + place, value - of_cycle);
+                kept[slot * KEPT + place] = (value - of_cycle) as f32;
             }
         }
-        let mut fitted = FittedSlotProfile { scale, level, kept, middles: Halves::gaps(season), next: 0 };
+        let mut fitted = FittedSlotProfile { scale, level, kept, middles: Vec::new(), next: 0 };
         let middles: Vec<f64> = (0..season).map(|slot| fitted.middle(slot)).collect();
-        mended(&middles).into_iter().enumerate().for_each(|(slot, middle)| fitted.middles.set(slot, middle));
+        fitted.middles = mended(&middles).into_iter().map(|middle| middle as f32).collect();
         Ok(Box::new(fitted))
     }
 }
 
 impl FittedSlotProfile {
-    /// What is kept of a slot, without gaps.
-    fn of_slot(&self, slot: usize) -> impl Iterator<Item = f64> + '_ {
-        (slot * KEPT..(slot + 1) * KEPT).map(|idx| self.kept.get(idx)).filter(|value| !value.is_nan())
+    fn of_slot(&self, slot: usize) -> &[f32] {
+        &self.kept[slot * KEPT..(slot + 1) * KEPT]
     }
 
     /// The median of a slot's values; NaN without one.
     fn middle(&self, slot: usize) -> f64 {
-        let seen: Vec<f64> = self.of_slot(slot).collect();
+        let seen: Vec<f64> = self.of_slot(slot).iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
         median(&seen).unwrap_or(f64::NAN)
     }
 
@@ -94,12 +92,13 @@ impl FittedSlotProfile {
         for away in 0..=2 * reach {
             let near = (slot + n + away - reach) % n;
             // A neighbour stands for how far off this slot may be, not for where it is.
-            let (here, middle) = (self.middles.get(slot), self.middles.get(near));
-            let k = self.of_slot(near).count() as f64;
+            let (here, middle) = (f64::from(self.middles[slot]), f64::from(self.middles[near]));
+            let values = || self.of_slot(near).iter().filter(|value| !value.is_nan());
+            let k = values().count() as f64;
             // Values lie nearer to a middle made of them than the next one will.
             let wider = if k > 1.0 { ((k + 1.0) / (k - 1.0)).sqrt() } else { 1.0 };
             let weight = NEAR[away.abs_diff(reach)];
-            seen.extend(self.of_slot(near).map(|value| (here + (value - middle) * wider, weight)));
+            seen.extend(values().map(|&value| (here + (f64::from(value) - middle) * wider, weight)));
         }
         seen.sort_by(|a, b| a.0.total_cmp(&b.0));
         let total: f64 = seen.iter().map(|(_, weight)| weight).sum();
@@ -116,7 +115,7 @@ impl FittedSlotProfile {
             }
             last = Some((value, at));
         }
-        last.map_or(self.middles.get(slot), |(value, _)| value)
+        last.map_or(f64::from(self.middles[slot]), |(value, _)| value)
     }
 }
 
@@ -124,7 +123,7 @@ impl Fitted for FittedSlotProfile {
     fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
         for (ahead, point) in points.iter_mut().enumerate() {
             let slot = (self.next + ahead) % self.middles.len();
-            *point = self.scale.undo(self.level + self.middles.get(slot));
+            *point = self.scale.undo(self.level + f64::from(self.middles[slot]));
         }
     }
 
@@ -142,9 +141,11 @@ impl Fitted for FittedSlotProfile {
         let scaled = self.scale.apply(value);
         if scaled.abs() < 1e6 {
             let off = scaled - self.level;
-            self.level += (off - self.middles.get(slot)) / (OF_LEVEL * self.middles.len() as f64);
-            self.kept.shift(slot * KEPT, (slot + 1) * KEPT, off);
-            self.middles.set(slot, self.middle(slot));
+            self.level += (off - f64::from(self.middles[slot])) / (OF_LEVEL * self.middles.len() as f64);
+            let kept = &mut self.kept[slot * KEPT..(slot + 1) * KEPT];
+            kept.rotate_left(1);
+            kept[KEPT - 1] = off as f32;
+            self.middles[slot] = self.middle(slot) as f32;
         }
         Updated::Filtered
     }
@@ -154,7 +155,7 @@ impl Fitted for FittedSlotProfile {
     }
 
     fn n_bytes(&self) -> usize {
-        self.kept.n_bytes() + self.middles.n_bytes()
+        size_of_val(self.kept.as_slice()) + size_of_val(self.middles.as_slice())
     }
 }
 

@@ -207,7 +207,8 @@ impl Postings {
             let numbers = &mut pairs[*place as usize].numbers;
             let before = numbers.n_bytes();
             numbers.push(number);
-            self.list_bytes += numbers.n_bytes() - before;
+            // A list that becomes a set may take less than it did.
+            self.list_bytes = self.list_bytes + numbers.n_bytes() - before;
             return;
         }
         let place = pairs.len() as u32;
