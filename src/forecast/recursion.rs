@@ -30,8 +30,9 @@ pub(super) struct Recursion {
     far: Option<Weights>,
     // Counts the coming step; its effect is at `next % len`.
     next: usize,
-    // The last values, the oldest at `oldest`; as many as the longest lag. Without gaps.
-    recent: Singles,
+    // The last values, the oldest at `oldest`; as many as the longest lag. Without gaps. Not in single precision, as
+    // weights that foretell exactly, one against the other, make a thousandfold of what is rounded.
+    recent: Vec<f64>,
     oldest: usize,
 }
 
@@ -72,7 +73,6 @@ impl Recursion {
         let first = known.first().copied().unwrap_or(0.0);
         let mut recent = vec![first; reach - known.len()];
         recent.extend(known);
-        let recent = Singles::of(&recent);
         let mut recursion = Recursion { lags, near, far, next: upto, recent, oldest: 0 };
         values[upto..].iter().for_each(|&value| recursion.take(value));
         recursion
@@ -80,7 +80,7 @@ impl Recursion {
 
     fn recent(&self, lag: usize) -> f64 {
         let len = self.recent.len();
-        self.recent.get((self.oldest + len - lag) % len)
+        self.recent[(self.oldest + len - lag) % len]
     }
 
     /// What `weights` expect `ahead` steps after the next, where `points` holds the values before that.
@@ -93,7 +93,7 @@ impl Recursion {
     /// Moves on by one step at which `value` was seen; NaN is a gap, where what was expected stands in.
     pub fn take(&mut self, value: f64) {
         let value = if value.is_nan() { self.expected(&self.near, &[], 0) } else { value };
-        self.recent.set(self.oldest, value);
+        self.recent[self.oldest] = value;
         self.oldest = (self.oldest + 1) % self.recent.len();
         self.next += 1;
     }
@@ -110,7 +110,7 @@ impl Recursion {
     pub fn n_bytes(&self) -> usize {
         let of = |weights: &Weights| size_of_val(&weights.on_lags[..]) + weights.effects.n_bytes();
         let weights = of(&self.near) + self.far.as_ref().map_or(0, of);
-        weights + size_of_val(&self.lags[..]) + self.recent.n_bytes()
+        weights + size_of_val(&self.lags[..]) + size_of_val(&self.recent[..])
     }
 }
 

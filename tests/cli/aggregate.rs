@@ -51,8 +51,7 @@ fn a_sum_is_forecast_per_metric_and_by_label_with_a_band_of_its_own() {
     }
     let (mean, _) = forecast(&["--aggregate", "mean"]);
     for ([total, ..], [mean, ..]) in total.iter().zip(rows(&mean, "mean(load)")) {
-        // What a model goes on from is kept in single precision, and a recursion adds to that.
-        assert!((total - 3.0 * mean).abs() < 1e-5 * total);
+        assert!((total - 3.0 * mean).abs() < 1e-6 * total);
     }
     let (zones, _) = forecast(&["--aggregate", "sum", "--by", "zone"]);
     let (x, y) = (rows(&zones, "sum(load){zone=\"\"x\"\"}"), rows(&zones, "sum(load){zone=\"\"y\"\"}"));
