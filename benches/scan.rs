@@ -94,6 +94,18 @@ fn fill(store: &Store, keys: &[Key], step: Millis) {
     }
 }
 
+/// Waits until the background has no more to flush or merge, as it takes the processors that a read would have.
+fn settle(store: &Store) {
+    let (mut before, mut since) = (store.figures().n_blocks, Instant::now());
+    while since.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = store.figures().n_blocks;
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+    }
+}
+
 fn selector(matchers: &[(&str, MatchOp, &str)]) -> Selector {
     let matcher = |(name, op, value): &(&str, MatchOp, &str)| Matcher::new(*name, *op, *value).expect("plain text");
     Selector { matchers: matchers.iter().map(matcher).collect() }
@@ -213,13 +225,15 @@ fn measure(step: Millis, words: &[String]) {
     let mut store = Store::open(dir.path(), settings()).expect("opens");
     let start = Instant::now();
     fill(&store, &keys, step);
+    let filled = start.elapsed();
+    settle(&store);
     let figures = store.figures();
     println!(
         "\n100,000 series at {} s: {} blocks, {} samples in the memtable, filled in {:.0?}",
         step / SECOND,
         figures.n_blocks,
         figures.n_memtable_samples,
-        start.elapsed()
+        filled
     );
     println!("| read | warm | cold | first |\n|---|---|---|---|");
     for read in reads(&keys, step).into_iter().filter(|read| words.iter().all(|word| read.name.contains(word))) {
