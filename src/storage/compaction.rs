@@ -15,7 +15,6 @@ use super::files::Files;
 use super::layout::Layout;
 use super::manifest::BlockEntry;
 use super::merge::keep_last;
-use super::parallel::alone;
 use super::texts::TextId;
 use crate::series::Sample;
 
@@ -79,18 +78,6 @@ impl<'a> Source<'a> {
 /// When a source cannot be read, the new block not be written, or the store is closed meanwhile; the sources are
 /// untouched.
 pub(super) fn merge_blocks(
-    files: &dyn Files,
-    layout: &Layout,
-    blocks: &[Arc<Block>],
-    wal_upto: u64,
-    effort: Effort,
-    is_closed: &AtomicBool,
-    tombstones: &Tombstones,
-) -> Result<Option<BlockEntry>, FlushError> {
-    alone(|| merge(files, layout, blocks, wal_upto, effort, is_closed, tombstones))
-}
-
-fn merge(
     files: &dyn Files,
     layout: &Layout,
     blocks: &[Arc<Block>],

@@ -404,7 +404,8 @@ impl Keeper {
         let sources = sources.collect::<Result<Vec<Arc<Block>>, _>>()?;
         let wal_upto = self.state.lock().manifest.wal_covered;
         let is_closed = &self.shared.is_closed;
-        let merged = merge_blocks(&**files, layout, &sources, wal_upto, effort, is_closed, &view.tombstones)?;
+        let tombstones = &view.tombstones;
+        let merged = alone(|| merge_blocks(&**files, layout, &sources, wal_upto, effort, is_closed, tombstones))?;
         let added: Vec<BlockEntry> = merged.into_iter().collect();
         let removed: Vec<BlockEntry> = sources.iter().map(|block| block.entry().clone()).collect();
         let published = self.publish(&added, &removed, None, |_| {});

@@ -10,6 +10,7 @@ use super::files;
 use super::keeper::Keeper;
 use super::layout::{END_TIME, FIRST_TIME};
 use super::manifest::{BlockEntry, Manifest};
+use super::parallel::alone;
 use super::select::left;
 use super::shared::Shared;
 use crate::series::{Key, Millis, Selector, TimeRange};
@@ -213,7 +214,8 @@ impl Keeper {
             let sources = std::slice::from_ref(block);
             let wal_upto = self.state.lock().manifest.wal_covered;
             let effort = if block.entry().is_lasting { Effort::Lasting } else { Effort::Fresh };
-            let added = merge_blocks(&**files, layout, sources, wal_upto, effort, is_closed, &view.tombstones)?;
+            let tombstones = &view.tombstones;
+            let added = alone(|| merge_blocks(&**files, layout, sources, wal_upto, effort, is_closed, tombstones))?;
             let added: Vec<BlockEntry> = added.into_iter().collect();
             let published = self.publish(&added, std::slice::from_ref(block.entry()), None, |_| {});
             if published.is_err() {
