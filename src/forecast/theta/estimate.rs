@@ -2,13 +2,17 @@
 //!
 //! For a given alpha every error is linear in the first level and in w = 1 - 1/theta, so the best pair is the answer
 //! of two equations; only alpha is searched. That is exact where a simplex over all three stops on the flat floor of
-//! the valley, and costs some twenty passes. The loss is the sum of squares from the fourth step on, as in the source;
-//! nothing in it depends on the unit of the values.
+//! the valley. Several alphas are walked side by side: each walk is a chain of sums that wait for one another, so that
+//! eight cost little more than two. The loss is the sum of squares from the fourth step on, as in the source; nothing
+//! in it depends on the unit of the values.
 
 use super::recursion::{Decay, Lines};
 
+/// Alphas that are walked side by side.
+const ABREAST: usize = 8;
+
 /// Weights that are looked at before the search closes in on the best; the outer two are the bounds.
-const ALPHAS: [f64; 8] = [0.02, 0.06, 0.15, 0.3, 0.5, 0.7, 0.88, 0.99];
+const ALPHAS: [f64; ABREAST] = [0.02, 0.06, 0.15, 0.3, 0.5, 0.7, 0.88, 0.99];
 
 /// The largest theta: a larger one changes w by less than a fiftieth.
 const MOST_THETA: f64 = 50.0;
@@ -16,8 +20,8 @@ const MOST_THETA: f64 = 50.0;
 /// Steps whose errors do not count: the first level is still felt in them.
 const N_UNSCORED: usize = 3;
 
-/// Searches that close in on alpha; each takes off 38 % of the interval that is left.
-const N_SECTIONS: usize = 12;
+/// Rounds that close in on alpha; each leaves two ninths of the interval.
+const N_ROUNDS: usize = 2;
 
 /// What was estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,51 +40,88 @@ impl Estimated {
     }
 }
 
-/// The best numbers for `values` (centred on 0, the first no gap), and their AICc.
-pub(super) fn estimate(values: &[f64], lines: &Lines, is_optimised: bool) -> (Estimated, f64) {
-    let shares = if is_optimised { (0.0, 1.0 - 1.0 / MOST_THETA) } else { (0.5, 0.5) };
-    let (least, most) = values
-        .iter()
-        .filter(|v| !v.is_nan())
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-    // A level further off than the values reach is the floor of a valley without a bottom.
-    let levels = (2.0 * least - most, 2.0 * most - least);
-    let at = |alpha: f64| Sums::of(values, lines, alpha).best(shares, levels, alpha);
-    let mut tried: Vec<(Estimated, f64)> = ALPHAS.iter().map(|&alpha| at(alpha)).collect();
-    let best = (0..tried.len()).min_by(|&a, &b| tried[a].1.total_cmp(&tried[b].1)).unwrap_or(0);
-    let interval = (ALPHAS[best.saturating_sub(1)], ALPHAS[(best + 1).min(ALPHAS.len() - 1)]);
-    tried.extend(golden(interval, at));
-    let (estimated, loss) = tried.into_iter().reduce(|a, b| if b.1 < a.1 { b } else { a }).expect("some were tried");
-    let n = values.iter().skip(N_UNSCORED).filter(|value| !value.is_nan()).count() as f64;
-    // The weight, the first level, the errors' spread, and theta.
-    let k = if is_optimised { 4.0 } else { 3.0 };
-    let correction = if n > k + 1.0 { 2.0 * k * (k + 1.0) / (n - k - 1.0) } else { f64::INFINITY };
-    (estimated, n * loss.max(f64::MIN_POSITIVE).ln() + 2.0 * k + correction)
+/// Values and the lines to bend them by, looked at with the first weights.
+pub(super) struct Problem<'a> {
+    values: &'a [f64],
+    lines: &'a Lines,
+    // Of the first errors' level; one further off than the values reach is the floor of a valley without a bottom.
+    levels: (f64, f64),
+    n_scored: f64,
+    coarse: [Sums; ABREAST],
 }
 
-/// Golden-section search: what it tried.
-fn golden((mut low, mut high): (f64, f64), at: impl Fn(f64) -> (Estimated, f64)) -> Vec<(Estimated, f64)> {
-    const SECTION: f64 = 0.618_033_988_749_895;
-    let mut left = at(high - SECTION * (high - low));
-    let mut right = at(low + SECTION * (high - low));
-    let mut tried = vec![left, right];
-    for _ in 2..N_SECTIONS {
-        if left.1 < right.1 {
-            (high, right) = (right.0.alpha, left);
-            left = at(high - SECTION * (high - low));
-            tried.push(left);
-        } else {
-            (low, left) = (left.0.alpha, right);
-            right = at(low + SECTION * (high - low));
-            tried.push(right);
+impl<'a> Problem<'a> {
+    /// Of `values` centred on 0, the first no gap.
+    pub fn new(values: &'a [f64], lines: &'a Lines) -> Problem<'a> {
+        let (least, most) = values
+            .iter()
+            .filter(|v| !v.is_nan())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+        Problem {
+            values,
+            lines,
+            levels: (2.0 * least - most, 2.0 * most - least),
+            n_scored: values.iter().skip(N_UNSCORED).filter(|value| !value.is_nan()).count() as f64,
+            coarse: Sums::of(values, lines, ALPHAS),
         }
     }
-    tried
+
+    /// The best numbers, and their AICc.
+    pub fn solve(&self, is_optimised: bool) -> (Estimated, f64) {
+        let shares = if is_optimised { (0.0, 1.0 - 1.0 / MOST_THETA) } else { (0.5, 0.5) };
+        // The alphas that stand next to each other in the last round, with what each gives.
+        let mut row: Vec<(Estimated, f64)> = Vec::with_capacity(ABREAST + 2);
+        let all = |alphas: [f64; ABREAST], sums: &[Sums; ABREAST]| {
+            let each = std::array::from_fn(|nr| sums[nr].best(shares, self.levels, alphas[nr]));
+            each as [(Estimated, f64); ABREAST]
+        };
+        row.extend(all(ALPHAS, &self.coarse));
+        for _ in 0..N_ROUNDS {
+            let best = best_of(&row);
+            let (before, after) = (row[best.saturating_sub(1)], row[(best + 1).min(row.len() - 1)]);
+            let (low, high) = (before.0.alpha, after.0.alpha);
+            let alphas = std::array::from_fn(|nr| low + (high - low) * (nr + 1) as f64 / (ABREAST + 1) as f64);
+            let closer = all(alphas, &Sums::of(self.values, self.lines, alphas));
+            let middle = row[best];
+            row.clear();
+            row.extend([before, middle, after]);
+            row.extend(closer);
+            row.sort_by(|a, b| a.0.alpha.total_cmp(&b.0.alpha));
+        }
+        let best = best_of(&row);
+        let mut found = row[best];
+        if let Some(alpha) = vertex(&row, best) {
+            let tried = Sums::of(self.values, self.lines, [alpha])[0].best(shares, self.levels, alpha);
+            found = if tried.1 < found.1 { tried } else { found };
+        }
+        let (estimated, loss) = found;
+        // The weight, the first level, the errors' spread, and theta.
+        let k = if is_optimised { 4.0 } else { 3.0 };
+        let n = self.n_scored;
+        let correction = if n > k + 1.0 { 2.0 * k * (k + 1.0) / (n - k - 1.0) } else { f64::INFINITY };
+        (estimated, n * loss.max(f64::MIN_POSITIVE).ln() + 2.0 * k + correction)
+    }
+}
+
+/// The place of the least loss.
+fn best_of(row: &[(Estimated, f64)]) -> usize {
+    (0..row.len()).min_by(|&a, &b| row[a].1.total_cmp(&row[b].1)).unwrap_or(0)
+}
+
+/// The bottom of the parabola through the best and its neighbours, where it has one between them.
+fn vertex(row: &[(Estimated, f64)], best: usize) -> Option<f64> {
+    let (before, after) = (row.get(best.checked_sub(1)?)?, row.get(best + 1)?);
+    let (x, y) = (row[best].0.alpha, row[best].1);
+    let (left, right) = (x - before.0.alpha, after.0.alpha - x);
+    let (rise, fall) = (before.1 - y, after.1 - y);
+    let bend = left * fall + right * rise;
+    let alpha = x + 0.5 * (right * right * rise - left * left * fall) / bend;
+    (bend > 0.0 && alpha.is_finite()).then(|| alpha.clamp(x - left, x + right))
 }
 
 /// The sums of squares and products of what the errors are made of, for one alpha: value less learnt level, what is
 /// left of the first level, and what w multiplies.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Sums {
     rests: f64,
     rests_by_level: f64,
@@ -91,32 +132,50 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(values: &[f64], Lines(lines): &Lines, alpha: f64) -> Sums {
-        let kept = 1.0 - alpha;
-        let mut sums = Sums::default();
-        let mut decay = Decay::START;
+    /// For each of `alphas`.
+    fn of<const N: usize>(values: &[f64], Lines(lines): &Lines, alphas: [f64; N]) -> [Sums; N] {
+        // One row for each sum, as lanes that lie beside each other are added up together.
+        let mut rows = [[0.0; N]; 6];
+        let mut decay = [Decay::START; N];
         // The level is `learnt + felt * first + w * drifted`; it drifts at gaps only.
-        let (mut learnt, mut felt, mut drifted) = (0.0, 1.0, 0.0);
+        let (mut learnt, mut felt, mut drifted) = ([0.0; N], [1.0; N], [0.0; N]);
+        let kept = alphas.map(|alpha| 1.0 - alpha);
+        let mut bends = [0.0; N];
         for (idx, (&value, &line)) in values.iter().zip(lines).enumerate() {
-            let bend = decay.step(kept, line);
+            for lane in 0..N {
+                bends[lane] = decay[lane].step(kept[lane], line);
+            }
             if value.is_nan() {
-                drifted += alpha * bend;
+                for lane in 0..N {
+                    drifted[lane] += alphas[lane] * bends[lane];
+                }
                 continue;
             }
-            if idx >= N_UNSCORED {
-                let (rest, bend) = (value - learnt, bend + drifted);
-                sums.rests += rest * rest;
-                sums.rests_by_level += rest * felt;
-                sums.rests_by_bend += rest * bend;
-                sums.levels += felt * felt;
-                sums.levels_by_bend += felt * bend;
-                sums.bends += bend * bend;
+            let counts = if idx >= N_UNSCORED { 1.0 } else { 0.0 };
+            for lane in 0..N {
+                let (rest, bend, felt) = (value - learnt[lane], bends[lane] + drifted[lane], felt[lane]);
+                rows[0][lane] += counts * rest * rest;
+                rows[1][lane] += counts * rest * felt;
+                rows[2][lane] += counts * rest * bend;
+                rows[3][lane] += counts * felt * felt;
+                rows[4][lane] += counts * felt * bend;
+                rows[5][lane] += counts * bend * bend;
             }
-            learnt += alpha * (value - learnt);
-            felt = if felt > 1e-200 { felt * kept } else { 0.0 };
-            drifted *= kept;
+            for lane in 0..N {
+                learnt[lane] += alphas[lane] * (value - learnt[lane]);
+                felt[lane] = if felt[lane] > 1e-200 { felt[lane] * kept[lane] } else { 0.0 };
+                drifted[lane] *= kept[lane];
+            }
         }
-        sums
+        let [rests, rests_by_level, rests_by_bend, levels, levels_by_bend, bends] = rows;
+        std::array::from_fn(|lane| Sums {
+            rests: rests[lane],
+            rests_by_level: rests_by_level[lane],
+            rests_by_bend: rests_by_bend[lane],
+            levels: levels[lane],
+            levels_by_bend: levels_by_bend[lane],
+            bends: bends[lane],
+        })
     }
 
     fn loss(&self, share: f64, level: f64) -> f64 {

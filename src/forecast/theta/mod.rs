@@ -21,7 +21,7 @@ use super::past::{Past, Regressors};
 use super::power::Power;
 use super::scale::Scale;
 use crate::series::Season;
-use estimate::Estimated;
+use estimate::{Estimated, Problem};
 use recursion::{Lines, State};
 
 /// Fewer leave nothing to estimate from, as the first three errors do not count.
@@ -136,9 +136,10 @@ fn best_of(members: &[Member], adjusted: &[f64], power: Power) -> Best {
         let is_needed = members.iter().any(|member| member.is_dynamic == is_dynamic);
         is_needed.then(|| Lines::of(&values, is_dynamic))
     });
+    let problems = lines.each_ref().map(|lines| lines.as_ref().map(|lines| Problem::new(&values, lines)));
     let fits = members.iter().filter_map(|&member| {
-        let lines = lines[usize::from(member.is_dynamic)].as_ref()?;
-        let (estimated, aicc) = estimate::estimate(&values, lines, member.is_optimised);
+        let problem = problems[usize::from(member.is_dynamic)].as_ref()?;
+        let (estimated, aicc) = problem.solve(member.is_optimised);
         Some((member, estimated, aicc + jacobian))
     });
     let (member, estimated, aicc) =
