@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, Replay, mean, replay};
+use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, Replay, mean, replay_to_the_end};
 use super::guard::Fence;
 use super::judged::{Judged, n_apart};
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
@@ -61,13 +61,13 @@ impl Candidate {
         self.is_anchor() && self.entry.season == SeasonUse::Ignores
     }
 
-    /// Its errors from the origins of `plan`.
-    pub fn replay(&self, past: &Past<'_>, plan: &Plan) -> Replay {
+    /// Its errors from the origins of `plan`, and the model that stood at the last.
+    pub fn replay(&self, past: &Past<'_>, plan: &Plan) -> (Replay, Option<Box<dyn Fitted>>) {
         let most_fits = match self.entry.cost {
             Cost::Light => usize::MAX,
             Cost::Heavy => MOST_FITS,
         };
-        replay(&self.method, past, plan, most_fits)
+        replay_to_the_end(&self.method, past, plan, most_fits)
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) fn choose(
     loop {
         let pool = judged.pool(&scores, &allowed);
         let sound = |idx: usize, points: &mut [f64]| {
-            let fitted = candidates[idx].method.fit(past).ok()?;
+            let fitted = judged.fit(idx, past)?;
             fitted.points_into(past.ahead(), points);
             fence.holds(points).then_some(fitted)
         };

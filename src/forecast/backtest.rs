@@ -130,6 +130,16 @@ pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
 
 /// Replays `method` from the origins of `plan`; from at most `most_fits` of them, if it must be fitted afresh at each.
 pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most_fits: usize) -> Replay {
+    replay_to_the_end(method, past, plan, most_fits).0
+}
+
+/// The same, and the model that stood at the last origin.
+pub(super) fn replay_to_the_end(
+    method: &dyn Forecaster,
+    past: &Past<'_>,
+    plan: &Plan,
+    most_fits: usize,
+) -> (Replay, Option<Box<dyn Fitted>>) {
     let values = past.values();
     let fit_every = plan.origins.len().div_ceil(N_FITS);
     let mut fitted: Option<Box<dyn Fitted>> = None;
@@ -157,7 +167,10 @@ pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most
             }
         }
         if !has_moved {
-            fitted = method.fit(&past.upto(origin)).ok();
+            let past = past.upto(origin);
+            // Which model of its family it is was found at the first origin; what follows costs a fraction.
+            let again = fitted.as_ref().filter(|_| nr < 2 * fit_every).and_then(|fitted| fitted.fitted_again(&past));
+            fitted = again.or_else(|| method.fit(&past).ok());
         }
         n_seen = origin;
         let mut row = vec![f64::NAN; plan.n_leads];
@@ -169,7 +182,7 @@ pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most
         }
         errors.push(row);
     }
-    Replay { origins: plan.origins.clone(), errors, takes_values }
+    (Replay { origins: plan.origins.clone(), errors, takes_values }, fitted)
 }
 
 /// What |a - b| is in percent of their mean size, 0..200.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use super::adjust::additive_profile;
 use super::model::{FitError, Fitted, Forecaster, Updated};
-use super::optimise::{Bounds, minimise};
+use super::optimise::{Bounds, REACH, minimise};
 use super::past::{Past, Regressors};
 use super::scale::Scale;
 use super::smoothing::{LONGEST, MOST_CYCLES};
@@ -217,7 +217,7 @@ fn fitted(form: Form, scaled: &[f64], n: usize, scale: Scale) -> FittedCes {
     let first = State::first(form, scaled);
     let mut state = first.clone();
     let bounds = form.bounds();
-    let found = minimise(&bounds, 60 * bounds.len(), |at| {
+    let found = minimise(&bounds, REACH, 60 * bounds.len(), |at| {
         let Some(weights) = form.weights(at) else { return f64::INFINITY };
         (form.walk(&first, scaled, &weights, &mut state).max(f64::MIN_POSITIVE)).ln() * n as f64
     });

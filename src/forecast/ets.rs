@@ -18,7 +18,7 @@ use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::scale::Scale;
 use super::smoothing::estimate::Loss;
-use super::smoothing::{LONGEST, MOST_CYCLES, Search, Seasonal, Shape, Smoothed, State, Trend, start_of};
+use super::smoothing::{From, LONGEST, MOST_CYCLES, Search, Seasonal, Shape, Smoothed, State, Trend, start_of};
 use crate::series::Season;
 
 /// Fewer have no AICc for the simplest model.
@@ -59,8 +59,49 @@ struct FittedEts {
 
 impl Forecaster for Ets {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
-        let cells = past.values();
         let steps = self.season.map_or(1, Season::steps);
+        let stretch = Stretch::of(past, steps)?;
+        let Stretch { scaled, n_values, is_positive, .. } = &stretch;
+        let has_season = steps > 1 && scaled.len().min(2 * *n_values) >= 2 * steps;
+        let seasonals = [
+            Some(Seasonal::None),
+            has_season.then_some(Seasonal::Additive(steps)),
+            (has_season && *is_positive).then_some(Seasonal::Multiplicative(steps)),
+        ];
+        let mut models: Vec<Model> = Vec::new();
+        for seasonal in seasonals.into_iter().flatten() {
+            for trend in [Trend::None, Trend::Straight, DAMPED] {
+                models.extend(scanned(Shape { trend, seasonal }, &stretch));
+            }
+        }
+        models.sort_by(|a, b| a.aicc.total_cmp(&b.aicc));
+        models.truncate(N_REFINED);
+        let mut failure = FitError::NotFinite("no smoothing model has a likelihood".to_owned());
+        let mut best: Option<FittedEts> = None;
+        for model in models {
+            let Model { shape, start, is_relative, at, .. } = model;
+            match refined(shape, is_relative, &start, From::Point(&at), &stretch) {
+                Ok(fitted) if best.as_ref().is_none_or(|best| fitted.aicc < best.aicc) => best = Some(fitted),
+                Ok(_) => {}
+                Err(error) => failure = error,
+            }
+        }
+        best.map(|fitted| Box::new(fitted) as Box<dyn Fitted>).ok_or(failure)
+    }
+}
+
+/// What a fit looks at.
+struct Stretch {
+    scaled: Vec<f64>,
+    n_values: usize,
+    is_positive: bool,
+    scale: Scale,
+}
+
+impl Stretch {
+    /// The latest cells of `past` for a season of so many steps, from a value on.
+    fn of(past: &Past<'_>, steps: usize) -> Result<Stretch, FitError> {
+        let cells = past.values();
         let cells = &cells[cells.len().saturating_sub(LONGEST.max(MOST_CYCLES * steps))..];
         let lead = cells.iter().position(|value| !value.is_nan()).unwrap_or(cells.len());
         let cells = &cells[lead..];
@@ -71,34 +112,8 @@ impl Forecaster for Ets {
         }
         let is_positive = seen().all(|value| value > 0.0);
         let scale = if is_positive { Scale::uncentred(cells) } else { Scale::centred(cells) };
-        let scaled: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
-        let has_season = steps > 1 && cells.len().min(2 * n_values) >= 2 * steps;
-        let seasonals = [
-            Some(Seasonal::None),
-            has_season.then_some(Seasonal::Additive(steps)),
-            (has_season && is_positive).then_some(Seasonal::Multiplicative(steps)),
-        ];
-        let mut models: Vec<Model> = Vec::new();
-        for seasonal in seasonals.into_iter().flatten() {
-            for trend in [Trend::None, Trend::Straight, DAMPED] {
-                models.extend(scanned(Shape { trend, seasonal }, &scaled, n_values, is_positive));
-            }
-        }
-        models.sort_by(|a, b| a.aicc.total_cmp(&b.aicc));
-        models.truncate(N_REFINED);
-        let mut failure = FitError::NotFinite("no smoothing model has a likelihood".to_owned());
-        let mut best: Option<FittedEts> = None;
-        for model in models {
-            let unit_logs = 2.0 * n_values as f64 * scale.unit().ln();
-            match refined(model, &scaled, n_values, scale) {
-                Ok(fitted) if best.as_ref().is_none_or(|best| fitted.aicc + unit_logs < best.aicc) => {
-                    best = Some(FittedEts { aicc: fitted.aicc + unit_logs, ..fitted });
-                }
-                Ok(_) => {}
-                Err(error) => failure = error,
-            }
-        }
-        best.map(|fitted| Box::new(fitted) as Box<dyn Fitted>).ok_or(failure)
+        let scaled = cells.iter().map(|&value| scale.apply(value)).collect();
+        Ok(Stretch { scaled, n_values, is_positive, scale })
     }
 }
 
@@ -120,15 +135,16 @@ fn penalty(shape: Shape, n: usize) -> f64 {
 }
 
 /// The models of one shape, each with the best weights of the grid.
-fn scanned(shape: Shape, scaled: &[f64], n: usize, is_positive: bool) -> Vec<Model> {
-    let penalty = penalty(shape, n);
+fn scanned(shape: Shape, stretch: &Stretch) -> Vec<Model> {
+    let Stretch { scaled, n_values, is_positive, .. } = stretch;
+    let penalty = penalty(shape, *n_values);
     // Whatever the likelihood: without a penalty that is a number only the simplest shape stands for election.
     if penalty.is_infinite() {
         return Vec::new();
     }
     let start = start_of(shape, scaled);
-    let search =
-        Search { shape, start: &start, scaled, loss: Loss::Additive, is_start_searched: is_start_searched(shape, n) };
+    let is_start_searched = is_start_searched(shape, *n_values);
+    let search = Search { shape, start: &start, scaled, loss: Loss::Additive, is_start_searched };
     let mut best = [(f64::INFINITY, Vec::new()), (f64::INFINITY, Vec::new())];
     search.scan(|at, errors| {
         for (is_relative, best) in [false, true].into_iter().zip(&mut best) {
@@ -142,7 +158,7 @@ fn scanned(shape: Shape, scaled: &[f64], n: usize, is_positive: bool) -> Vec<Mod
     [false, true]
         .into_iter()
         .zip(best)
-        .filter(|(is_relative, (loss, _))| loss.is_finite() && if *is_relative { is_positive } else { !is_multiplied })
+        .filter(|(is_relative, (loss, _))| loss.is_finite() && if *is_relative { *is_positive } else { !is_multiplied })
         .map(|(is_relative, (loss, at))| Model { shape, start: start.clone(), is_relative, at, aicc: loss + penalty })
         .collect()
 }
@@ -151,13 +167,27 @@ fn is_start_searched(shape: Shape, n: usize) -> bool {
     shape.seasonal == Seasonal::None || n <= START_MATTERS
 }
 
-fn refined(model: Model, scaled: &[f64], n: usize, scale: Scale) -> Result<FittedEts, FitError> {
-    let Model { shape, start, is_relative, at, .. } = model;
+/// The best weights of one model, searched `from` somewhere on.
+fn refined(
+    shape: Shape,
+    is_relative: bool,
+    start: &State,
+    from: From<'_>,
+    stretch: &Stretch,
+) -> Result<FittedEts, FitError> {
+    let Stretch { scaled, n_values, scale, .. } = stretch;
     let loss = if is_relative { Loss::Relative } else { Loss::Additive };
-    let search = Search { shape, start: &start, scaled, loss, is_start_searched: is_start_searched(shape, n) };
-    let (weights, start, loss) = search.run(Some(&at));
-    let smoothed = Smoothed::walked(shape, weights, start, scaled, scale, false)?;
-    Ok(FittedEts { smoothed, shape, is_relative, aicc: loss + penalty(shape, n) })
+    let search = Search { shape, start, scaled, loss, is_start_searched: is_start_searched(shape, *n_values) };
+    let (weights, start, loss) = search.run(from);
+    let smoothed = Smoothed::walked(shape, weights, start, scaled, *scale, false)?;
+    let unit_logs = 2.0 * *n_values as f64 * scale.unit().ln();
+    Ok(FittedEts { smoothed, shape, is_relative, aicc: loss + penalty(shape, *n_values) + unit_logs })
+}
+
+impl FittedEts {
+    fn is_multiplied(&self) -> bool {
+        matches!(self.shape.seasonal, Seasonal::Multiplicative(_))
+    }
 }
 
 impl Fitted for FittedEts {
@@ -169,11 +199,22 @@ impl Fitted for FittedEts {
         self.smoothed.update(value, known)
     }
 
+    fn fitted_again(&self, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
+        let stretch = Stretch::of(past, self.shape.seasonal.steps()).ok()?;
+        let is_fit = stretch.is_positive || !(self.is_relative || self.is_multiplied());
+        if !is_fit {
+            return None;
+        }
+        let start = start_of(self.shape, &stretch.scaled);
+        let from = From::Weights(self.smoothed.weights());
+        let fitted = refined(self.shape, self.is_relative, &start, from, &stretch).ok()?;
+        Some(Box::new(fitted))
+    }
+
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         let mut settings = self.smoothed.settings();
-        let is_multiplied = matches!(self.shape.seasonal, Seasonal::Multiplicative(_));
         settings.insert("multiplicative_error", f64::from(u8::from(self.is_relative)));
-        settings.insert("multiplicative_season", f64::from(u8::from(is_multiplied)));
+        settings.insert("multiplicative_season", f64::from(u8::from(self.is_multiplied())));
         settings.insert("aicc", self.aicc);
         settings
     }
@@ -207,14 +248,13 @@ mod tests {
     /// statsforecast 2.1's ANN on the passengers: alpha .9999, AICc 1733.958.
     #[test]
     fn the_level_alone_is_as_likely_as_the_reference() {
-        let scale = Scale::uncentred(&AIR_PASSENGERS);
-        let scaled: Vec<f64> = AIR_PASSENGERS.iter().map(|&value| scale.apply(value)).collect();
+        let stretch = Stretch::of(&Past::new(0, Step::seconds(1), &AIR_PASSENGERS), 1).unwrap();
         let shape = Shape { trend: Trend::None, seasonal: Seasonal::None };
-        let model = scanned(shape, &scaled, 144, false).remove(0);
-        let fitted = refined(model, &scaled, 144, scale).unwrap();
+        let model = scanned(shape, &stretch).remove(0);
+        assert!(!model.is_relative);
+        let fitted = refined(shape, false, &model.start, From::Point(&model.at), &stretch).unwrap();
         assert!(fitted.smoothed.settings()["alpha"] > 0.999);
-        let aicc = fitted.aicc + 2.0 * 144.0 * scale.unit().ln();
-        assert!((aicc - 1733.958).abs() < 0.05, "{aicc}");
+        assert!((fitted.aicc - 1733.958).abs() < 0.05, "{}", fitted.aicc);
     }
 
     #[test]

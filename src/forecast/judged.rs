@@ -11,9 +11,13 @@
 
 use super::auto::Candidate;
 use super::backtest::{Plan, Replay};
+use super::model::{Fitted, Forecaster};
 use super::past::Past;
 use super::pool::{Middle, Pool};
 use crate::series::median;
+
+/// Values from which on a few more hardly ever ask for another model of a family.
+const SETTLED: usize = 150;
 
 /// What an origin counts for at most, in usual errors of naive.
 const WILDEST: f64 = 20.0;
@@ -37,6 +41,8 @@ const ENOUGH_APART: f64 = 8.0;
 pub(super) struct Judged<'a> {
     pub candidates: &'a [Candidate],
     pub replays: Vec<Replay>,
+    // The models that stood at the last origin.
+    latest: Vec<Option<Box<dyn Fitted>>>,
     // The root of the mean absolute error per candidate and origin, no origin counting too much.
     roots: Vec<Vec<f64>>,
     // What each origin counts for.
@@ -70,13 +76,21 @@ impl Sum {
 impl<'a> Judged<'a> {
     /// Replays `candidates` on `past` from the origins of `plan`.
     pub fn new(candidates: &'a [Candidate], past: &Past<'_>, plan: Option<&Plan>) -> Judged<'a> {
-        let replays = match plan {
+        let (replays, latest) = match plan {
             Some(plan) if !plan.origins.is_empty() => {
-                candidates.iter().map(|candidate| candidate.replay(past, plan)).collect()
+                candidates.iter().map(|candidate| candidate.replay(past, plan)).unzip()
             }
-            _ => vec![Replay::default(); candidates.len()],
+            _ => (vec![Replay::default(); candidates.len()], Vec::new()),
         };
-        Judged::of(candidates, replays, past.len(), plan)
+        Judged { latest, ..Judged::of(candidates, replays, past.len(), plan) }
+    }
+
+    /// Candidate `idx` on the whole `past`: the model of its family that stood at the last origin, as it is that which
+    /// was judged, or a fit where that is cheap.
+    pub fn fit(&self, idx: usize, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
+        let latest = self.latest.get(idx).and_then(Option::as_ref).filter(|_| past.len() >= SETTLED);
+        let again = latest.and_then(|fitted| fitted.fitted_again(past));
+        again.or_else(|| self.candidates[idx].method.fit(past).ok())
     }
 
     /// Judges by replays from the origins of `plan` in a history of `n_cells`.
@@ -86,6 +100,7 @@ impl<'a> Judged<'a> {
         let mut judged = Judged {
             candidates,
             replays,
+            latest: Vec::new(),
             roots,
             weights: plan.map_or_else(Vec::new, discounts),
             banded_from: plan.map_or(0, |plan| banded_from(plan, n_cells)),

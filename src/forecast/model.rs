@@ -115,6 +115,14 @@ pub trait Fitted: Send + Sync + Debug {
         Updated::NeedsRefit
     }
 
+    /// The same model with its numbers estimated anew on a longer `past`, its own being where the search begins: close
+    /// to what a fit would find, without the search for which model it should be. `None` where a fit is cheap, or this
+    /// does not work out.
+    fn fitted_again(&self, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
+        let _ = past;
+        None
+    }
+
     /// Writes the values of the next steps below which `share` of what may come lies, where the method itself knows:
     /// otherwise false, and `points` are as they were.
     fn quantile_into(&self, share: f64, known: Regressors<'_>, points: &mut [f64]) -> bool {

@@ -19,11 +19,20 @@ impl Bounds {
     }
 }
 
-/// A relative spread of the simplex's losses below which another step would not pay.
-const TOLERANCE: f64 = 1e-6;
+/// How far the first simplex reaches from its start, as a share of the box.
+pub(super) const REACH: f64 = 0.15;
 
-/// The point of the box with the smallest loss found in `max_evaluations`; losses that are not finite count as worst.
-pub(super) fn minimise(bounds: &[Bounds], max_evaluations: usize, mut loss: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
+/// A relative spread of the simplex's losses below which another step would not pay.
+const TOLERANCE: f64 = 1e-5;
+
+/// The point of the box with the smallest loss found in `max_evaluations` from a simplex that reaches over a share
+/// `reach` of the box; losses that are not finite count as worst.
+pub(super) fn minimise(
+    bounds: &[Bounds],
+    reach: f64,
+    max_evaluations: usize,
+    mut loss: impl FnMut(&[f64]) -> f64,
+) -> Vec<f64> {
     let n_dims = bounds.len();
     let d = n_dims.max(2) as f64;
     let (expansion, contraction, shrink) = (1.0 + 2.0 / d, 0.75 - 0.5 / d, 1.0 - 1.0 / d);
@@ -42,7 +51,7 @@ pub(super) fn minimise(bounds: &[Bounds], max_evaluations: usize, mut loss: impl
         let mut at = start.clone();
         if corner > 0 {
             let bound = bounds[corner - 1];
-            let reach = 0.15 * (bound.most - bound.least);
+            let reach = reach * (bound.most - bound.least);
             let forwards = bound.start + reach <= bound.most;
             at[corner - 1] += if forwards { reach } else { -reach };
         }
@@ -99,15 +108,16 @@ mod tests {
     #[test]
     fn it_finds_the_bottom_of_a_curved_valley() {
         let bounds = [Bounds::new(-2.0, 2.0, -1.0), Bounds::new(-2.0, 2.0, 1.0)];
-        let found = minimise(&bounds, 2000, |at| (1.0 - at[0]).powi(2) + 100.0 * (at[1] - at[0] * at[0]).powi(2));
+        let found =
+            minimise(&bounds, REACH, 2000, |at| (1.0 - at[0]).powi(2) + 100.0 * (at[1] - at[0] * at[0]).powi(2));
         assert!((found[0] - 1.0).abs() < 0.02 && (found[1] - 1.0).abs() < 0.04, "{found:?}");
     }
 
     #[test]
     fn it_stays_in_the_box_and_survives_losses_that_are_not_numbers() {
         let bounds = [Bounds::new(0.0, 1.0, 0.5)];
-        assert_eq!(minimise(&bounds, 200, |at| -at[0]), [1.0]);
-        assert_eq!(minimise(&bounds, 200, |_| f64::NAN), [0.5]);
-        assert_eq!(minimise(&[], 200, |_| 1.0), [] as [f64; 0]);
+        assert_eq!(minimise(&bounds, REACH, 200, |at| -at[0]), [1.0]);
+        assert_eq!(minimise(&bounds, REACH, 200, |_| f64::NAN), [0.5]);
+        assert_eq!(minimise(&[], REACH, 200, |_| 1.0), [] as [f64; 0]);
     }
 }

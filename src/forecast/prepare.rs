@@ -121,7 +121,7 @@ fn run(past: &Past<'_>, request: &Request) -> Result<(Chosen, Option<Accuracy>, 
     let chosen = chosen(past, request, entry, &seasons, plan.as_ref())?;
     let season = found.first().filter(|season| season.steps() < past.len()).copied();
     let accuracy = plan.and_then(|plan| {
-        let baseline = baseline(season, horizon).replay(past, &plan);
+        let baseline = baseline(season, horizon).replay(past, &plan).0;
         accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
     Ok((chosen, accuracy, seasons.found))

@@ -50,6 +50,11 @@ impl Fitted for FittedShaped {
         self.inner.update(value, known)
     }
 
+    fn fitted_again(&self, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
+        let inner = self.inner.fitted_again(past)?;
+        Some(Box::new(FittedShaped { inner, facts: self.facts.clone() }))
+    }
+
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         self.inner.settings()
     }

@@ -87,6 +87,7 @@ impl Recent {
 #[derive(Clone, Debug)]
 struct Model {
     orders: Orders,
+    parameters: Vec<f64>,
     n_differences: usize,
     n_cycle_differences: usize,
     steps: usize,
@@ -147,33 +148,52 @@ struct FittedArima {
 impl Forecaster for Arima {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let steps = self.season.map_or(1, Season::steps);
-        let (cells, _) = past.latest_at_least(LEAST_VALUES, LONGEST.max(MOST_CYCLES * steps))?;
-        let scale = Scale::centred(cells);
-        let values: Vec<f64> = cells.iter().map(|&value| scale.apply(value)).collect();
+        let (scale, values) = scaled(past, steps)?;
         let has_cycle = steps > 1 && values.len() >= 3 * steps;
         let n_cycle_differences = usize::from(has_cycle && seasonal_strength(&values, steps) > STRONG);
         let by_cycle = if n_cycle_differences == 1 { differences(&values, steps) } else { values.clone() };
         let n_differences = n_differences(&by_cycle, 2 - n_cycle_differences);
         let summing = differencing(n_differences, n_cycle_differences, steps);
         let reach = summing.last().map_or(0, |term| term.0);
-        let mut changes = by_cycle;
-        for _ in 0..n_differences {
-            changes = differences(&changes, 1);
-        }
-        let changes = &changes[reach..];
+        let changes = &differences_of_steps(by_cycle, n_differences)[reach..];
         let may_have_mean = n_differences + n_cycle_differences <= 1;
         let search = Search { changes, steps: if has_cycle { steps } else { 1 }, may_have_mean };
         let (orders, parameters) =
             search.run().ok_or_else(|| FitError::NotFinite("too few values stand beside each other".to_owned()))?;
-        let weights = Weights::of(&orders, &parameters, search.steps);
-        let model = Model { orders, n_differences, n_cycle_differences, steps: search.steps, weights, summing };
-        let state = State::after(&values, &model);
+        let steps = search.steps;
+        let weights = Weights::of(&orders, &parameters, steps);
+        let model = Model { orders, parameters, n_differences, n_cycle_differences, steps, weights, summing };
+        Ok(Box::new(FittedArima::walked(scale, model, &values)?))
+    }
+}
+
+/// The latest cells of `past` for a cycle of so many steps, from a value on.
+fn scaled(past: &Past<'_>, steps: usize) -> Result<(Scale, Vec<f64>), FitError> {
+    let (cells, _) = past.latest_at_least(LEAST_VALUES, LONGEST.max(MOST_CYCLES * steps))?;
+    let scale = Scale::centred(cells);
+    Ok((scale, cells.iter().map(|&value| scale.apply(value)).collect()))
+}
+
+fn differences_of_steps(values: Vec<f64>, n: usize) -> Vec<f64> {
+    (0..n).fold(values, |values, _| differences(&values, 1))
+}
+
+impl FittedArima {
+    /// The recursion over all `values`.
+    fn walked(scale: Scale, model: Model, values: &[f64]) -> Result<FittedArima, FitError> {
+        let state = State::after(values, &model);
         let numbers = [&state.values, &state.centred, &state.errors].map(|recent| &recent.numbers);
         if !numbers.into_iter().flatten().all(|number| number.is_finite()) {
             return Err(FitError::NotFinite(format!("the recursion left the numbers with {:?}", model.weights)));
         }
-        Ok(Box::new(FittedArima { scale, model, state }))
+        Ok(FittedArima { scale, model, state })
     }
+}
+
+/// The same errors count for every model, those from which on most of them see all they look back on.
+fn errors_of(changes: &[f64], steps: usize) -> Errors<'_> {
+    let cycle = if steps > 1 { steps } else { 0 };
+    Errors { values: changes, steps, n_unscored: (cycle + MOST_TERMS).min(changes.len() / 4) }
 }
 
 /// The walk over the orders.
@@ -188,8 +208,7 @@ impl Search<'_> {
     fn run(&self) -> Option<(Orders, Vec<f64>)> {
         let cycle = if self.steps > 1 { self.steps } else { 0 };
         let n = self.changes.len();
-        // The same errors count for every model, those from which on most of them see all they look back on.
-        let errors = Errors { values: self.changes, steps: self.steps, n_unscored: (cycle + MOST_TERMS).min(n / 4) };
+        let errors = errors_of(self.changes, self.steps);
         let n_scored = errors.n_scored() as f64;
         let n_models = (MOST_WALKED / n.max(1)).clamp(8, MOST_MODELS);
         let of = |ar, ma, cycle_ar, cycle_ma| {
@@ -281,6 +300,24 @@ impl Fitted for FittedArima {
         Updated::Filtered
     }
 
+    fn fitted_again(&self, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
+        let Model { orders, n_differences, n_cycle_differences, steps, .. } = self.model;
+        let (scale, values) = scaled(past, steps).ok()?;
+        let by_cycle = if n_cycle_differences == 1 { differences(&values, steps) } else { values.clone() };
+        let reach = self.model.summing.last().map_or(0, |term| term.0);
+        let changes = differences_of_steps(by_cycle, n_differences);
+        let errors = errors_of(changes.get(reach..)?, steps);
+        // The mean is in the unit of the values.
+        let mut parameters = self.model.parameters.clone();
+        if let Some(mean) = parameters.last_mut().filter(|_| orders.has_mean) {
+            *mean *= self.scale.unit() / scale.unit();
+        }
+        let (parameters, _) = errors.minimise(&orders, parameters, MANY_STEPS);
+        let weights = Weights::of(&orders, &parameters, steps);
+        let fitted = FittedArima::walked(scale, Model { parameters, weights, ..self.model.clone() }, &values).ok()?;
+        Some(Box::new(fitted))
+    }
+
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         let Orders { ar, ma, cycle_ar, cycle_ma, has_mean } = self.model.orders;
         let mut settings = BTreeMap::from([("p", ar as f64), ("d", self.model.n_differences as f64), ("q", ma as f64)]);
@@ -297,11 +334,12 @@ impl Fitted for FittedArima {
     }
 
     fn n_bytes(&self) -> usize {
-        let Model { weights, summing, .. } = &self.model;
+        let Model { parameters, weights, summing, .. } = &self.model;
         let terms = [&weights.on_values, &weights.on_errors, summing].map(|terms| size_of_val(terms.as_slice()));
+        let parameters = size_of_val(parameters.as_slice());
         let State { values, centred, errors } = &self.state;
         let recent = [values, centred, errors].map(|recent| size_of_val(recent.numbers.as_slice()));
-        terms.into_iter().chain(recent).sum()
+        terms.into_iter().chain(recent).chain([parameters]).sum()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The weights of a recursion, and where it began: those with the least loss of the one-step errors.
 
 use super::{Seasonal, Shape, State, Trend, Weights};
-use crate::forecast::optimise::{Bounds, minimise};
+use crate::forecast::optimise::{Bounds, REACH, minimise};
 use crate::series::median;
 
 /// Values whose means are multiplied before a logarithm is taken of the product: none of them is below 1e-18.
@@ -33,6 +33,21 @@ fn usual_change(scaled: &[f64], lag: usize) -> f64 {
     if usual > 0.0 { usual } else { changes.iter().sum::<f64>() / changes.len().max(1) as f64 }
 }
 
+/// Where a search begins.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::forecast) enum From<'a> {
+    /// At the best of a coarse look: the loss has several valleys in alpha.
+    Nowhere,
+    /// At a point of the box.
+    Point(&'a [f64]),
+    /// At weights that were the best of a shorter past, which are not far from the best of a longer one.
+    Weights(&'a Weights),
+}
+
+/// Walks that a search may take for each number that it looks for, and one that begins near its end.
+const MOST_EVALUATIONS: usize = 60;
+const FEW_EVALUATIONS: usize = 12;
+
 /// Sums over the one-step errors of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::forecast) struct Errors {
@@ -56,6 +71,16 @@ impl Errors {
 
 /// Walks `state` over `scaled`; relative errors mean something only where every expected value is positive.
 pub(in crate::forecast) fn walk(state: &mut State, scaled: &[f64], weights: &Weights, seasonal: Seasonal) -> Errors {
+    // A loop for each kind of season, as the loop is where all fits spend their time.
+    match seasonal {
+        Seasonal::None => walk_as(state, scaled, weights, Seasonal::None),
+        Seasonal::Additive(steps) => walk_as(state, scaled, weights, Seasonal::Additive(steps)),
+        Seasonal::Multiplicative(steps) => walk_as(state, scaled, weights, Seasonal::Multiplicative(steps)),
+    }
+}
+
+#[inline(always)]
+fn walk_as(state: &mut State, scaled: &[f64], weights: &Weights, seasonal: Seasonal) -> Errors {
     let mut errors = Errors { n: 0.0, squares: 0.0, relative_squares: 0.0, logs: 0.0 };
     let (mut product, mut n_multiplied) = (1.0, 0);
     for &value in scaled {
@@ -179,15 +204,42 @@ impl Search<'_> {
         sum
     }
 
-    /// The best weights, the state before the first value, and the loss. From `at` on, or from the best of a coarse
-    /// look: the loss has several valleys in alpha.
-    pub fn run(&self, at: Option<&[f64]>) -> (Weights, State, f64) {
+    /// The point of the box where `weights` stand, with the first level and trend of the start.
+    fn point_of(&self, weights: &Weights) -> Vec<f64> {
+        let Weights { alpha, beta, gamma, phi } = *weights;
+        let is_damped = matches!(self.shape.trend, Trend::Damped { .. });
+        let State { level, trend, .. } = *self.start;
+        [
+            (true, alpha),
+            (self.has_trend(), beta / alpha),
+            (self.has_season(), gamma / (1.0 - alpha)),
+            (is_damped, phi),
+            (self.is_start_searched, level),
+            (self.is_start_searched && self.has_trend(), trend),
+        ]
+        .into_iter()
+        .filter_map(|(has, at)| has.then_some(at))
+        .collect()
+    }
+
+    /// The best weights, the state before the first value, and the loss.
+    pub fn run(&self, from: From<'_>) -> (Weights, State, f64) {
         let mut bounds = self.bounds();
         let mut state = self.start.clone();
         let mut loss = |at: &[f64]| self.loss_at(&mut state, at);
-        match at {
-            Some(at) => bounds.iter_mut().zip(at).for_each(|(bound, at)| bound.start = *at),
-            None => {
+        let start_at = |bounds: &mut [Bounds], at: &[f64]| {
+            bounds.iter_mut().zip(at).for_each(|(bound, at)| bound.start = at.clamp(bound.least, bound.most));
+        };
+        let (reach, most) = match from {
+            From::Point(at) => {
+                start_at(&mut bounds, at);
+                (REACH, MOST_EVALUATIONS)
+            }
+            From::Weights(weights) => {
+                start_at(&mut bounds, &self.point_of(weights));
+                (REACH / 4.0, FEW_EVALUATIONS)
+            }
+            From::Nowhere => {
                 let mut best = (f64::INFINITY, 0.3);
                 for alpha in [0.02, 0.1, 0.3, 0.6, 0.9] {
                     bounds[0].start = alpha;
@@ -198,9 +250,10 @@ impl Search<'_> {
                     }
                 }
                 bounds[0].start = best.1;
+                (REACH, MOST_EVALUATIONS)
             }
-        }
-        let found = minimise(&bounds, 60 * bounds.len(), &mut loss);
+        };
+        let found = minimise(&bounds, reach, most * bounds.len(), &mut loss);
         let least = loss(&found);
         let (weights, level, trend) = self.unpack(&found);
         (weights, State { level, trend, ..self.start.clone() }, least)

@@ -19,7 +19,7 @@ use super::model::{FitError, Fitted, Updated};
 use super::past::{Past, Regressors};
 use super::scale::Scale;
 use estimate::Loss;
-pub(super) use estimate::Search;
+pub(super) use estimate::{From, Search};
 pub(super) use start::{line_through, start_of};
 
 /// Cells that a fit looks back on; enough for a level that forgets 0.5 % per step.
@@ -91,6 +91,7 @@ const LEAST_LEVEL: f64 = 1e-9;
 
 impl State {
     /// One step on: the error of the expected value, or `None` at a gap.
+    #[inline(always)]
     pub fn step(&mut self, value: f64, weights: &Weights, seasonal: Seasonal) -> Option<f64> {
         let Weights { alpha, beta, gamma, phi } = *weights;
         let drift = phi * self.trend;
@@ -165,6 +166,10 @@ pub(super) struct Smoothed {
 
 /// Fits `shape` to `past`, with `fixed` weights or the best ones.
 pub(super) fn fit(shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Result<Smoothed, FitError> {
+    fit_from(From::Nowhere, shape, fixed, past)
+}
+
+fn fit_from(from: From<'_>, shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Result<Smoothed, FitError> {
     let steps = shape.seasonal.steps();
     // One walk with given weights is cheap, and begins where every longer one begins.
     let longest = if fixed.is_some() { usize::MAX } else { LONGEST.max(MOST_CYCLES * steps) };
@@ -197,7 +202,7 @@ pub(super) fn fit(shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Resu
             let (seasonal, loss) = (shape.seasonal, Loss::huber(&scaled, shape.seasonal));
             let search =
                 Search { shape, start: &start, scaled: &scaled, loss, is_start_searched: seasonal == Seasonal::None };
-            let (weights, start, _) = search.run(None);
+            let (weights, start, _) = search.run(from);
             (weights, start)
         }
     };
@@ -205,6 +210,11 @@ pub(super) fn fit(shape: Shape, fixed: Option<Weights>, past: &Past<'_>) -> Resu
 }
 
 impl Smoothed {
+    /// Its weights.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     /// The recursion with these weights from `start`, the state before the first of `scaled`, to their end.
     pub fn walked(
         shape: Shape,
@@ -241,6 +251,12 @@ impl Fitted for Smoothed {
         let taken = if scaled.abs() < WILDEST { scaled } else { f64::NAN };
         self.state.step(taken, &self.weights, self.shape.seasonal);
         if self.is_fixed { Updated::Exact } else { Updated::Filtered }
+    }
+
+    fn fitted_again(&self, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
+        let from = From::Weights(&self.weights);
+        let again = fit_from(from, self.shape, self.is_fixed.then_some(self.weights), past);
+        again.ok().map(|smoothed| Box::new(smoothed) as Box<dyn Fitted>)
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {

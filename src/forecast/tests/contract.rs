@@ -204,3 +204,30 @@ fn gaps_do_not_derail_a_method() {
         assert!(largest(&points, &reference) < tolerance, "{}: {}", entry.name, largest(&points, &reference));
     }
 }
+
+/// Numbers estimated anew from where they stood forecast nearly as well as those of a fit to all: the model is the same.
+#[test]
+fn numbers_estimated_again_are_near_those_of_a_fit() {
+    let values = seasonal(240);
+    let (past, future) = (history(values[..200].to_vec()), &values[200..224]);
+    let past = Past::of(&past);
+    let mut n_again = 0;
+    for entry in FORECASTERS {
+        let method = (entry.build)(&twelve());
+        let before = method.fit(&past.upto(140)).unwrap();
+        let Some(again) = before.fitted_again(&past) else { continue };
+        n_again += 1;
+        let whole = method.fit(&past).unwrap();
+        let error = |fitted: &dyn Fitted| {
+            fitted.points(steps(24)).iter().zip(future).map(|(point, value)| (value - point).abs()).sum::<f64>() / 24.0
+        };
+        let (one, other) = (error(&*again), error(&*whole));
+        assert!(one < 1.25 * other, "{}: {one} against {other}", entry.name);
+        let twice = before.fitted_again(&past).unwrap();
+        assert_eq!(again.points(steps(24)), twice.points(steps(24)), "{}", entry.name);
+        // A past of another kind gives no model rather than a bad one.
+        let odd = history(vec![f64::NAN; 200]);
+        assert!(before.fitted_again(&Past::of(&odd)).is_none(), "{}", entry.name);
+    }
+    assert!(n_again >= 7, "only {n_again} methods");
+}
