@@ -47,7 +47,8 @@ pub(super) struct Problem<'a> {
     // Of the first errors' level; one further off than the values reach is the floor of a valley without a bottom.
     levels: (f64, f64),
     n_scored: f64,
-    coarse: [Sums; ABREAST],
+    // What was walked: members whose best alphas are near each other ask for the same.
+    walked: Vec<([f64; ABREAST], [Sums; ABREAST])>,
 }
 
 impl<'a> Problem<'a> {
@@ -62,26 +63,36 @@ impl<'a> Problem<'a> {
             lines,
             levels: (2.0 * least - most, 2.0 * most - least),
             n_scored: values.iter().skip(N_UNSCORED).filter(|value| !value.is_nan()).count() as f64,
-            coarse: Sums::of(values, lines, ALPHAS),
+            walked: Vec::new(),
         }
     }
 
+    fn walk(&mut self, alphas: [f64; ABREAST]) -> [Sums; ABREAST] {
+        if let Some((_, sums)) = self.walked.iter().find(|(walked, _)| *walked == alphas) {
+            return *sums;
+        }
+        let sums = Sums::of(self.values, self.lines, alphas);
+        self.walked.push((alphas, sums));
+        sums
+    }
+
     /// The best numbers, and their AICc.
-    pub fn solve(&self, is_optimised: bool) -> (Estimated, f64) {
+    pub fn solve(&mut self, is_optimised: bool) -> (Estimated, f64) {
         let shares = if is_optimised { (0.0, 1.0 - 1.0 / MOST_THETA) } else { (0.5, 0.5) };
         // The alphas that stand next to each other in the last round, with what each gives.
         let mut row: Vec<(Estimated, f64)> = Vec::with_capacity(ABREAST + 2);
-        let all = |alphas: [f64; ABREAST], sums: &[Sums; ABREAST]| {
-            let each = std::array::from_fn(|nr| sums[nr].best(shares, self.levels, alphas[nr]));
-            each as [(Estimated, f64); ABREAST]
+        let levels = self.levels;
+        let mut all = |alphas: [f64; ABREAST]| -> [(Estimated, f64); ABREAST] {
+            let sums = self.walk(alphas);
+            std::array::from_fn(|nr| sums[nr].best(shares, levels, alphas[nr]))
         };
-        row.extend(all(ALPHAS, &self.coarse));
+        row.extend(all(ALPHAS));
         for _ in 0..N_ROUNDS {
             let best = best_of(&row);
             let (before, after) = (row[best.saturating_sub(1)], row[(best + 1).min(row.len() - 1)]);
             let (low, high) = (before.0.alpha, after.0.alpha);
             let alphas = std::array::from_fn(|nr| low + (high - low) * (nr + 1) as f64 / (ABREAST + 1) as f64);
-            let closer = all(alphas, &Sums::of(self.values, self.lines, alphas));
+            let closer = all(alphas);
             let middle = row[best];
             row.clear();
             row.extend([before, middle, after]);

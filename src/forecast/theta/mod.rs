@@ -28,7 +28,7 @@ use recursion::{Lines, State};
 const LEAST_VALUES: usize = 6;
 
 /// Cells that a fit looks back on; a level has forgotten what lies before.
-const LONGEST: usize = 5_000;
+const LONGEST: usize = 1_500;
 
 /// Cycles that a fit looks back on when that is longer.
 const MOST_CYCLES: usize = 10;
@@ -136,9 +136,9 @@ fn best_of(members: &[Member], adjusted: &[f64], power: Power) -> Best {
         let is_needed = members.iter().any(|member| member.is_dynamic == is_dynamic);
         is_needed.then(|| Lines::of(&values, is_dynamic))
     });
-    let problems = lines.each_ref().map(|lines| lines.as_ref().map(|lines| Problem::new(&values, lines)));
+    let mut problems = lines.each_ref().map(|lines| lines.as_ref().map(|lines| Problem::new(&values, lines)));
     let fits = members.iter().filter_map(|&member| {
-        let problem = problems[usize::from(member.is_dynamic)].as_ref()?;
+        let problem = problems[usize::from(member.is_dynamic)].as_mut()?;
         let (estimated, aicc) = problem.solve(member.is_optimised);
         Some((member, estimated, aicc + jacobian))
     });
