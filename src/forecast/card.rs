@@ -89,7 +89,7 @@ struct FittedCard {
     calibration: Option<Calibration>,
     // The cell of the coming step.
     next: usize,
-    // The last values, the latest last; as many as the calibration's longest lag, or fewer.
+    // The last values, the latest last, as many as the calibration's longest lag, or fewer; none where `rho` keeps them.
     recent: Singles,
     season: usize,
 }
@@ -117,7 +117,9 @@ impl Forecaster for Card {
         values.extend(appended);
         fitted.calibration = calibration(&values, n_cells, &stretch.seasons, nature);
         let reach = fitted.calibration.as_ref().and_then(|known| known.lags.last().copied()).unwrap_or(0);
-        fitted.recent = Singles::of(&values[n_cells - reach.min(n_cells)..n_cells]);
+        if fitted.rho.reach() < reach {
+            fitted.recent = Singles::of(&values[n_cells - reach.min(n_cells)..n_cells]);
+        }
         (0..stretch.n_silent).for_each(|_| fitted.take(f64::NAN));
         Ok(Box::new(fitted))
     }
@@ -165,6 +167,14 @@ impl FittedCard {
         }
     }
 
+    /// The value so many steps before the next.
+    fn recent(&self, lag: usize) -> f64 {
+        if self.recent.is_empty() {
+            return self.rho.recent(lag);
+        }
+        self.recent.get(self.recent.len().saturating_sub(lag))
+    }
+
     fn take(&mut self, value: f64) {
         let mut value = value;
         if value.is_nan() {
@@ -195,7 +205,7 @@ impl Fitted for FittedCard {
                     columns.write(idx, &mut row);
                     let lagged = |lag: usize| match lag {
                         lag if lag <= ahead => average[ahead - lag],
-                        lag => self.recent.get((self.recent.len() + ahead).saturating_sub(lag)),
+                        lag => self.recent(lag - ahead),
                     };
                     let of_lags: f64 = lags.iter().zip(on_lags).map(|(&lag, c)| c * lagged(lag)).sum();
                     let of_others: f64 = row.iter().zip(on_others).map(|(x, c)| c * x).sum();

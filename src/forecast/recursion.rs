@@ -30,7 +30,8 @@ pub(super) struct Recursion {
     far: Option<Weights>,
     // Counts the coming step; its effect is at `next % len`.
     next: usize,
-    // The last values, the oldest at `oldest`; as many as the longest lag. Without gaps. Not in single precision, as
+    // The last values, the oldest at `oldest`; one more than the longest lag, as who uses a cycle's value often asks for
+    // the one before it. Without gaps. Not in single precision, as
     // weights that foretell exactly, one against the other, make a thousandfold of what is rounded.
     recent: Vec<f64>,
     oldest: usize,
@@ -65,7 +66,7 @@ impl Recursion {
     }
 
     fn going_on(lags: Vec<usize>, near: Weights, far: Option<Weights>, values: &[f64]) -> Recursion {
-        let reach = lags.iter().copied().max().unwrap_or(0).max(1);
+        let reach = longest(&lags) + 1;
         // The first reach of values cannot be expected; its gaps lie between neighbours of the same place.
         let from = values.len().saturating_sub(2 * reach);
         let upto = (from + reach).min(values.len());
@@ -78,7 +79,13 @@ impl Recursion {
         recursion
     }
 
-    fn recent(&self, lag: usize) -> f64 {
+    /// How many of the last values it keeps.
+    pub fn reach(&self) -> usize {
+        self.recent.len()
+    }
+
+    /// The value `lag` steps before the next; `lag` is 1 up to the reach.
+    pub fn recent(&self, lag: usize) -> f64 {
         let len = self.recent.len();
         self.recent[(self.oldest + len - lag) % len]
     }
@@ -100,8 +107,9 @@ impl Recursion {
 
     /// The values expected at the next steps, each passed through `held` before it counts for later ones.
     pub fn points_into(&self, points: &mut [f64], held: impl Fn(f64) -> f64) {
+        let longest = longest(&self.lags);
         for ahead in 0..points.len() {
-            let is_near = ahead < self.recent.len();
+            let is_near = ahead < longest;
             let weights = self.far.as_ref().filter(|_| !is_near).unwrap_or(&self.near);
             points[ahead] = held(self.expected(weights, points, ahead));
         }
@@ -112,6 +120,11 @@ impl Recursion {
         let weights = of(&self.near) + self.far.as_ref().map_or(0, of);
         weights + size_of_val(&self.lags[..]) + size_of_val(&self.recent[..])
     }
+}
+
+/// The longest of ascending lags; 1 without any.
+fn longest(lags: &[usize]) -> usize {
+    lags.last().map_or(1, |&lag| lag.max(1))
 }
 
 /// `values` with each gap filled by straight lines between the values of its place of the cycle, and what remains by
