@@ -79,6 +79,9 @@ const FREQUENCIES: [Frequency; 6] = [
     },
 ];
 
+/// The mean of the upper quarter lies at least so far from its lower edge, as a share of the quarter's width.
+const LEAST_REACH: f64 = 0.05;
+
 /// Numbers in 0..1, the same on every machine.
 struct Numbers(u64);
 
@@ -101,7 +104,8 @@ fn length(frequency: &Frequency, numbers: &mut Numbers) -> usize {
     // In the upper quarter few reach far towards the longest: as few as give the mean.
     let below: f64 = edges[..4].windows(2).map(|pair| (pair[0] + pair[1]) / 2.0).sum();
     let upper = 4.0 * frequency.mean_length - below;
-    let power = if quarter == 3 { ((to - from) / (upper - from) - 1.0).max(0.0) } else { 1.0 };
+    let reach = (upper - from).max((to - from) * LEAST_REACH);
+    let power = if quarter == 3 { ((to - from) / reach - 1.0).max(0.0) } else { 1.0 };
     (from + at.fract().powf(power) * (to - from)).round() as usize
 }
 
