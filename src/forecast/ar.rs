@@ -8,11 +8,10 @@
 //! Source: Hamilton, "Time Series Analysis", 1994, chapter 5 (conditional least squares); Hurvich and Tsai, "Regression
 //! and time series model selection in small samples", 1989 (AICc).
 
-use std::collections::BTreeMap;
-
+use super::continued::Continued;
 use super::least_squares::Normal;
-use super::model::{FitError, Fitted, Forecaster, Updated};
-use super::past::{Past, Regressors};
+use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::recursion::Recursion;
 use super::stationarity::{differences, n_differences};
 use super::transform::Transform;
@@ -43,15 +42,6 @@ const ROUNDING: f64 = 1e-14;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ar {
     pub season: Option<Season>,
-}
-
-#[derive(Clone, Debug)]
-struct FittedAr {
-    transform: Transform,
-    recursion: Recursion,
-    n_lags: usize,
-    season: Option<usize>,
-    is_differenced: bool,
 }
 
 /// The columns of the regression, the constant being column 0 and these following, and the sums.
@@ -155,38 +145,10 @@ impl Forecaster for Ar {
             Recursion::new(&lags, &weights, &[constant], &values)
         };
         let uses_cycle = has_cycle && lags.contains(&steps);
-        Ok(Box::new(FittedAr {
-            transform,
-            recursion,
-            n_lags: lags.iter().filter(|lag| **lag <= n_consecutive).count(),
-            season: uses_cycle.then_some(steps),
-            is_differenced,
-        }))
-    }
-}
-
-impl Fitted for FittedAr {
-    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
-        self.recursion.points_into(points, |point| self.transform.held(point));
-        points.iter_mut().for_each(|point| *point = self.transform.undo(*point));
-    }
-
-    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
-        self.recursion.take(self.transform.apply(value));
-        Updated::Filtered
-    }
-
-    fn settings(&self) -> BTreeMap<&'static str, f64> {
-        let mut settings =
-            BTreeMap::from([("lags", self.n_lags as f64), ("differences", f64::from(u8::from(self.is_differenced)))]);
-        if let Some(steps) = self.season {
-            settings.insert("season", steps as f64);
-        }
-        settings
-    }
-
-    fn n_bytes(&self) -> usize {
-        self.recursion.n_bytes()
+        let n_lags = lags.iter().filter(|lag| **lag <= n_consecutive).count();
+        let mut settings = vec![("lags", n_lags as f64), ("differences", f64::from(u8::from(is_differenced)))];
+        settings.extend(uses_cycle.then_some(("season", steps as f64)));
+        Ok(Box::new(Continued { transform, recursion, settings }))
     }
 }
 
@@ -196,6 +158,7 @@ mod tests {
     use crate::forecast::Horizon;
     use crate::forecast::air_passengers::AIR_PASSENGERS;
     use crate::forecast::tests::Noise;
+    use crate::forecast::{Regressors, Updated};
     use crate::series::Step;
 
     fn fit(season: usize, values: &[f64]) -> Box<dyn Fitted> {
@@ -258,6 +221,6 @@ mod tests {
             assert!((point - at(450 + ahead)).abs() < 1e-3, "{ahead}: {point}");
         }
         let weekly: Vec<f64> = (0..1000).map(|t| 10.0 + f64::from(t % 168 * 13 % 29)).collect();
-        assert!(size_of::<FittedAr>() + fit(168, &weekly).n_bytes() < 4096);
+        assert!(size_of::<Continued>() + fit(168, &weekly).n_bytes() < 4096);
     }
 }

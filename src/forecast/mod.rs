@@ -21,6 +21,7 @@ mod card_data;
 mod ces;
 mod compact;
 mod conformal;
+mod continued;
 mod croston;
 mod damped;
 mod delta;

@@ -7,14 +7,12 @@
 //! Source: Doornik, Castle and Hendry, "Card forecasts for M4", International Journal of Forecasting 36, 2020. The lags
 //! for several seasons are ours, as theirs are not published.
 
-use std::collections::BTreeMap;
-
 use super::card_data::{Nature, Stretch};
+use super::continued::Continued;
 use super::lagged::{Design, Explained};
-use super::model::{FitError, Fitted, Forecaster, Updated};
-use super::past::{Past, Regressors};
+use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::recursion::Recursion;
-use super::transform::Transform;
 use crate::series::Season;
 
 /// A first coefficient that may be as large as this, by two standard errors, is taken for 1; with several seasons the
@@ -76,14 +74,6 @@ pub(super) fn recursion(values: &[f64], seasons: &[usize], nature: Nature) -> Op
     Some((Recursion::new(&lags, &levels.on_lags, &levels.effects, values), first))
 }
 
-#[derive(Clone, Debug)]
-struct FittedRho {
-    transform: Transform,
-    recursion: Recursion,
-    first: f64,
-    season: usize,
-}
-
 /// The recursion with as many of the seasons, the shortest first, as the stretch can bear.
 pub(super) fn bearable(stretch: &mut Stretch) -> Result<(Recursion, f64, Nature), FitError> {
     loop {
@@ -102,27 +92,8 @@ impl Forecaster for Rho {
         let mut stretch = Stretch::of(past, &self.seasons)?;
         let (mut recursion, first, _) = bearable(&mut stretch)?;
         (0..stretch.n_silent).for_each(|_| recursion.take(f64::NAN));
-        Ok(Box::new(FittedRho { transform: stretch.transform, recursion, first, season: stretch.season() }))
-    }
-}
-
-impl Fitted for FittedRho {
-    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
-        self.recursion.points_into(points, |point| self.transform.held(point));
-        points.iter_mut().for_each(|point| *point = self.transform.undo(*point));
-    }
-
-    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
-        self.recursion.take(self.transform.apply(value));
-        Updated::Filtered
-    }
-
-    fn settings(&self) -> BTreeMap<&'static str, f64> {
-        BTreeMap::from([("first_coefficient", self.first), ("season", self.season as f64)])
-    }
-
-    fn n_bytes(&self) -> usize {
-        self.recursion.n_bytes()
+        let settings = vec![("first_coefficient", first), ("season", stretch.season() as f64)];
+        Ok(Box::new(Continued { transform: stretch.transform, recursion, settings }))
     }
 }
 

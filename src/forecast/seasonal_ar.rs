@@ -9,12 +9,12 @@
 //! and the drift is shrunk by its own uncertainty: the root rule of Doornik, Castle and Hendry, "Card forecasts for M4",
 //! International Journal of Forecasting 36, 2020.
 
-use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
+use super::continued::Continued;
 use super::lagged::{Design, Explained};
-use super::model::{FitError, Fitted, Forecaster, Updated};
-use super::past::{Past, Regressors};
+use super::model::{FitError, Fitted, Forecaster};
+use super::past::Past;
 use super::recursion::Recursion;
 use super::transform::Transform;
 use crate::series::Season;
@@ -62,16 +62,6 @@ impl SeasonalAr {
     }
 }
 
-#[derive(Clone, Debug)]
-struct FittedSeasonalAr {
-    transform: Transform,
-    recursion: Recursion,
-    seasons: Vec<usize>,
-    is_differenced: bool,
-    first: f64,
-    deviation: f64,
-}
-
 impl Forecaster for SeasonalAr {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let mut seasons: Vec<usize> = self.seasons.iter().map(|season| season.steps()).collect();
@@ -88,15 +78,15 @@ impl Forecaster for SeasonalAr {
         loop {
             if let Some((recursion, explained, is_differenced)) = self.regress(&values, &seasons) {
                 let first = explained.on_lags.first().copied().unwrap_or(0.0);
-                let deviation = explained.deviation;
-                return Ok(Box::new(FittedSeasonalAr {
-                    transform,
-                    recursion,
-                    seasons,
-                    is_differenced,
-                    first,
-                    deviation,
-                }));
+                let names = ["season", "second_season", "third_season"];
+                let mut settings: Vec<(&'static str, f64)> =
+                    names.into_iter().zip(seasons.iter().map(|&steps| steps as f64)).collect();
+                settings.extend([
+                    ("first_coefficient", if is_differenced { 1.0 } else { first }),
+                    ("deviation", explained.deviation),
+                    ("log", f64::from(u8::from(matches!(transform, Transform::Log { .. })))),
+                ]);
+                return Ok(Box::new(Continued { transform, recursion, settings }));
             }
             if seasons.pop().is_none() {
                 return Err(FitError::NotFinite("too few values stand beside each other".to_owned()));
@@ -160,37 +150,12 @@ impl SeasonalAr {
     }
 }
 
-impl Fitted for FittedSeasonalAr {
-    fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
-        self.recursion.points_into(points, |point| self.transform.held(point));
-        points.iter_mut().for_each(|point| *point = self.transform.undo(*point));
-    }
-
-    fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
-        self.recursion.take(self.transform.apply(value));
-        Updated::Filtered
-    }
-
-    fn settings(&self) -> BTreeMap<&'static str, f64> {
-        let names = ["season", "second_season", "third_season"];
-        let mut settings: BTreeMap<&'static str, f64> =
-            names.into_iter().zip(self.seasons.iter().map(|&steps| steps as f64)).collect();
-        settings.insert("first_coefficient", if self.is_differenced { 1.0 } else { self.first });
-        settings.insert("deviation", self.deviation);
-        settings.insert("log", f64::from(u8::from(matches!(self.transform, Transform::Log { .. }))));
-        settings
-    }
-
-    fn n_bytes(&self) -> usize {
-        self.recursion.n_bytes() + size_of_val(self.seasons.as_slice())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::forecast::Horizon;
     use crate::forecast::air_passengers::AIR_PASSENGERS;
+    use crate::forecast::{Regressors, Updated};
     use crate::series::Step;
 
     fn fit(values: &[f64], seasons: &[usize], root: f64, half_life: Option<f64>) -> Box<dyn Fitted> {
