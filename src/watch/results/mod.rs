@@ -17,8 +17,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::{BooleanArray, RecordBatch, new_null_array};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
+use arrow::datatypes::{Field, SchemaRef};
 use chrono::DateTime;
 use hashbrown::{HashMap, HashSet};
 use parquet::arrow::ArrowWriter;
@@ -211,27 +212,47 @@ fn parquet_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Writes the last versions into one file, then removes what it replaces. A crash in between leaves rows twice, and
-/// the next reading or merge keeps one of each.
+/// the next reading or merge keeps one of each. Files whose columns cannot be brought into the newest file's stay.
 fn merge(kind: Kind, folder: &Path, files: &[PathBuf]) -> io::Result<()> {
-    let mut batches = Vec::new();
+    let mut read = Vec::with_capacity(files.len());
     for file in files {
-        batches.extend(read_parquet(file)?);
+        read.push((file, read_parquet(file)?));
     }
+    let newest = read.iter().rev().find_map(|(_, batches)| batches.first()).map(RecordBatch::schema);
+    let Some(schema) = newest else { return Ok(()) };
+    read.retain(|(_, batches)| batches.iter().all(|batch| conformed(batch, &schema).is_some()));
+    let batches: Vec<RecordBatch> = read.iter().flat_map(|(_, batches)| batches.iter().cloned()).collect();
     if let Some(rows) = latest(kind, &batches)? {
         write_parquet(&folder.join(format!("{}.parquet", Ulid::generate())), &rows)?;
-        for file in files {
+        for (file, _) in read {
             fs::remove_file(file)?;
         }
     }
     Ok(())
 }
 
-/// The rows of the highest version of each thing, each once.
+/// `rows` with the columns of `schema`: by name, as its types, null where there is none; `None` where that is not
+/// possible.
+fn conformed(rows: &RecordBatch, schema: &SchemaRef) -> Option<RecordBatch> {
+    let column = |field: &Arc<Field>| match rows.column_by_name(field.name()) {
+        Some(column) => cast(column, field.data_type()).ok(),
+        None => Some(new_null_array(field.data_type(), rows.num_rows())),
+    };
+    let columns = schema.fields().iter().map(column).collect::<Option<Vec<_>>>()?;
+    // Refused where a column that must not have nulls would.
+    RecordBatch::try_new(Arc::clone(schema), columns).ok()
+}
+
+/// The rows of the highest version of each thing, each once, with the columns of the last batch.
 fn latest(kind: Kind, batches: &[RecordBatch]) -> io::Result<Option<RecordBatch>> {
-    let Some(first) = batches.first() else { return Ok(None) };
-    let schema = Arc::clone(first.schema_ref());
-    let same: Vec<&RecordBatch> = batches.iter().filter(|batch| *batch.schema_ref() == schema).collect();
-    let rows = concat_batches(&schema, same).map_err(io::Error::other)?;
+    let Some(last) = batches.last() else { return Ok(None) };
+    let schema = last.schema();
+    let alike: Vec<RecordBatch> = batches.iter().filter_map(|batch| conformed(batch, &schema)).collect();
+    if alike.len() < batches.len() {
+        let n_left_out = batches.len() - alike.len();
+        tracing::warn!(kind = kind.folder(), n_left_out, "results with other columns are left out; they stay on disk");
+    }
+    let rows = concat_batches(&schema, &alike).map_err(io::Error::other)?;
     let identities = kind.identities(&rows)?;
     let mut newest: HashMap<u64, i64> = HashMap::new();
     for (thing, version, _) in &identities {

@@ -52,6 +52,37 @@ fn anomalies_read_back_as_they_were_written_last() {
     assert_eq!(read_anomalies(&results), [grown, b]);
 }
 
+/// What an older version wrote has fewer columns, or others: none of it is lost by a merge.
+#[test]
+fn a_merge_keeps_rows_of_other_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let results = Results::open(dir.path()).unwrap();
+    let old = rows_of(&[member("old", START, 2.0)], START);
+    let schema = old.schema();
+    let all: Vec<usize> = (0..schema.fields().len()).collect();
+    // Without a column that may be null, and without one that must not.
+    let without = |name: &str| {
+        let kept: Vec<usize> = all.iter().copied().filter(|idx| schema.field(*idx).name() != name).collect();
+        old.project(&kept).unwrap()
+    };
+    let needed = schema.fields().iter().find(|field| field.name() == "score").unwrap();
+    let spare = schema.fields().iter().find(|field| field.is_nullable()).unwrap();
+    assert!(!needed.is_nullable());
+    let foreign = without(needed.name());
+    results.write(Kind::Anomalies, START, &foreign).unwrap();
+    results.write(Kind::Anomalies, START, &without(spare.name())).unwrap();
+    for i in 0..30 {
+        results.write(Kind::Anomalies, START, &rows_of(&[member("a", START, f64::from(i))], START + 1)).unwrap();
+    }
+    let hosts: Vec<_> = read_anomalies(&results).into_iter().map(|member| member.key).collect();
+    assert_eq!(hosts.len(), 2, "{hosts:?}");
+    let (_, folder) = results.days(Kind::Anomalies).unwrap().pop_first().unwrap();
+    let files = parquet_files(&folder).unwrap();
+    assert!(files.len() <= MAX_FILES + 1, "{files:?}");
+    let rows: Vec<RecordBatch> = files.iter().flat_map(|file| read_parquet(file).unwrap()).collect();
+    assert!(rows.iter().any(|rows| rows.schema() == foreign.schema()), "the file stays");
+}
+
 #[test]
 fn a_day_of_many_files_is_merged() {
     let dir = tempfile::tempdir().unwrap();
