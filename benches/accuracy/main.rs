@@ -6,7 +6,7 @@
 //!
 //! Columns: sMAPE, MASE, OWA (against Naive 2), MSIS and coverage of the 95 % band, coverage of the 80 % band; then the
 //! coverages by quarter of the lead; then ratios to seasonal naive of MASE and of the nine quantiles' pinball loss, the
-//! worst series' error against the naive, and CPU per forecast with its bands. Sets with rolling origins have ratios
+//! worst series' error against naive and against seasonal naive, and CPU per forecast with its bands. Sets with rolling origins have ratios
 //! instead of OWA; the MASE of their seasonal naive is taken over the past of each origin.
 
 mod data;
@@ -34,6 +34,7 @@ struct Scored {
     mae: f64,
     seasonal_mase: f64,
     naive_mae: f64,
+    seasonal_mae: f64,
     crps: f64,
     seasonal_crps: f64,
     cpu_ms: f64,
@@ -162,6 +163,7 @@ fn scored(set: &Set, series: &Series, nr: usize, ask: (usize, usize), model: &st
         mae: score::mae(truth, points),
         seasonal_mase: score::mae(truth, &seasonal) / scale,
         naive_mae: score::mae(truth, &naive),
+        seasonal_mae: score::mae(truth, &seasonal),
         crps: score::pinball(truth, &quantiles) / scale,
         seasonal_crps: score::pinball(truth, &seasonal_quantiles) / scale,
         cpu_ms,
@@ -176,7 +178,7 @@ fn day_of(series: &Series, n: usize) -> usize {
 
 fn header() {
     println!(
-        "{:14} {:9} {:>5} {:>7} {:>6} {:>6} {:>6} {:>5} {:>5} {:>31} {:>6} {:>6} {:>6} {:>6} {:>7}",
+        "{:14} {:9} {:>5} {:>7} {:>6} {:>6} {:>6} {:>5} {:>5} {:>31} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7}",
         "set",
         "model",
         "n",
@@ -191,6 +193,7 @@ fn header() {
         "geo",
         "/snCRPS",
         "worst",
+        "to sn",
         "CPU ms"
     );
 }
@@ -209,8 +212,9 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
         });
         f64::midpoint(of(|one| one.smape) / smape, of(|one| one.mase) / mase)
     };
-    let per_series = ratios(scored);
-    let worst = per_series.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
+    let per_series = ratios(scored, |one| one.naive_mae);
+    let worst = |of: &[(usize, f64)]| of.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
+    let [worst, worst_seasonal] = [worst(&per_series), worst(&ratios(scored, |one| one.seasonal_mae))];
     // Against seasonal naive, series by series, as benchmarks of many series have it.
     let geometric = mean(by_series(scored).map(|ones| {
         let [own, seasonal] = [mean(ones.iter().map(|one| one.mase)), mean(ones.iter().map(|one| one.seasonal_mase))];
@@ -222,7 +226,7 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
         shares.join(" ")
     });
     println!(
-        "{:14} {:9} {:5} {:7.3} {:6.3} {:6.3} {:6.2} {:5.3} {:5.3} {:>15} {:>15} {:6.3} {:6.3} {:6.3} {:6.2} {:7.2}",
+        "{:14} {:9} {:5} {:7.3} {:6.3} {:6.3} {:6.2} {:5.3} {:5.3} {:>15} {:>15} {:6.3} {:6.3} {:6.3} {:6.2} {:6.2} {:7.2}",
         set.name,
         model,
         scored.len(),
@@ -238,6 +242,7 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
         geometric,
         of(|one| one.crps) / of(|one| one.seasonal_crps),
         worst,
+        worst_seasonal,
         of(|one| one.cpu_ms)
     );
     if shows_series {
@@ -245,8 +250,10 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
             let ratio = per_series.iter().find(|(nr, _)| *nr == ones[0].series).map_or(f64::NAN, |(_, ratio)| *ratio);
             let models: Vec<&str> = ones.iter().map(|one| one.model.as_str()).collect();
             println!(
-                "    {:40} mase {:8.3} seasonal naive {:8.3} to naive {:6.2} ms {:6.1} {}",
+                "    {:40} {:.2} {:.2} mase {:8.3} seasonal naive {:8.3} to naive {:6.2} ms {:6.1} {}",
                 set.series[ones[0].series].name,
+                held(ones, 0),
+                held(ones, 1),
                 mean(ones.iter().map(|one| one.mase)),
                 mean(ones.iter().map(|one| one.seasonal_mase)),
                 ratio,
@@ -257,15 +264,24 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
     }
 }
 
+/// The share inside, at 80 or 95 %.
+fn held(ones: &[Scored], coverage: usize) -> f64 {
+    let (inside, all) = ones
+        .iter()
+        .flat_map(|one| one.held[coverage])
+        .fold((0, 0), |(inside, all), (more_inside, more)| (inside + more_inside, all + more));
+    f64::from(inside) / f64::from(all)
+}
+
 fn by_series(scored: &[Scored]) -> impl Iterator<Item = &[Scored]> {
     scored.chunk_by(|a, b| a.series == b.series)
 }
 
-/// Each series' error against the naive's.
-fn ratios(scored: &[Scored]) -> Vec<(usize, f64)> {
+/// Each series' error against a naive's.
+fn ratios(scored: &[Scored], naive: fn(&Scored) -> f64) -> Vec<(usize, f64)> {
     by_series(scored)
         .map(|ones| {
-            let [own, naive] = [mean(ones.iter().map(|one| one.mae)), mean(ones.iter().map(|one| one.naive_mae))];
+            let [own, naive] = [mean(ones.iter().map(|one| one.mae)), mean(ones.iter().map(naive))];
             (ones[0].series, if own > 0.0 { own / naive } else { 0.0 })
         })
         .collect()
