@@ -22,6 +22,7 @@ use super::pool::FittedPool;
 use super::registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, ValueNeed};
 use super::season::{Seasons, look_for_seasons};
 use super::shaped::Shaped;
+use super::still::Still;
 use crate::series::Season;
 
 /// Multiplicative methods stand for election only where the smallest value is at least this share of the mean: near
@@ -199,6 +200,7 @@ pub(super) fn choose(
                 Box::new(FittedPool { members, middle: pool.middle, takes_values })
             }
         };
+        let fitted = if judged.stands_still(&scores) { Still::over(fitted, past, horizon) } else { fitted };
         return Ok(Chosen {
             name: names.join("+"),
             season: candidates[pool.members[0].0].season,

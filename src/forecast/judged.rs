@@ -31,6 +31,9 @@ const LEAST_HALF_LIFE: f64 = 6.0;
 /// Origins that are enough to make bands of.
 const ENOUGH_ORIGINS: usize = 12;
 
+/// What a score must be at most, as a share of naive's, to be clearly better where the series usually stands still.
+const CLEARLY: f64 = 0.5;
+
 /// A candidate must be known at one in so many of the origins that the best known is.
 const LEAST_KNOWN: usize = 4;
 
@@ -174,6 +177,18 @@ impl<'a> Judged<'a> {
             }
         }
         Pool::of(&of_allowed, self.middle)
+    }
+
+    /// Whether naive was exactly right from most origins and nobody did clearly better: then the series goes on at a
+    /// level it has, and what a pool adds to it is a trifle that was learnt of a time that is over.
+    pub fn stands_still(&self, scores: &[f64]) -> bool {
+        let idx = self.reference();
+        if !self.candidates.get(idx).is_some_and(Candidate::is_naive) {
+            return false;
+        }
+        let known: Vec<f64> = self.roots[idx].iter().copied().filter(|root| !root.is_nan()).collect();
+        let best = scores.iter().copied().fold(f64::INFINITY, f64::min);
+        median(&known) == Some(0.0) && best >= CLEARLY * scores[idx]
     }
 
     /// The places of the yardsticks.

@@ -72,6 +72,7 @@ mod slope;
 mod slot_profile;
 mod smoothing;
 mod stationarity;
+mod still;
 mod student;
 mod tally;
 mod theil_sen;
