@@ -23,7 +23,7 @@ const SETTLED: usize = 150;
 const WILDEST: f64 = 20.0;
 
 /// After how many horizons an origin counts for half.
-const HALF_LIFE: f64 = 4.0;
+const HALF_LIFE: f64 = 2.0;
 
 /// After how many origins at the earliest one counts for half, as scores of fewer would go by chance.
 const LEAST_HALF_LIFE: f64 = 6.0;
