@@ -116,10 +116,10 @@ pub fn aggregate(
     }
     let replay = Replay { origins: plan.map_or_else(Vec::new, |plan| plan.origins), errors, takes_values: false };
     let season = season.map(Season::steps);
-    let bands = Conformal::new(&replay.known(), season);
     let values: Vec<f64> = (0..n_common)
         .map(|cell| cut.iter().map(|past| share * past.values()[past.len() - n_common + cell]).sum())
         .collect();
+    let bands = Conformal::new(&replay.known().at_level(&values, season), season);
     let whole = Past::new(cut[0].at(cut[0].len() - n_common), step, &values);
     let (band, band_reason) = match bands.check(points.len()) {
         Ok(()) => {

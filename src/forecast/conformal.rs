@@ -32,8 +32,8 @@ use super::student::student_quantile;
 const LEAST_WINDOWS: f64 = 1.5;
 
 /// The share of the variance of errors' sizes that lies between forecasts rather than within them. On replays of public
-/// series its mean is 0.1 to 0.5 by the kind of series; a few forecasts do not tell it, so all have the careful end.
-const ALIKE: f64 = 0.5;
+/// series its mean is 0.1 to 0.5 by the kind of series; a few forecasts do not tell it, so all lie near the careful end.
+const ALIKE: f64 = 0.4;
 
 /// Independent errors from which on the errors' own lean counts for half.
 const LEAN_PRIOR: f64 = 40.0;
@@ -422,7 +422,7 @@ mod tests {
             edges(&Conformal::of(&origins, &rows, None), 0.95, 0).1
         };
         // Three of 48 steps have more errors than sixty of 2, and tell less of how large the next one's will be.
-        assert!(width(3, 48) > 1.2 * width(60, 2), "{} {}", width(3, 48), width(60, 2));
+        assert!(width(3, 48) > 1.15 * width(60, 2), "{} {}", width(3, 48), width(60, 2));
         let overlapping = |apart: usize| {
             let (origins, rows) = noises(4, 12, apart);
             Conformal::of(&origins, &rows, None).check(12)

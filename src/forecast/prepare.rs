@@ -90,7 +90,8 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
     let past = past.into();
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
     let (chosen, accuracy, seasons) = run(&past, request)?;
-    let bands = Conformal::new(&chosen.honest, seasons.first().map(|season| season.steps()));
+    let cycle = seasons.first().map(|season| season.steps());
+    let bands = Conformal::new(&chosen.honest.at_level(past.values(), cycle), cycle);
     let mut prepared = Prepared {
         model: chosen.name,
         fallback: chosen.fallback,
