@@ -25,7 +25,9 @@ struct Source<'a> {
     path: PathBuf,
     reader: BlockReader,
     next_run: usize,
-    // The number that each of its texts has in the new block, once it has one.
+    // Whether the new block has numbered its texts as this one does.
+    is_model: bool,
+    // Otherwise the number that each of its texts has in the new block, once it has one.
     numbers: Vec<Option<TextId>>,
 }
 
@@ -34,19 +36,20 @@ impl<'a> Source<'a> {
         verify(block).map_err(FlushError::block(block.path()))?;
         let reader = block.reader_once(files).map_err(FlushError::block(block.path()))?;
         let hidden = tombstones.of_block(&block.entry().id);
-        Ok(Source { hidden, path: block.path().to_owned(), reader, next_run: 0, numbers: Vec::new() })
+        let path = block.path().to_owned();
+        Ok(Source { hidden, path, reader, next_run: 0, is_model: false, numbers: Vec::new() })
     }
 
-    fn head(&self) -> Option<(&BlockIndex, &Run)> {
+    fn head(&self) -> Option<(&BlockIndex, Run)> {
         let index = &**self.reader.index();
-        index.runs().get(self.next_run).map(|run| (index, run))
+        (self.next_run < index.n_runs()).then(|| (index, index.run(self.next_run)))
     }
 
     /// Appends the samples of its next run, without what is deleted, to those of earlier sources.
     fn take(&mut self, unzip: &mut Unzip, samples: &mut Vec<Sample>) -> Result<(), FlushError> {
         let Some((index, run)) = self.head() else { return Ok(()) };
         let n_rows = run.n_rows;
-        let key = (!self.hidden.is_empty()).then(|| index.key(run)).transpose();
+        let key = (!self.hidden.is_empty()).then(|| index.key(&run)).transpose();
         let key = key.map_err(FlushError::block(&self.path))?;
         self.next_run += 1;
         let Some(key) = key else {
@@ -63,9 +66,15 @@ impl<'a> Source<'a> {
     fn labels(&mut self, writer: &mut BlockWriter<'_>, labels: &mut Vec<(TextId, TextId)>) {
         labels.clear();
         let index = self.reader.index();
+        let Some(taken) = self.next_run.checked_sub(1) else { return };
+        let run = index.run(taken);
+        let ids = index.label_ids(&run);
+        if self.is_model {
+            labels.extend(ids);
+            return;
+        }
         self.numbers.resize(index.n_texts(), None);
-        let Some(run) = self.next_run.checked_sub(1).and_then(|number| index.runs().get(number)) else { return };
-        for (name, value) in index.label_ids(run) {
+        for (name, value) in ids {
             let mut number = |id: TextId| *self.numbers[id as usize].get_or_insert_with(|| writer.text(index.text(id)));
             labels.push((number(name), number(value)));
         }
@@ -93,7 +102,11 @@ pub(super) fn merge_blocks(
         blocks.iter().map(|block| Source::open(files, block, tombstones)).collect::<Result<Vec<_>, _>>()?;
     let mut writer = BlockWriter::create(files, layout, about).map_err(FlushError::block(&layout.tmp))?;
     // They mostly have the same series.
-    writer.expect(sources.iter().map(|source| source.reader.index().runs().len()).max().unwrap_or(0));
+    let all_keys = sources.iter().map(|source| source.reader.index().keys());
+    if let Some(model) = all_keys.max_by_key(|keys| keys.len()).map(Arc::clone) {
+        writer.expect(model.len(), Some(&model));
+        sources.iter_mut().for_each(|source| source.is_model = Arc::ptr_eq(source.reader.index().keys(), &model));
+    }
     let path = writer.path().to_owned();
     let mut unzip = Unzip::new().map_err(|error| FlushError::block(&path)(error.into()))?;
     let (mut samples, mut labels, mut same) = (Vec::new(), Vec::new(), Vec::new());
@@ -134,7 +147,7 @@ fn next_series(sources: &[Source<'_>], same: &mut Vec<usize>) {
     for (number, source) in sources.iter().enumerate() {
         let Some((index, run)) = source.head() else { continue };
         let best = same.first().and_then(|best: &usize| sources[*best].head());
-        match best.map(|(best_index, best)| index.order(run, best_index, best)) {
+        match best.map(|(best_index, best)| index.order(&run, best_index, &best)) {
             Some(std::cmp::Ordering::Greater) => {}
             Some(std::cmp::Ordering::Equal) => same.push(number),
             Some(std::cmp::Ordering::Less) | None => {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use ulid::Ulid;
 
-use super::block::{About, Block, BlockWriter, Effort, Footer};
+use super::block::{About, Block, BlockWriter, Effort, Footer, find_known, let_go};
 use super::commit::Work;
 use super::compaction::merge_blocks;
 use super::deletes::{Delete, Tombstones};
@@ -32,11 +32,9 @@ const FLUSH_TICK: Duration = Duration::from_secs(1);
 const MERGE_TICK: Duration = Duration::from_millis(500);
 // After a failure, so that a full disk is not hammered but space is noticed soon.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-const TRIM_EVERY: Duration = Duration::from_secs(30);
+const TRIM_EVERY: Duration = Duration::from_secs(5);
 // Blocks of one flush from which on it is worth a word: late samples rarely reach back so far.
 const MANY_BLOCKS: usize = 32;
-// Series in indexes kept in memory; beyond it, those unused for a trim are let go. About 120 bytes each.
-const MAX_CACHED_RUNS: usize = 500_000;
 
 /// Owns the manifest.
 pub(super) struct Keeper {
@@ -105,7 +103,7 @@ impl Keeper {
             self.tidy(&mut self.state.lock());
             if Instant::now() >= next_trim {
                 next_trim = Instant::now() + TRIM_EVERY;
-                self.trim();
+                let_go(&self.shared.view().blocks);
             }
         }
     }
@@ -211,7 +209,7 @@ impl Keeper {
             let has_gaps = (last - first + 1) as usize > windows.len();
             let about = About { sequence, wal_upto: frozen.wal_upto, sources: Vec::new(), effort: Effort::Fresh };
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
-            writer.expect(order.len());
+            writer.expect(order.len(), find_known(|keys| keys.len() == order.len()).as_ref());
             let path = writer.path().to_owned();
             for place in &order {
                 samples.clear();
@@ -415,17 +413,6 @@ impl Keeper {
         published?;
         self.shared.counters.n_compactions.add(1);
         Ok(true)
-    }
-
-    /// Lets go of sidecars nobody has used lately, when there are too many in memory.
-    fn trim(&self) {
-        let view = self.shared.view();
-        let n_cached: usize = view.blocks.iter().map(|block| block.trim(u32::MAX)).sum();
-        if n_cached > MAX_CACHED_RUNS {
-            for block in view.blocks.iter() {
-                block.trim(1);
-            }
-        }
     }
 }
 

@@ -129,6 +129,11 @@ impl Memtable {
         }
     }
 
+    /// When the newest sample of the series with this number is; `Millis::MIN` without one.
+    pub(super) fn newest(&self, series_ref: SeriesRef) -> Millis {
+        self.shards[series_ref as usize % N_SHARDS].read().find(series_ref).map_or(Millis::MIN, Column::newest)
+    }
+
     /// Shows every series with one of these numbers, all when there are none, whose samples may lie in `range`.
     pub(super) fn for_each(
         &self,

@@ -24,7 +24,8 @@ const GRACE: [Millis; 3] = [10 * MINUTE, HOUR, 2 * HOUR];
 const QUIET: Millis = 2 * MINUTE;
 // Samples of a merged block at most, about 200 MB: an hour of 35,000 a second. One of half as many stays.
 const MAX_SAMPLES: u64 = 128 << 20;
-// Series in all sources of a merge, whose indexes are in memory at the same time; about 120 bytes each.
+// Series in all sources of a merge, whose indexes are in memory at the same time; up to 120 bytes each where the sources
+// have different series.
 const MAX_RUNS: u64 = 500_000;
 // After the end of a block's last day, and after it was written, before anything is made from it.
 const SETTLED_AFTER: Millis = 2 * HOUR;

@@ -158,7 +158,7 @@ impl Keeper {
             let runs = left(&index, index.matching(selector, range), &hidden);
             for number in runs.map_err(FlushError::block(block.index_path()))? {
                 is_in = true;
-                keys.insert(index.key(&index.runs()[number]).map_err(FlushError::block(block.index_path()))?);
+                keys.insert(index.key(&index.run(number)).map_err(FlushError::block(block.index_path()))?);
             }
             if is_in {
                 blocks.push(block.entry().id.clone());

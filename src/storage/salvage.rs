@@ -40,7 +40,7 @@ pub(super) fn salvage(
     let mut writer = BlockWriter::create(files, layout, about)?;
     let hidden = tombstones.of_block(&entry.id);
     each_left(files, layout, entry, |index, run, mut samples| {
-        let key = index.key(&index.runs()[run])?;
+        let key = index.key(&index.run(run))?;
         hidden.take_from(&key, &mut samples);
         writer.push(&key, &samples)
     })?;
@@ -62,7 +62,7 @@ fn each_left(
     let file = files.open(&layout.block(&entry.date, &entry.id))?;
     let mut reader = BlockReader::new(Box::new(file), Arc::clone(&index));
     let mut unzip = Unzip::new()?;
-    for run in 0..index.runs().len() {
+    for run in 0..index.n_runs() {
         show(&index, run, reader.left_of(&mut unzip, run))?;
     }
     Ok(())

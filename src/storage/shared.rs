@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::block::index_bytes;
 use super::figures::Figures;
 use super::files::Files;
 use super::layout::Layout;
@@ -50,7 +51,7 @@ impl Shared {
             n_memtable_samples: view.n_memtable_samples(),
             memtable_bytes: view.n_memtable_bytes(),
             series_bytes: self.table.n_bytes() as u64,
-            index_bytes: view.blocks.iter().map(|block| block.index_bytes() as u64).sum(),
+            index_bytes: index_bytes(&view.blocks) as u64,
             n_blocks: view.blocks.len() as u64,
             block_bytes: entries().map(|entry| entry.n_bytes).sum(),
             n_block_samples: entries().map(|entry| entry.n_samples).sum(),

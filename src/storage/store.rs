@@ -258,6 +258,29 @@ impl Store {
         self.read(|view| select::select(&self.shared, view, selector, range, max_samples))
     }
 
+    /// Shows the matching series with their samples in `range`, some at a time, in no order, so that not all of them are
+    /// in memory together. A series is shown twice when a merge comes in between.
+    ///
+    /// # Errors
+    /// When a block cannot be read; some series were shown then.
+    pub fn show(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        mut show: impl FnMut(Vec<Series>),
+    ) -> Result<(), SelectError> {
+        self.read(|view| select::show(&self.shared, view, selector, range, &mut show))
+    }
+
+    /// The matching series whose samples, from a block's or the memtable's first to last, reach into `range`, in no order;
+    /// each with when its newest sample before the end of `range` is, or a little later where it has others after it.
+    ///
+    /// # Errors
+    /// When a block's index cannot be read.
+    pub fn newest(&self, selector: &Selector, range: TimeRange) -> Result<Vec<(Key, Millis)>, SelectError> {
+        self.read(|view| select::newest(&self.shared, view, selector, range))
+    }
+
     /// The matching series as windows of about `step`, with what each was read from, sorted by key.
     ///
     /// The coarsest [`Tier`](super::Tier) that is fine enough answers for the blocks it was made from, and samples
@@ -312,6 +335,12 @@ impl Store {
         self.read(|view| select::keys(&self.shared, view, selector, range))
     }
 
+    /// About how many samples of all series lie in `range`: the sum of what each block has, by proportion where it reaches
+    /// beyond the range, and of what is in memory. Asks for no index, as [`estimate`](Store::estimate) does.
+    pub fn n_about(&self, range: TimeRange) -> u64 {
+        select::n_about(&self.shared.view(), range)
+    }
+
     /// About how many samples [`select`](Store::select) would read, without reading them.
     ///
     /// # Errors
@@ -320,7 +349,7 @@ impl Store {
         self.read(|view| select::estimate(&self.shared, view, selector, range))
     }
 
-    fn read<T>(&self, read: impl Fn(&View) -> Result<T, Failed>) -> Result<T, SelectError> {
+    fn read<T>(&self, mut read: impl FnMut(&View) -> Result<T, Failed>) -> Result<T, SelectError> {
         let (mut n_outdated, mut mended) = (0, Vec::new());
         loop {
             match read(&self.shared.view()) {

@@ -5,15 +5,15 @@
 //! many come and go. So numbers hold good for an [`epoch`](SeriesTable::epoch): whoever asked in an earlier one has to
 //! ask again.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
 use super::postings::Postings;
 use super::wal::record::SeriesRef;
-use crate::series::Key;
+use crate::series::{Key, SeriesId};
 
 const N_SHARDS: usize = 16;
 // Lists of so few series are not worth cleaning.
@@ -46,6 +46,27 @@ impl Hasher for IdHasher {
 }
 
 pub(super) type IdBuild = BuildHasherDefault<IdHasher>;
+
+/// What finds a key that nobody has at hand.
+struct Named<I> {
+    id: SeriesId,
+    labels: I,
+}
+
+impl<I> Hash for Named<I> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As a key does.
+        state.write_i64(self.id);
+    }
+}
+
+impl<'a, I: Iterator<Item = (&'a str, &'a str)> + Clone> Equivalent<Key> for Named<I> {
+    fn equivalent(&self, key: &Key) -> bool {
+        let mut labels = self.labels.clone();
+        let is_next = |(name, value)| labels.next().is_some_and(|label| label.0 == name && label.1 == value);
+        self.id == key.id() && key.labels().iter().all(is_next) && labels.next().is_none()
+    }
+}
 
 /// The active series and their numbers.
 #[derive(Debug)]
@@ -123,7 +144,7 @@ impl SeriesTable {
     }
 
     fn look_up(&self, key: &Key, max_active: usize) -> Option<SeriesRef> {
-        let shard = &self.shards[shard_of(key)];
+        let shard = &self.shards[shard_of(key.id())];
         if let Some(known) = shard.read().get(key) {
             return Some(*known);
         }
@@ -151,6 +172,16 @@ impl SeriesTable {
         self.n_active.fetch_add(1, Ordering::Relaxed);
         self.key_bytes.fetch_add(key.n_bytes(), Ordering::Relaxed);
         Some(given)
+    }
+
+    /// The key of the active series with this id and these labels, which all who need it share.
+    pub(super) fn key<'a>(
+        &self,
+        id: SeriesId,
+        labels: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Option<Key> {
+        let shard = self.shards[shard_of(id)].read();
+        shard.get_key_value(&Named { id, labels }).map(|(key, _)| key.clone())
     }
 
     /// The key for each number; `None` for series that have gone quiet.
@@ -191,7 +222,7 @@ impl SeriesTable {
         };
         let quiet = numbered(&self.keys());
         for (number, key) in quiet {
-            let mut shard = self.shards[shard_of(&key)].write();
+            let mut shard = self.shards[shard_of(key.id())].write();
             if shard.remove(&key).is_some() {
                 self.numbers.write().keys[number as usize] = None;
                 self.n_active.fetch_sub(1, Ordering::Relaxed);
@@ -225,9 +256,9 @@ impl SeriesTable {
     }
 }
 
-fn shard_of(key: &Key) -> usize {
+fn shard_of(id: SeriesId) -> usize {
     // Not the low bits and not the top seven, which the map within the shard uses.
-    (key.id() >> 32) as usize % N_SHARDS
+    (id >> 32) as usize % N_SHARDS
 }
 
 #[cfg(test)]
@@ -242,8 +273,11 @@ mod tests {
         let before = table.epoch();
         let resolve = |key: &Key| table.resolve(key, table.epoch());
         assert_eq!((resolve(&a), resolve(&b), resolve(&a), resolve(&c)), (Some(0), Some(1), Some(0), None));
+        let find = |key: &Key| table.key(key.id(), key.labels().iter());
+        assert_eq!((find(&a), find(&c)), (Some(a.clone()), None));
+        assert_eq!(table.key(a.id(), b.labels().iter()), None, "an id alone is no key");
         table.sweep(|number| number == 0);
-        assert_eq!((table.n_active(), table.keys()[0].clone()), (1, None));
+        assert_eq!((table.n_active(), table.keys()[0].clone(), find(&a)), (1, None, None));
         assert_eq!(resolve(&a), Some(0), "remembered, and refused by the writer");
         assert_eq!((resolve(&c), table.resolve_anew(&a, before)), (Some(2), None));
         assert_ne!(table.begin_epoch(), before);

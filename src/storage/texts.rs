@@ -8,7 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 pub(super) type TextId = u32;
 
 /// Texts, one after the other.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Texts {
     all: String,
     // Where each text ends in `all`.
@@ -50,14 +50,17 @@ impl Texts {
         (0..self.len()).map(|number| self.get(number as TextId))
     }
 
-    /// The same texts sorted, and by number in these the number in those; `None` when they are sorted already.
-    pub(super) fn sorted(&self) -> Option<(Texts, Vec<TextId>)> {
-        if self.iter().is_sorted() {
+    /// Those of the texts that are wanted, sorted, and by number in these the number in those; `None` when that is what
+    /// they are already.
+    pub(super) fn sorted(&self, is_wanted: &[bool]) -> Option<(Texts, Vec<TextId>)> {
+        if self.iter().is_sorted() && is_wanted.iter().all(|is_wanted| *is_wanted) {
             return None;
         }
-        let mut order: Vec<(&str, TextId)> = self.iter().zip(0..).collect();
+        let wanted = self.iter().zip(0..).zip(is_wanted).filter(|(_, is_wanted)| **is_wanted);
+        let mut order: Vec<(&str, TextId)> = wanted.map(|(text, _)| text).collect();
         sort(&mut order);
-        let mut sorted = Texts { all: String::with_capacity(self.all.len()), ends: Vec::with_capacity(self.len()) };
+        let n_bytes = order.iter().map(|(text, _)| text.len()).sum();
+        let mut sorted = Texts { all: String::with_capacity(n_bytes), ends: Vec::with_capacity(order.len()) };
         let mut numbers = vec![0; self.len()];
         for (text, id) in order {
             // As many as before, so they have numbers.
@@ -93,6 +96,16 @@ pub(super) struct TextTable {
 }
 
 impl TextTable {
+    /// A copy of these texts, under the same numbers.
+    pub(super) fn of(texts: &Texts) -> TextTable {
+        let mut table = TextTable { texts: texts.clone(), ..TextTable::default() };
+        for (id, text) in (0..).zip(texts.iter()) {
+            let hash_of = |id: &TextId| table.hasher.hash_one(texts.get(*id));
+            table.known.insert_unique(table.hasher.hash_one(text), id, hash_of);
+        }
+        table
+    }
+
     /// These texts, which can be read but not found.
     pub(super) fn only(texts: Texts) -> TextTable {
         TextTable { texts, ..TextTable::default() }
@@ -137,18 +150,24 @@ mod tests {
     proptest! {
         #[test]
         fn texts_are_sorted_as_texts_are(
-            all in prop::collection::hash_set("(ab)?[a-c\0]{0,12}", 0..40).prop_map(|all| all.into_iter().collect::<Vec<_>>())
+            all in prop::collection::hash_set("(ab)?[a-c\0]{0,12}", 0..40).prop_map(|all| all.into_iter().collect::<Vec<_>>()),
+            unwanted in prop_oneof!["a", "b", "none"],
         ) {
+            let unwanted = &*unwanted;
             let mut texts = Texts::default();
             all.iter().for_each(|text| { texts.push(text); });
             let mut expected = all.clone();
             expected.sort();
-            let numbers = texts.sorted().map(|(sorted, numbers)| {
+            let table = TextTable::of(&texts);
+            prop_assert!(all.iter().zip(0..).all(|(text, id)| table.find(text) == Some(id)));
+            let wanted: Vec<bool> = all.iter().map(|text| !text.ends_with(unwanted)).collect();
+            expected.retain(|text| !text.ends_with(unwanted));
+            let numbers = texts.sorted(&wanted).map(|(sorted, numbers)| {
                 texts = sorted;
                 numbers
             });
             prop_assert!(texts.iter().eq(&expected));
-            for (before, text) in all.iter().enumerate() {
+            for (before, text) in all.iter().enumerate().filter(|(before, _)| wanted[*before]) {
                 let number = numbers.as_ref().map_or(before as TextId, |numbers| numbers[before]);
                 prop_assert_eq!(texts.get(number), text);
             }

@@ -1,42 +1,47 @@
 //! A block's index: which rows are whose, and where the pages are. `sidecar.rs` puts it into a file.
 //!
 //! A selector is answered from here, and the pages it needs are read from the block; nothing else of it is. Small, as
-//! many blocks' indexes are in memory: about 100 bytes a series with ten labels, and each text once.
+//! many blocks' indexes are in memory: 12 bytes a series beside the keys, which blocks of the same series share.
 
 use std::cmp::Ordering;
-
-use hashbrown::HashMap;
+use std::sync::Arc;
 
 use super::super::error::BlockError;
-use super::super::texts::{TextId, TextTable, Texts};
+use super::super::texts::{TextId, Texts};
+use super::keys::{BlockKeys, KeysBuilder};
+use super::narrow::Narrow;
 use super::pages::Pages;
 use crate::series::{Key, Labels, METRIC_NAME, Millis, SeriesId};
 
 /// One series' rows in a block: neighbours, in time order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::storage) struct Run {
+    /// Its place among the runs of the index.
+    pub(in crate::storage) number: usize,
     pub(in crate::storage) id: SeriesId,
     pub(in crate::storage) row_start: u64,
     pub(in crate::storage) n_rows: u32,
-    /// Which label names it has.
-    shape: u32,
-    /// Where its label values begin.
-    values_start: u32,
     pub(in crate::storage) min_time: Millis,
     pub(in crate::storage) max_time: Millis,
-    pub(in crate::storage) last_value: f64,
 }
 
 /// Every run of a block, in row order, and its pages.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::storage) struct BlockIndex {
-    /// Sorted, so that the order of texts is that of their numbers, and blocks of the same texts number them alike.
-    pub(super) texts: Texts,
-    /// Lists of label names; series of one metric mostly have the same.
-    shapes: Vec<Box<[TextId]>>,
-    values: Vec<TextId>,
-    runs: Vec<Run>,
+    keys: Arc<BlockKeys>,
+    rows: Rows,
     pub(super) pages: Pages,
+}
+
+/// What an index says of each run beside its key.
+#[derive(Debug, Default, PartialEq)]
+struct Rows {
+    /// The row after the last.
+    ends: Narrow,
+    min_times: Narrow,
+    max_times: Narrow,
+    /// None where they were let go of.
+    last_values: Vec<f64>,
 }
 
 /// The order of series in a block: metric, id, and in the rare case of equal ids the labels.
@@ -45,49 +50,118 @@ pub(in crate::storage) fn block_order(a: &Key, b: &Key) -> Ordering {
     by_name.then_with(|| a.labels().iter().cmp(b.labels().iter()))
 }
 
-impl BlockIndex {
-    pub(in crate::storage) fn runs(&self) -> &[Run] {
-        &self.runs
+impl Rows {
+    fn len(&self) -> usize {
+        self.ends.len()
     }
 
-    /// The same without room that was made and is not needed, for an index that is kept.
-    pub(super) fn shrunk(mut self) -> BlockIndex {
-        self.texts.shrink_to_fit();
-        self.runs.shrink_to_fit();
-        self.values.shrink_to_fit();
+    /// The row after the last of the run with this number.
+    #[inline]
+    fn end(&self, number: usize) -> u64 {
+        self.ends.get(number).cast_unsigned()
+    }
+
+    fn n_rows(&self) -> u64 {
+        self.len().checked_sub(1).map_or(0, |last| self.end(last))
+    }
+
+    #[inline]
+    fn run(&self, number: usize, id: SeriesId) -> Run {
+        let row_start = number.checked_sub(1).map_or(0, |before| self.end(before));
+        // It was a number of 32 bits when it was pushed.
+        let n_rows = (self.end(number) - row_start) as u32;
+        Run {
+            number,
+            id,
+            row_start,
+            n_rows,
+            min_time: self.min_times.get(number),
+            max_time: self.max_times.get(number),
+        }
+    }
+
+    fn columns(&mut self) -> [&mut Narrow; 3] {
+        [&mut self.ends, &mut self.min_times, &mut self.max_times]
+    }
+
+    fn n_bytes(&self) -> usize {
+        let Rows { ends, min_times, max_times, last_values } = self;
+        ends.n_bytes() + min_times.n_bytes() + max_times.n_bytes() + last_values.capacity() * size_of::<f64>()
+    }
+}
+
+impl BlockIndex {
+    pub(in crate::storage) fn n_runs(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The run with this number.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[inline]
+    pub(in crate::storage) fn run(&self, number: usize) -> Run {
+        self.rows.run(number, self.keys.id(number))
+    }
+
+    /// All runs, in row order.
+    pub(in crate::storage) fn runs(&self) -> impl ExactSizeIterator<Item = Run> + Clone {
+        (0..self.n_runs()).map(|number| self.run(number))
+    }
+
+    /// When its oldest and its newest sample are; `None` without any.
+    pub(in crate::storage) fn span(&self) -> Option<(Millis, Millis)> {
+        Some((self.runs().map(|run| run.min_time).min()?, self.runs().map(|run| run.max_time).max()?))
+    }
+
+    /// The last value of a run; `None` when only what reading needs was kept.
+    pub(super) fn last_value(&self, number: usize) -> Option<f64> {
+        self.rows.last_values.get(number).copied()
+    }
+
+    /// The same without what is in the sidecar for others and without room that is not needed, to be kept.
+    pub(super) fn for_reading(mut self) -> BlockIndex {
+        self.rows.last_values = Vec::new();
+        self.rows.columns().into_iter().for_each(Narrow::shrink_to_fit);
         self
     }
 
-    /// About how many bytes of memory it takes.
-    pub(in crate::storage) fn n_bytes(&self) -> usize {
-        let shapes: usize = self.shapes.iter().map(|shape| size_of_val(&**shape)).sum();
-        let values = self.values.capacity() * size_of::<TextId>() + shapes;
-        self.texts.n_bytes() + values + self.runs.capacity() * size_of::<Run>() + self.pages.n_bytes()
+    /// Whose runs they are.
+    pub(in crate::storage) fn keys(&self) -> &Arc<BlockKeys> {
+        &self.keys
+    }
+
+    /// About how many bytes of memory it takes, its keys excepted, which others may share.
+    pub(in crate::storage) fn n_own_bytes(&self) -> usize {
+        self.rows.n_bytes() + self.pages.n_bytes()
     }
 
     pub(in crate::storage) fn n_rows(&self) -> u64 {
-        self.runs.last().map_or(0, |last| last.row_start + u64::from(last.n_rows))
+        self.rows.n_rows()
     }
 
     /// Numbers of the names and of the values of a run's labels, in name order.
     pub(in crate::storage) fn label_ids(&self, run: &Run) -> impl Iterator<Item = (TextId, TextId)> + Clone {
-        let names = &self.shapes[run.shape as usize];
-        names.iter().copied().zip(self.values[run.values_start as usize..].iter().copied())
+        self.keys.label_ids(run.number)
     }
 
     /// A run's labels, the metric's name among them, in name order.
     pub(in crate::storage) fn labels(&self, run: &Run) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.label_ids(run).map(|(name, value)| (self.texts.get(name), self.texts.get(value)))
+        self.keys.labels(run.number)
     }
 
     /// The text with this number.
     pub(in crate::storage) fn text(&self, id: TextId) -> &str {
-        self.texts.get(id)
+        self.texts().get(id)
     }
 
     /// How many texts there are; their numbers begin at 0.
     pub(in crate::storage) fn n_texts(&self) -> usize {
-        self.texts.len()
+        self.texts().len()
+    }
+
+    pub(super) fn texts(&self) -> &Texts {
+        &self.keys.texts
     }
 
     /// The metric's name.
@@ -97,18 +171,13 @@ impl BlockIndex {
 
     /// What answers the number of the metric's name of a run; `None` when it has none.
     pub(in crate::storage) fn metric_ids(&self) -> impl Fn(&Run) -> Option<TextId> {
-        let places = self.places_of(METRIC_NAME);
-        move |run| self.value_at(run, &places)
-    }
-
-    /// Whether both number their texts in the same way.
-    pub(in crate::storage) fn numbers_texts_of(&self, other: &BlockIndex) -> bool {
-        self.texts == other.texts
+        let places = self.keys.places_of(METRIC_NAME);
+        move |run| self.keys.value_at(run.number, &places)
     }
 
     /// Whether both number their texts, and their lists of label names, in the same way.
     pub(in crate::storage) fn has_texts_of(&self, other: &BlockIndex) -> bool {
-        self.texts == other.texts && self.shapes == other.shapes
+        self.keys.has_texts_of(&other.keys)
     }
 
     /// The key of a run's series.
@@ -121,75 +190,75 @@ impl BlockIndex {
         self.pages.n_rows == self.n_rows()
     }
 
-    /// Whether both say the same, in whatever order their texts are numbered.
+    /// Whether both say the same of what both have, in whatever order their texts are numbered.
     pub(in crate::storage) fn agrees(&self, other: &BlockIndex) -> bool {
-        let said =
-            |run: &Run| (run.id, run.row_start, run.n_rows, run.min_time, run.max_time, run.last_value.to_bits());
-        self.pages == other.pages
-            && self.runs.len() == other.runs.len()
-            && self.runs.iter().zip(&other.runs).all(|(a, b)| said(a) == said(b) && self.labels(a).eq(other.labels(b)))
+        let bits = |index: &BlockIndex, number| index.last_value(number).map(f64::to_bits);
+        let has_same_value = |number| {
+            bits(self, number).zip(bits(other, number)).is_none_or(|(value, other_value)| value == other_value)
+        };
+        let is_same = |(run, other_run): (Run, Run)| {
+            run == other_run && has_same_value(run.number) && self.labels(&run).eq(other.labels(&other_run))
+        };
+        self.pages == other.pages && self.n_runs() == other.n_runs() && self.runs().zip(other.runs()).all(is_same)
     }
 
     /// Compares two runs, of this index and of another, in block order.
     pub(in crate::storage) fn order(&self, run: &Run, other: &BlockIndex, other_run: &Run) -> Ordering {
+        if Arc::ptr_eq(&self.keys, &other.keys) {
+            return run.number.cmp(&other_run.number);
+        }
         let by_metric = self.metric(run).cmp(other.metric(other_run));
         by_metric.then_with(|| run.id.cmp(&other_run.id)).then_with(|| self.labels(run).cmp(other.labels(other_run)))
-    }
-
-    /// The lists of label names that these runs have, each once.
-    pub(super) fn shapes_of(&self, runs: &[usize]) -> Vec<&[TextId]> {
-        let mut is_met = vec![false; self.shapes.len()];
-        runs.iter().for_each(|number| is_met[self.runs[*number].shape as usize] = true);
-        self.shapes.iter().zip(is_met).filter(|(_, is_met)| *is_met).map(|(shape, _)| &**shape).collect()
-    }
-
-    /// The position in the index of a label's values in the runs of each shape, `None` where the label is not.
-    pub(super) fn places_of(&self, name: &str) -> Vec<Option<u32>> {
-        let place =
-            |shape: &[TextId]| shape.iter().position(|id| self.texts.get(*id) == name).map(|place| place as u32);
-        self.shapes.iter().map(|shape| place(shape)).collect()
-    }
-
-    /// The value at a place that [`places_of`](BlockIndex::places_of) answered.
-    pub(super) fn value_at(&self, run: &Run, places: &[Option<u32>]) -> Option<TextId> {
-        let place = places[run.shape as usize]?;
-        Some(self.values[(run.values_start + place) as usize])
     }
 }
 
 /// Makes an index, run by run.
 #[derive(Debug, Default)]
 pub(in crate::storage) struct IndexBuilder {
-    texts: TextTable,
-    shape_numbers: HashMap<Box<[TextId]>, u32>,
-    // Gets its texts at the end.
-    index: BlockIndex,
+    keys: KeysBuilder,
+    rows: Rows,
 }
 
 impl IndexBuilder {
     /// Starts with these texts, whose numbers are known already; none is to be added.
     pub(super) fn with_texts(texts: Texts) -> IndexBuilder {
-        IndexBuilder { texts: TextTable::only(texts), ..IndexBuilder::default() }
+        IndexBuilder { keys: KeysBuilder::with_texts(texts), ..IndexBuilder::default() }
+    }
+
+    /// Starts with the numbers that these keys give to texts, and expecting their series.
+    pub(super) fn like(keys: Arc<BlockKeys>) -> IndexBuilder {
+        IndexBuilder { keys: KeysBuilder::like(keys), ..IndexBuilder::default() }
     }
 
     /// Makes room for `n_series` runs, rather than twice as much when the last of many come.
     pub(super) fn expect(&mut self, n_series: usize) {
-        self.index.runs.reserve_exact(n_series);
+        self.keys.reserve_exact(n_series);
+        self.rows.columns().into_iter().for_each(|column| column.reserve_exact(n_series));
+        self.rows.last_values.reserve_exact(n_series);
     }
 
     /// The number of a text.
     pub(in crate::storage) fn text(&mut self, text: &str) -> TextId {
-        let id = self.texts.number(text);
-        id.expect("the labels of one block's series are in memory, and far smaller than 4 GB")
+        self.keys.text(text)
     }
 
     pub(super) fn texts(&self) -> &Texts {
-        self.texts.texts()
+        self.keys.texts()
     }
 
-    /// What there is so far, without the texts.
-    pub(in crate::storage) fn index(&self) -> &BlockIndex {
-        &self.index
+    /// How many runs there are so far.
+    pub(in crate::storage) fn n_runs(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many rows there are so far.
+    pub(in crate::storage) fn n_rows(&self) -> u64 {
+        self.rows.n_rows()
+    }
+
+    /// Fills in the numbers of the labels of the series that comes next.
+    pub(super) fn number(&mut self, key: &Key, numbers: &mut Vec<(TextId, TextId)>) {
+        self.keys.number(key.id(), key.labels(), numbers);
     }
 
     /// Adds the rows after those of the run before; `labels` as [`BlockIndex::label_ids`] answers them.
@@ -205,13 +274,14 @@ impl IndexBuilder {
         last_value: f64,
     ) -> Result<(), BlockError> {
         let too_large =
-            |_| BlockError::Damaged("a block would have more than 2^32 rows of a series, or labels".to_owned());
-        let shape = self.shape_of(labels);
-        let index = &mut self.index;
-        let values_start = u32::try_from(index.values.len()).map_err(too_large)?;
-        index.values.extend(labels.iter().map(|(_, value)| *value));
-        let (row_start, n_rows) = (index.n_rows(), u32::try_from(n_rows).map_err(too_large)?);
-        index.runs.push(Run { id, row_start, n_rows, shape, values_start, min_time, max_time, last_value });
+            || BlockError::Damaged("a block would have more than 2^32 rows of a series, or labels".to_owned());
+        let n_rows = u32::try_from(n_rows).map_err(|_| too_large())?;
+        let end = i64::try_from(self.n_rows() + u64::from(n_rows)).map_err(|_| too_large())?;
+        self.keys.push(id, labels).ok_or_else(too_large)?;
+        self.rows.ends.push(end);
+        self.rows.min_times.push(min_time);
+        self.rows.max_times.push(max_time);
+        self.rows.last_values.push(last_value);
         Ok(())
     }
 
@@ -226,28 +296,18 @@ impl IndexBuilder {
         span: (Millis, Millis),
         last_value: f64,
     ) -> Result<(), BlockError> {
-        let labels: Vec<_> = key.labels().iter().map(|(name, value)| (self.text(name), self.text(value))).collect();
+        let mut labels = Vec::with_capacity(key.labels().len());
+        self.number(key, &mut labels);
         self.push(key.id(), &labels, n_rows, span, last_value)
     }
 
-    fn shape_of(&mut self, labels: &[(TextId, TextId)]) -> u32 {
-        let names = labels.iter().map(|(name, _)| *name);
-        if let Some(last) = self.index.runs.last().map(|run| run.shape)
-            && self.index.shapes[last as usize].iter().copied().eq(names.clone())
-        {
-            return last;
-        }
-        let shapes = &mut self.index.shapes;
-        *self.shape_numbers.entry(names.collect()).or_insert_with_key(|names| {
-            shapes.push(names.clone());
-            shapes.len() as u32 - 1
-        })
-    }
-
-    /// Adds more rows to the last run.
-    pub(in crate::storage) fn extend_last(&mut self, n_rows: u32, max_time: Millis, last_value: f64) {
-        if let Some(run) = self.index.runs.last_mut() {
-            (run.n_rows, run.max_time, run.last_value) = (run.n_rows + n_rows, max_time, last_value);
+    /// Adds a row to the last run.
+    pub(in crate::storage) fn extend_last(&mut self, max_time: Millis, last_value: f64) {
+        if let Some(last) = self.rows.last_values.last_mut() {
+            *last = last_value;
+            let n_rows = self.n_rows();
+            self.rows.ends.replace_last(n_rows.cast_signed() + 1);
+            self.rows.max_times.replace_last(max_time);
         }
     }
 
@@ -257,12 +317,6 @@ impl IndexBuilder {
     }
 
     pub(super) fn finish(self, pages: Pages) -> BlockIndex {
-        let mut index = BlockIndex { pages, texts: self.texts.into_texts(), ..self.index };
-        if let Some((texts, numbers)) = index.texts.sorted() {
-            index.texts = texts;
-            let ids = index.values.iter_mut().chain(index.shapes.iter_mut().flatten());
-            ids.for_each(|id| *id = numbers[*id as usize]);
-        }
-        index
+        BlockIndex { keys: self.keys.finish(), rows: self.rows, pages }
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -18,7 +19,10 @@ mod bits;
 mod chunk;
 mod delta;
 mod index;
+mod kept;
+mod keys;
 mod matching;
+mod narrow;
 mod page_header;
 mod pages;
 mod reader;
@@ -37,6 +41,8 @@ mod tests;
 pub(super) use tests::{example_block, misplaced};
 
 pub(super) use index::{BlockIndex, IndexBuilder, Run, block_order};
+pub(super) use kept::{index_bytes, let_go};
+pub(super) use keys::{BlockKeys, find_known};
 pub(super) use reader::{BlockReader, Unzip};
 pub(super) use rebuild::{Footer, load_metadata};
 pub(super) use schema::Effort;
@@ -56,11 +62,10 @@ pub(super) struct Block {
     is_condemned: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct CachedIndex {
     index: Option<Arc<BlockIndex>>,
-    // Counts trims since the last use.
-    n_idle: u32,
+    last_used: Option<Instant>,
 }
 
 impl Block {
@@ -79,7 +84,7 @@ impl Block {
 
     /// The same block, of which the manifest now says something else: its file has come or gone.
     pub(super) fn moved(&self, entry: BlockEntry) -> Block {
-        let index = CachedIndex { index: self.index.lock().index.clone(), n_idle: 0 };
+        let index = self.index.lock().clone();
         let Block { path, index_path, tmp_dir, remote, .. } = self;
         let (path, index_path, tmp_dir) = (path.clone(), index_path.clone(), tmp_dir.clone());
         let (remote, index) = (remote.clone(), Mutex::new(index));
@@ -130,11 +135,11 @@ impl Block {
     /// When neither can be read.
     pub(super) fn index(&self, files: &dyn Files) -> Result<Arc<BlockIndex>, BlockError> {
         let mut cached = self.index.lock();
-        cached.n_idle = 0;
+        cached.last_used = Some(Instant::now());
         if let Some(index) = &cached.index {
             return Ok(Arc::clone(index));
         }
-        let index = Arc::new(self.load_index(files)?);
+        let index = Arc::new(self.load_index(files)?.for_reading());
         cached.index = Some(Arc::clone(&index));
         Ok(index)
     }
@@ -172,7 +177,7 @@ impl Block {
             return Ok(false);
         }
         tracing::error!(sidecar = %self.index_path.display(), "a block's series index does not say what is in the block; making it again from the block");
-        cached.index = Some(Arc::new(self.make_index(files, files.open(&self.path)?)?));
+        cached.index = Some(Arc::new(self.make_index(files, files.open(&self.path)?)?.for_reading()));
         Ok(true)
     }
 
@@ -215,22 +220,7 @@ impl Block {
     /// As [`index`](Block::index), for a single use: kept only if it was kept before.
     fn index_once(&self, files: &dyn Files) -> Result<Arc<BlockIndex>, BlockError> {
         let cached = self.index.lock().index.clone();
-        cached.map_or_else(|| self.load_index(files).map(Arc::new), Ok)
-    }
-
-    /// Lets go of a sidecar that nobody has asked for during the last `n_trims` trims; answers how many series it holds.
-    pub(super) fn trim(&self, n_trims: u32) -> usize {
-        let mut cached = self.index.lock();
-        cached.n_idle = cached.n_idle.saturating_add(1);
-        if cached.n_idle > n_trims {
-            cached.index = None;
-        }
-        cached.index.as_ref().map_or(0, |index| index.runs().len())
-    }
-
-    /// Bytes of memory that its index takes, while it is kept.
-    pub(super) fn index_bytes(&self) -> usize {
-        self.index.lock().index.as_ref().map_or(0, |index| index.n_bytes())
+        cached.map_or_else(|| self.load_index(files).map(|index| Arc::new(index.for_reading())), Ok)
     }
 
     /// Where its bytes are.

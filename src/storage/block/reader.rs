@@ -142,7 +142,7 @@ impl BlockReader {
     /// Pages carry a checksum of their own, so that what is answered is what was written.
     pub(in crate::storage) fn left_of(&mut self, unzip: &mut Unzip, run: usize) -> Vec<Sample> {
         let index = Arc::clone(&self.index);
-        let run = index.runs()[run];
+        let run = index.run(run);
         let rows = run.row_start..run.row_start + u64::from(run.n_rows);
         let (times, values) = (&index.pages.times, &index.pages.values);
         let mut borders = vec![rows.start, rows.end];

@@ -48,7 +48,7 @@ pub(super) fn rebuild_index(file: File) -> Result<BlockIndex, BlockError> {
                 *last_id == id && labels.eq(columns.labels(row))
             });
             if is_same {
-                builder.extend_last(1, at, value);
+                builder.extend_last(at, value);
             } else {
                 let labels: Vec<_> =
                     columns.labels(row).map(|(name, value)| (builder.text(name), builder.text(value))).collect();
@@ -67,10 +67,10 @@ impl IndexBuilder {
     /// When the footer has no page index, or one of other rows.
     pub(in crate::storage) fn finish_by(self, footer: &ParquetMetaData) -> Result<BlockIndex, BlockError> {
         let pages = pages_of(footer).ok_or_else(|| damaged("the block has no page index"))?;
-        if self.index().n_rows() != pages.n_rows {
+        if self.n_rows() != pages.n_rows {
             return Err(damaged("the block's page index counts other rows than it has"));
         }
-        Ok(self.finish(pages).shrunk())
+        Ok(self.finish(pages))
     }
 }
 

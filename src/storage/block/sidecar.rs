@@ -6,6 +6,7 @@ use super::super::bytes::{Reader, put_varint};
 use super::super::error::BlockError;
 use super::super::texts::{TextId, Texts};
 use super::index::{BlockIndex, IndexBuilder};
+use super::keys::find_known;
 use super::pages::{Pages, Place, TimePage, ValuePage};
 
 /// The version this build writes and reads; an index of another version is made again from its block.
@@ -41,15 +42,15 @@ impl BlockIndex {
             io::Result::Ok(())
         };
         bytes.extend_from_slice(&INDEX_VERSION.to_le_bytes());
-        put_varint(self.texts.len() as u64, &mut bytes);
-        for text in self.texts.iter() {
+        put_varint(self.texts().len() as u64, &mut bytes);
+        for text in self.texts().iter() {
             put_varint(text.len() as u64, &mut bytes);
             bytes.extend_from_slice(text.as_bytes());
             pass_on(&mut bytes, PIECE)?;
         }
         put_varint(self.runs().len() as u64, &mut bytes);
         for run in self.runs() {
-            let labels = self.label_ids(run);
+            let labels = self.label_ids(&run);
             put_varint(labels.clone().count() as u64, &mut bytes);
             for (name, value) in labels {
                 put_varint(u64::from(name), &mut bytes);
@@ -59,7 +60,9 @@ impl BlockIndex {
             put_varint(u64::from(run.n_rows), &mut bytes);
             bytes.extend_from_slice(&run.min_time.to_le_bytes());
             put_varint(run.max_time.wrapping_sub(run.min_time).cast_unsigned(), &mut bytes);
-            bytes.extend_from_slice(&run.last_value.to_le_bytes());
+            let last_value =
+                self.last_value(run.number).ok_or_else(|| io::Error::other("an index for reading only"))?;
+            bytes.extend_from_slice(&last_value.to_le_bytes());
             pass_on(&mut bytes, PIECE)?;
         }
         put_pages(&self.pages, &mut bytes);
@@ -126,8 +129,10 @@ fn decode_index(reader: &mut Reader<'_>) -> Option<BlockIndex> {
     for _ in 0..n_texts {
         texts.push(reader.text()?)?;
     }
-    let mut builder = IndexBuilder::with_texts(texts);
+    texts.shrink_to_fit();
     let n_runs = reader.count()?;
+    let known = find_known(|known| known.len() == n_runs && known.texts == texts);
+    let mut builder = known.map_or_else(|| IndexBuilder::with_texts(texts), IndexBuilder::like);
     builder.expect(n_runs.min(reader.n_left() / MIN_RUN));
     let mut labels = Vec::new();
     for _ in 0..n_runs {
@@ -145,8 +150,8 @@ fn decode_index(reader: &mut Reader<'_>) -> Option<BlockIndex> {
     }
     let pages = decode_pages(reader)?;
     // A tier's says nothing of pages.
-    let is_whole = pages.n_rows == 0 || builder.index().n_rows() == pages.n_rows;
-    is_whole.then(|| builder.finish(pages).shrunk())
+    let is_whole = pages.n_rows == 0 || builder.n_rows() == pages.n_rows;
+    is_whole.then(|| builder.finish(pages))
 }
 
 fn decode_pages(reader: &mut Reader<'_>) -> Option<Pages> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::file::metadata::KeyValue;
@@ -15,6 +16,7 @@ use super::super::manifest::{BlockEntry, Place};
 use super::super::texts::TextId;
 use super::chunk::{Chunk, Zip};
 use super::index::{BlockIndex, IndexBuilder};
+use super::keys::BlockKeys;
 use super::pages::Pages;
 use super::rows::RowGroup;
 use super::schema::{BLOCK_VERSION, Effort, SCHEMA, TIMESTAMP, VALUE, properties};
@@ -66,8 +68,9 @@ impl<'a> BlockWriter<'a> {
         Ok(BlockWriter { files, layout, about, id, tmp, file, zip, index, pages, group, labels })
     }
 
-    /// Makes room for so many series.
-    pub(in crate::storage) fn expect(&mut self, n_series: usize) {
+    /// Makes room for so many series, which may be those of another block.
+    pub(in crate::storage) fn expect(&mut self, n_series: usize, keys: Option<&Arc<BlockKeys>>) {
+        self.index = keys.map_or_else(IndexBuilder::default, |keys| IndexBuilder::like(Arc::clone(keys)));
         self.index.expect(n_series);
     }
 
@@ -82,10 +85,7 @@ impl<'a> BlockWriter<'a> {
     /// When a row group cannot be written.
     pub(in crate::storage) fn push(&mut self, key: &Key, samples: &[Sample]) -> Result<(), BlockError> {
         let mut labels = std::mem::take(&mut self.labels);
-        labels.clear();
-        for (name, value) in key.labels().iter() {
-            labels.push((self.index.text(name), self.index.text(value)));
-        }
+        self.index.number(key, &mut labels);
         let pushed = self.push_labels(key.id(), &labels, samples);
         self.labels = labels;
         pushed
@@ -147,7 +147,7 @@ impl<'a> BlockWriter<'a> {
     /// # Errors
     /// When a file cannot be written; nothing of the block is left then.
     pub(in crate::storage) fn finish(mut self) -> Result<Option<BlockEntry>, BlockError> {
-        if self.index.index().runs().is_empty() {
+        if self.index.n_runs() == 0 {
             return Ok(None);
         }
         if !self.group.is_empty() {
@@ -155,8 +155,7 @@ impl<'a> BlockWriter<'a> {
         }
         self.group = RowGroup::default();
         let index = std::mem::take(&mut self.index).finish(std::mem::take(&mut self.pages));
-        let min_time = index.runs().iter().map(|run| run.min_time).min().unwrap_or_default();
-        let max_time = index.runs().iter().map(|run| run.max_time).max().unwrap_or_default();
+        let (min_time, max_time) = index.span().unwrap_or_default();
         let (n_bytes, crc32) = self.finish_file(&index, min_time, max_time)?;
         let date = date_of(day_of(min_time));
         self.place(&index, &date)?;
@@ -165,7 +164,7 @@ impl<'a> BlockWriter<'a> {
             date,
             sequence: self.about.sequence,
             n_samples: index.n_rows(),
-            n_series: index.runs().len() as u64,
+            n_series: index.n_runs() as u64,
             min_time,
             max_time,
             n_bytes,
@@ -187,7 +186,7 @@ impl<'a> BlockWriter<'a> {
             ("block", self.id.clone()),
             ("min_time", min_time.to_string()),
             ("max_time", max_time.to_string()),
-            ("series_count", index.runs().len().to_string()),
+            ("series_count", index.n_runs().to_string()),
             ("sequence", self.about.sequence.to_string()),
             ("wal_upto", self.about.wal_upto.to_string()),
             ("sources", self.about.sources.join(",")),

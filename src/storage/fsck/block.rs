@@ -115,9 +115,8 @@ pub(in crate::storage) fn checksum(path: &Path) -> io::Result<(u64, u32)> {
 }
 
 fn agrees(footer: &Footer, index: &BlockIndex, entry: Option<&BlockEntry>) -> Result<(), Fault> {
-    let runs = index.runs();
-    let max_time = runs.iter().map(|run| run.max_time).max().unwrap_or_default();
-    let found = (index.n_rows(), runs.len() as u64, first_time(index), max_time);
+    let (min_time, max_time) = index.span().unwrap_or_default();
+    let found = (index.n_rows(), index.n_runs() as u64, min_time, max_time);
     let says = |what: &str, said: (u64, u64, Millis, Millis)| {
         let text =
             |(n_samples, n_series, min, max)| format!("{n_samples} rows of {n_series} series from {min} to {max}");
@@ -135,10 +134,6 @@ fn agrees(footer: &Footer, index: &BlockIndex, entry: Option<&BlockEntry>) -> Re
         return Err(damaged(format!("its footer has the sequence {footer}, and the manifest {entry}")));
     }
     Ok(())
-}
-
-fn first_time(index: &BlockIndex) -> Millis {
-    index.runs().iter().map(|run| run.min_time).min().unwrap_or_default()
 }
 
 fn parquet(error: impl std::fmt::Display) -> Fault {
@@ -183,8 +178,9 @@ pub(in crate::storage) fn read_rows(path: &Path, date: Option<&str>, numbers: &[
     }
     let Some(date) = date else { return Ok(rows.index.finish_without_pages()) };
     let index = rows.index.finish_by(metadata.metadata())?;
-    let first = first_time(&index);
-    if !index.runs().is_empty() && date_of(day_of(first)) != date {
+    if let Some((first, _)) = index.span()
+        && date_of(day_of(first)) != date
+    {
         return Err(damaged(format!("its oldest row is from {first}, which is not of its day")));
     }
     Ok(index)
@@ -217,7 +213,7 @@ impl Rows<'_> {
                 }
                 Some((_, before)) => {
                     *before = at;
-                    self.index.extend_last(1, at, value);
+                    self.index.extend_last(at, value);
                 }
                 None => {
                     let key = columns.key(row)?;

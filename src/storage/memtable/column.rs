@@ -99,6 +99,11 @@ impl Column {
         range.overlaps(self.min_at, self.max_at)
     }
 
+    /// When the newest sample is.
+    pub(super) fn newest(&self) -> Millis {
+        self.max_at
+    }
+
     /// About how many samples lie in `range`: by proportion where it covers a part of them.
     pub(in crate::storage) fn n_about(&self, range: TimeRange) -> u64 {
         if range.contains(self.min_at) && range.contains(self.max_at) {

@@ -9,7 +9,7 @@ use super::super::merge::keep_last;
 use super::super::parallel::{each, n_threads};
 use super::plan::{Piece, Plan, Source};
 use super::{Failed, failed};
-use crate::series::{Key, Sample, Series, TimeRange, order_of};
+use crate::series::{Key, Millis, Sample, Series, TimeRange, order_of};
 
 // Samples of a stretch at least: a page of each block is unpacked twice where two stretches meet.
 const MIN_STRETCH: u64 = 64 * 1024;
@@ -38,19 +38,39 @@ struct Found {
 
 /// The series of a plan with their samples in `range`, sorted by key; none without a sample.
 pub(super) fn gather(plan: &Plan<'_>, files: &dyn Files, range: TimeRange) -> Result<Vec<Series>, Failed> {
-    let read = |desk: &mut Desk, pieces: &[Piece]| {
-        let (mut found, targets) = series_of(plan, pieces)?;
-        desk.read(plan, files, range, pieces, &targets, &mut found)?;
-        for Found { samples, .. } in found.iter_mut().filter(|found| !found.is_ordered) {
-            // Stable, so that samples of the same time stay in order of arrival.
-            samples.sort_by_key(|sample| sample.at);
-            keep_last(samples);
-        }
-        found.retain(|found| !found.samples.is_empty());
-        Ok(found)
-    };
-    let series = |found: Found| Series { key: found.key, samples: found.samples };
-    in_stretches(plan, read, series, |series| &series.key)
+    let read = |desk: &mut Desk, pieces: &[Piece]| desk.series(plan, files, range, pieces);
+    in_stretches(plan, read, become_series, |series| &series.key)
+}
+
+/// Shows the series of a plan with their samples in `range`, some at a time; none without a sample.
+pub(super) fn show(
+    plan: &Plan<'_>,
+    files: &dyn Files,
+    range: TimeRange,
+    mut show: impl FnMut(Vec<Series>),
+) -> Result<(), Failed> {
+    let mut desk = Desk::new();
+    for stretch in plan.stretches(MIN_STRETCH) {
+        let found = desk.series(plan, files, range, &plan.pieces[stretch])?;
+        desk.tidy();
+        show(found.into_iter().map(become_series).collect());
+    }
+    Ok(())
+}
+
+fn become_series(found: Found) -> Series {
+    Series { key: found.key, samples: found.samples }
+}
+
+/// The keys of a plan's series, each with when its newest sample before the end of `range` is, or a little later.
+pub(super) fn newest(plan: &Plan<'_>, range: TimeRange) -> Result<Vec<(Key, Millis)>, Failed> {
+    let (found, targets) = series_of(plan, &plan.pieces)?;
+    let mut newest: Vec<(Key, Millis)> = found.into_iter().map(|found| (found.key, Millis::MIN)).collect();
+    for (piece, target) in plan.pieces.iter().zip(targets) {
+        let at = &mut newest[target as usize].1;
+        *at = plan.newest(piece).min(range.end() - 1).max(*at);
+    }
+    Ok(newest)
 }
 
 /// The keys of a plan's series, sorted.
@@ -128,13 +148,7 @@ fn series_of(plan: &Plan<'_>, pieces: &[Piece]) -> Result<(Vec<Found>, Vec<u32>)
             targets.push((all.len() + place) as u32);
         }
         for (first, key, n_about) in these.drain(..) {
-            let key = match (key, &plan.sources[first.source as usize]) {
-                (Some(key), _) => key.clone(),
-                (None, Source::Memtable { series, .. }) => series[first.number as usize].1.clone(),
-                (None, Source::Block { block, index, .. }) => {
-                    index.key(&index.runs()[first.number as usize]).map_err(failed(block.index_path()))?
-                }
-            };
+            let key = key.map_or_else(|| plan.key(&first), |key| Ok(key.clone()))?;
             all.push(Found { metric: first.metric, key, n_about, samples: Vec::new(), is_ordered: true });
         }
     }
@@ -144,6 +158,25 @@ fn series_of(plan: &Plan<'_>, pieces: &[Piece]) -> Result<(Vec<Found>, Vec<u32>)
 impl Desk {
     fn new() -> Desk {
         Desk { unzip: None, readers: Vec::new() }
+    }
+
+    /// The series of some pieces with their samples in `range`; none without a sample.
+    fn series(
+        &mut self,
+        plan: &Plan<'_>,
+        files: &dyn Files,
+        range: TimeRange,
+        pieces: &[Piece],
+    ) -> Result<Vec<Found>, Failed> {
+        let (mut found, targets) = series_of(plan, pieces)?;
+        self.read(plan, files, range, pieces, &targets, &mut found)?;
+        for Found { samples, .. } in found.iter_mut().filter(|found| !found.is_ordered) {
+            // Stable, so that samples of the same time stay in order of arrival.
+            samples.sort_by_key(|sample| sample.at);
+            keep_last(samples);
+        }
+        found.retain(|found| !found.samples.is_empty());
+        Ok(found)
     }
 
     /// Reads the samples of some pieces, a source after the other, into their series.
@@ -197,7 +230,7 @@ impl Desk {
             Some(reader) => reader,
             none => none.insert(block.reader_of(files, index).map_err(failed(block.path()))?),
         };
-        let runs = numbers.iter().map(|number| index.runs()[pieces[*number as usize].number as usize]);
+        let runs = numbers.iter().map(|number| index.run(pieces[*number as usize].number as usize));
         reader.expect(runs, range).map_err(failed(block.path()))
     }
 
@@ -226,7 +259,7 @@ impl Desk {
             none => none.insert(block.reader_of(files, index).map_err(failed(block.path()))?),
         };
         let n_before = samples.len();
-        reader.run(unzip, &index.runs()[piece.number as usize], range, samples).map_err(failed(block.path()))?;
+        reader.run(unzip, &index.run(piece.number as usize), range, samples).map_err(failed(block.path()))?;
         if !hidden.is_empty() {
             let mut left = samples.split_off(n_before);
             hidden.take_from(&found.key, &mut left);

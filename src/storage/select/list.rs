@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::super::block::{Block, BlockIndex, Run};
+use super::super::block::{Block, BlockIndex, BlockKeys, Run};
+use super::super::manifest::BlockEntry;
 use super::super::memtable::{Look, Memtable};
 use super::super::merge::share_within;
 use super::super::parallel::each;
@@ -13,8 +14,19 @@ use super::super::texts::{self, TextId};
 use super::super::view::View;
 use super::super::wal::record::SeriesRef;
 use super::plan::{matched, n_threads_for};
-use super::{Failed, check_numbers, overlapping};
+use super::{Failed, check_numbers, failed, overlapping};
 use crate::series::{Selector, TimeRange};
+
+/// About how many samples there are in `range`, as the manifest and the memtables tell: by proportion where a block
+/// reaches beyond the range.
+pub(in crate::storage) fn n_about(view: &View, range: TimeRange) -> u64 {
+    let share = |entry: &BlockEntry| share_within(entry.n_samples, entry.min_time, entry.max_time, range);
+    let mut n_samples = overlapping(view, range).map(|block| share(block.entry())).sum();
+    for memtable in view.memtables() {
+        memtable.for_each(None, range, |_, column| n_samples += column.n_about(range));
+    }
+    n_samples
+}
 
 /// About how many samples [`select`](super::select) would read: by proportion where a block's run reaches beyond the
 /// range.
@@ -25,8 +37,9 @@ pub(in crate::storage) fn estimate(
     range: TimeRange,
 ) -> Result<u64, Failed> {
     let share = |run: &Run| share_within(u64::from(run.n_rows), run.min_time, run.max_time, range);
-    let count = |index: &BlockIndex, runs: &[usize]| runs.iter().map(|number| share(&index.runs()[*number])).sum();
-    let counts: Vec<(_, u64)> = of_blocks(shared, view, selector, range, count)?;
+    let count = |index: &BlockIndex, runs: &[usize]| runs.iter().map(|number| share(&index.run(*number))).sum();
+    let blocks: Vec<&Block> = overlapping(view, range).map(|block| &**block).collect();
+    let counts: Vec<(_, u64)> = of_blocks(shared, view, selector, range, &blocks, count)?;
     let mut n_samples = counts.into_iter().map(|(_, n_samples)| n_samples).sum();
     let numbers = shared.table.postings().matching(selector);
     for memtable in view.memtables() {
@@ -43,7 +56,8 @@ pub(in crate::storage) fn label_names(
     selector: &Selector,
     range: TimeRange,
 ) -> Result<Vec<String>, Failed> {
-    let in_blocks = of_blocks(shared, view, selector, range, |index, runs| index.names_of(runs))?;
+    let blocks = unlike(shared, view, range)?;
+    let in_blocks = of_blocks(shared, view, selector, range, &blocks, |index, runs| index.names_of(runs))?;
     joined(shared, view, selector, range, &in_blocks, |postings, has| postings.names(has).collect())
 }
 
@@ -55,25 +69,52 @@ pub(in crate::storage) fn label_values(
     selector: &Selector,
     range: TimeRange,
 ) -> Result<Vec<String>, Failed> {
-    let in_blocks = of_blocks(shared, view, selector, range, |index, runs| index.values_of(name, runs))?;
+    let blocks = unlike(shared, view, range)?;
+    let in_blocks = of_blocks(shared, view, selector, range, &blocks, |index, runs| index.values_of(name, runs))?;
     joined(shared, view, selector, range, &in_blocks, |postings, has| postings.values(name, has).collect())
 }
 
-/// What `tell` says of each block with matching runs, shown their numbers, with the block's index.
+/// Blocks with a sample in `range`; of those that have the same series and nothing outside of it, one is enough to tell
+/// which labels there are.
+fn unlike<'a>(shared: &Shared, view: &'a View, range: TimeRange) -> Result<Vec<&'a Block>, Failed> {
+    let blocks: Vec<&Block> = overlapping(view, range).map(|block| &**block).collect();
+    let load = |_: &mut (), number: usize| {
+        let block = blocks[number];
+        let index = block.index(&*shared.files).map_err(failed(block.index_path()))?;
+        Ok(Arc::clone(index.keys()))
+    };
+    let keys: Vec<Arc<BlockKeys>> =
+        each(blocks.len(), n_threads_for(&blocks), || (), load).into_iter().collect::<Result<_, Failed>>()?;
+    let (mut unlike, mut told): (Vec<&Block>, Vec<&Arc<BlockKeys>>) = Default::default();
+    for (block, keys) in blocks.iter().zip(&keys) {
+        let BlockEntry { id, min_time, max_time, .. } = block.entry();
+        let is_whole = range.contains(*min_time) && range.contains(*max_time);
+        if is_whole && view.tombstones.of_block(id).is_empty() {
+            if told.iter().any(|other| Arc::ptr_eq(other, keys)) {
+                continue;
+            }
+            told.push(keys);
+        }
+        unlike.push(block);
+    }
+    Ok(unlike)
+}
+
+/// What `tell` says of each of these blocks, shown the numbers of its matching runs, with the block's index.
 fn of_blocks<T: Send>(
     shared: &Shared,
     view: &View,
     selector: &Selector,
     range: TimeRange,
+    blocks: &[&Block],
     tell: impl Fn(&BlockIndex, &[usize]) -> T + Sync,
 ) -> Result<Vec<(Arc<BlockIndex>, T)>, Failed> {
-    let blocks: Vec<&Block> = overlapping(view, range).map(|block| &**block).collect();
     let look = |_: &mut (), number: usize| {
         let (index, runs, _) = matched(view, &*shared.files, blocks[number], selector, range)?;
         let told = tell(&index, &runs);
         Ok((index, told))
     };
-    each(blocks.len(), n_threads_for(&blocks), || (), look).into_iter().collect()
+    each(blocks.len(), n_threads_for(blocks), || (), look).into_iter().collect()
 }
 
 /// Texts of blocks and those that `listed` knows of the series in memory, each once, sorted.
@@ -99,7 +140,7 @@ fn joined(
     // Blocks of the same series number their texts alike: then numbers are compared, not texts.
     let mut alike: Vec<(&BlockIndex, Vec<bool>)> = Vec::new();
     for (index, ids) in in_blocks {
-        let known = alike.iter().position(|(other, _)| index.numbers_texts_of(other));
+        let known = alike.iter().position(|(other, _)| index.has_texts_of(other));
         let place = known.unwrap_or_else(|| {
             alike.push((index, vec![false; index.n_texts()]));
             alike.len() - 1

@@ -8,7 +8,7 @@ use super::deletes::Hidden;
 use super::error::{BlockError, SelectError};
 use super::shared::Shared;
 use super::view::View;
-use crate::series::{Key, Selector, Series, TimeRange};
+use crate::series::{Key, Millis, Selector, Series, TimeRange};
 
 mod found;
 mod gather;
@@ -16,7 +16,7 @@ mod list;
 mod plan;
 
 pub(super) use found::Found;
-pub(super) use list::{estimate, label_names, label_values};
+pub(super) use list::{estimate, label_names, label_values, n_about};
 use plan::Plan;
 
 /// Why a view could not be read.
@@ -73,6 +73,27 @@ pub(super) fn select_where(
     gather::gather(&Plan::new(shared, view, selector, range, is_wanted)?, &*shared.files, range)
 }
 
+/// Shows the series that `selector` means with their samples in `range`, some at a time, in no order.
+pub(super) fn show(
+    shared: &Shared,
+    view: &View,
+    selector: &Selector,
+    range: TimeRange,
+    show: impl FnMut(Vec<Series>),
+) -> Result<(), Failed> {
+    gather::show(&Plan::new(shared, view, selector, range, |_| true)?, &*shared.files, range, show)
+}
+
+/// As [`keys`], in no order, each with when its newest sample before the end of `range` is, or a little later.
+pub(super) fn newest(
+    shared: &Shared,
+    view: &View,
+    selector: &Selector,
+    range: TimeRange,
+) -> Result<Vec<(Key, Millis)>, Failed> {
+    gather::newest(&Plan::new(shared, view, selector, range, |_| true)?, range)
+}
+
 /// The series that `selector` means whose first and last sample enclose a part of `range`, sorted.
 pub(super) fn keys(shared: &Shared, view: &View, selector: &Selector, range: TimeRange) -> Result<Vec<Key>, Failed> {
     gather::keys(&Plan::new(shared, view, selector, range, |_| true)?)
@@ -85,8 +106,8 @@ pub(super) fn left(index: &BlockIndex, mut runs: Vec<usize>, hidden: &Hidden<'_>
     }
     let mut outcome = Ok(());
     runs.retain(|number| {
-        let run = &index.runs()[*number];
-        match index.key(run) {
+        let run = index.run(*number);
+        match index.key(&run) {
             Ok(key) => !hidden.covers(&key, run.min_time, run.max_time),
             Err(error) => {
                 outcome = Err(error);

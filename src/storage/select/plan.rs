@@ -17,10 +17,11 @@ use super::super::merge::share_within;
 use super::super::parallel::{each, n_threads};
 use super::super::postings::NumberSet;
 use super::super::shared::Shared;
+use super::super::table::SeriesTable;
 use super::super::view::View;
 use super::super::wal::record::SeriesRef;
 use super::{Failed, check_numbers, failed, left, overlapping};
-use crate::series::{Key, Selector, SeriesId, TimeRange};
+use crate::series::{Key, Millis, Selector, SeriesId, TimeRange};
 
 // Fewer runs are matched in less time than a thread takes to start.
 const MIN_PARALLEL_RUNS: u64 = 50_000;
@@ -67,13 +68,14 @@ pub(super) struct Plan<'a> {
     pub(super) sources: Vec<Source<'a>>,
     /// By metric, id and source.
     pub(super) pieces: Vec<Piece>,
+    table: &'a SeriesTable,
 }
 
 impl<'a> Plan<'a> {
     /// Looks up what `selector` means and may have a sample in `range`, in the blocks that `is_wanted` and in all
     /// memtables.
     pub(super) fn new(
-        shared: &Shared,
+        shared: &'a Shared,
         view: &'a View,
         selector: &Selector,
         range: TimeRange,
@@ -84,7 +86,7 @@ impl<'a> Plan<'a> {
         let files = &*shared.files;
         let look = |_: &mut (), number: usize| matched(view, files, blocks[number], selector, range);
         let matched = each(blocks.len(), n_threads_for(&blocks), || (), look);
-        let mut plan = Plan { sources: Vec::new(), pieces: Vec::new() };
+        let mut plan = Plan { sources: Vec::new(), pieces: Vec::new(), table: &shared.table };
         let mut metrics = Metrics::default();
         for (block, matched) in blocks.into_iter().zip(matched) {
             let (index, runs, hidden) = matched?;
@@ -114,14 +116,14 @@ impl<'a> Plan<'a> {
         let metric_of = index.metric_ids();
         self.pieces.reserve(runs.len());
         for number in runs {
-            let run = &index.runs()[*number];
-            let text = metric_of(run);
+            let run = index.run(*number);
+            let text = metric_of(&run);
             let metric = match last {
                 Some((known, metric)) if known == text => metric,
                 _ => metrics.number(text.map_or("", |text| index.text(text))),
             };
             last = Some((text, metric));
-            let n_about = share(run, range);
+            let n_about = share(&run, range);
             self.pieces.push(Piece { metric, source, id: run.id, number: *number as u32, n_about });
         }
     }
@@ -180,22 +182,48 @@ impl<'a> Plan<'a> {
         stretches
     }
 
+    /// The key of a piece's series.
+    pub(super) fn key(&self, piece: &Piece) -> Result<Key, Failed> {
+        match &self.sources[piece.source as usize] {
+            Source::Memtable { series, .. } => Ok(series[piece.number as usize].1.clone()),
+            Source::Block { block, index, .. } => {
+                let run = index.run(piece.number as usize);
+                // Most are active, and then it is there already.
+                let known = self.table.key(run.id, index.labels(&run));
+                known.map_or_else(|| index.key(&run).map_err(failed(block.index_path())), Ok)
+            }
+        }
+    }
+
+    /// When the newest sample is that a piece's run or column has, be it beyond the range.
+    pub(super) fn newest(&self, piece: &Piece) -> Millis {
+        match &self.sources[piece.source as usize] {
+            Source::Memtable { memtable, series } => memtable.newest(series[piece.number as usize].0),
+            Source::Block { index, .. } => index.run(piece.number as usize).max_time,
+        }
+    }
+
     /// Whether two pieces that are alike are indeed of one series.
     pub(super) fn is_same(&self, a: &Piece, b: &Piece) -> bool {
         match (&self.sources[a.source as usize], &self.sources[b.source as usize]) {
+            (Source::Block { index, .. }, Source::Block { index: other, .. })
+                if Arc::ptr_eq(index.keys(), other.keys()) =>
+            {
+                a.number == b.number
+            }
             (Source::Block { index, texts, .. }, Source::Block { index: other, texts: other_texts, .. }) => {
-                let (run, other_run) = (&index.runs()[a.number as usize], &other.runs()[b.number as usize]);
+                let (run, other_run) = (index.run(a.number as usize), other.run(b.number as usize));
                 if texts == other_texts {
-                    index.label_ids(run).eq(other.label_ids(other_run))
+                    index.label_ids(&run).eq(other.label_ids(&other_run))
                 } else {
-                    index.labels(run).eq(other.labels(other_run))
+                    index.labels(&run).eq(other.labels(&other_run))
                 }
             }
             (Source::Memtable { series, .. }, Source::Memtable { series: others, .. }) => {
                 series[a.number as usize].1 == others[b.number as usize].1
             }
             (Source::Block { index, .. }, Source::Memtable { series, .. }) => {
-                index.labels(&index.runs()[a.number as usize]).eq(series[b.number as usize].1.labels().iter())
+                index.labels(&index.run(a.number as usize)).eq(series[b.number as usize].1.labels().iter())
             }
             (Source::Memtable { .. }, Source::Block { .. }) => self.is_same(b, a),
         }

@@ -66,8 +66,8 @@ fn the_block_and_the_sidecar_in_the_documentation_are_what_is_written_and_read()
     let path = dir.path().join("example");
     std::fs::write(&path, &block).unwrap();
     let index = Arc::new(BlockIndex::decode(&sidecar).unwrap());
-    assert_eq!(index.key(&index.runs()[0]).unwrap(), up());
-    let (run, mut read) = (index.runs()[0], Vec::new());
+    assert_eq!(index.key(&index.run(0)).unwrap(), up());
+    let (run, mut read) = (index.run(0), Vec::new());
     let mut reader = BlockReader::new(Box::new(std::fs::File::open(&path).unwrap()), index);
     reader.run(&mut Unzip::new().unwrap(), &run, TimeRange::ALL, &mut read).unwrap();
     assert_eq!(read, samples);

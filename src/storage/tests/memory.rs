@@ -1,6 +1,7 @@
 //! Memory does not grow without end: neither with the series that come and go, nor when flushing lags.
 
 use super::*;
+use crate::series::Series;
 
 fn pod(round: usize, number: usize) -> Key {
     let name = format!("app-{round}-{number}");
@@ -38,6 +39,82 @@ fn a_fleet_that_is_renewed_takes_the_memory_of_one() {
         let number = sample.value as usize;
         assert_eq!(series.key, pod(number / n_pods, number % n_pods), "a sample of another series");
     }
+}
+
+#[test]
+fn blocks_of_the_same_series_have_their_labels_in_memory_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    let n_pods = 500;
+    let flush = |at: Millis, first: usize| {
+        let sample = |number: usize| (pod(first, number), Sample { at, value: (at * 1_000) as f64 + number as f64 });
+        store.append(&Batch::from_samples((0..n_pods).map(sample))).unwrap();
+        store.flush().unwrap();
+    };
+    // Asked of all blocks, so that their indexes are read.
+    let pods = || store.label_values("pod", &Selector::all(), TimeRange::ALL).unwrap().len();
+    flush(0, 0);
+    let n_values = pods();
+    let one = store.figures().index_bytes;
+    (1..8).for_each(|at| flush(at, 0));
+    assert_eq!((n_values, pods()), (n_pods, n_pods));
+    let eight = store.figures().index_bytes;
+    // Three numbers of four bytes for each series, and where the pages are.
+    assert!(eight - one <= 7 * (12 * n_pods as u64 + 1_000), "{one} bytes, and of eight blocks {eight}");
+    flush(8, 1);
+    assert_eq!(pods(), 2 * n_pods);
+    assert!(store.figures().index_bytes - eight > one / 2, "other series have other labels");
+
+    store.compact().unwrap();
+    assert_eq!((store.figures().n_blocks, pods()), (1, 2 * n_pods));
+    for (round, times) in [(0, 0..8), (1, 8..9)] {
+        for number in [0, 7, n_pods - 1] {
+            let found = store.select(&Selector::exactly(&pod(round, number)), TimeRange::ALL).unwrap();
+            let value = |at: Millis| Sample { at, value: (at * 1_000) as f64 + number as f64 };
+            assert_eq!(found[0].samples, times.clone().map(value).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn series_shown_some_at_a_time_are_those_that_are_selected() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    let (n_series, n_samples) = (90, 2_000);
+    for part in 0..3 {
+        // In the second part only every other series goes on; the last stays in memory.
+        let samples = (0..n_series).filter(|series: &usize| part != 1 || series.is_multiple_of(2)).flat_map(|series| {
+            (0..n_samples).map(move |row| (series, (part * n_samples + row) as Millis * 10, row as f64))
+        });
+        store.append(&batch(&samples.collect::<Vec<_>>())).unwrap();
+        if part < 2 {
+            store.flush().unwrap();
+        }
+    }
+    let end = 2 * n_samples as Millis * 10 - 5_000;
+    let range = TimeRange::new(700, end).unwrap();
+    let (mut shown, mut n_most, mut n_parts) = (Vec::new(), 0, 0);
+    let show = |part: Vec<Series>| {
+        n_most = n_most.max(part.iter().map(|series| series.samples.len()).sum());
+        n_parts += 1;
+        shown.extend(part);
+    };
+    store.show(&Selector::all(), range, show).unwrap();
+    shown.sort_by(|a, b| a.key.cmp(&b.key));
+    let said = |series: &[Series]| -> Vec<(Key, Vec<Sample>)> {
+        series.iter().map(|series| (series.key.clone(), series.samples.clone())).collect()
+    };
+    assert_eq!(said(&shown), said(&store.select(&Selector::all(), range).unwrap()));
+    let (n_all, n_there) = (store.n_about(TimeRange::ALL), store.n_about(range));
+    let n_shown: usize = shown.iter().map(|series| series.samples.len()).sum();
+    assert_eq!(n_all, 5 * n_series as u64 / 2 * n_samples as u64);
+    assert!(n_there.abs_diff(n_shown as u64) < 200, "{n_there} of {n_shown}");
+    assert!(n_parts > 1 && n_most < 100_000, "{n_parts} parts of up to {n_most} samples");
+
+    let newest: BTreeMap<String, Millis> =
+        store.newest(&Selector::all(), range).unwrap().into_iter().map(|(key, at)| (key.to_string(), at)).collect();
+    let expected = |series: usize| if series.is_multiple_of(2) { end - 1 } else { (n_samples as Millis - 1) * 10 };
+    assert_eq!(newest, (0..n_series).map(|series| (key(series).to_string(), expected(series))).collect());
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl<'a> TierWriter<'a> {
 
     /// Writes the rest, syncs file and sidecar and moves them to where they belong. Without a window: no file.
     pub(super) fn finish(mut self) -> Result<Option<TierEntry>, BlockError> {
-        if self.index.index().runs().is_empty() {
+        if self.index.n_runs() == 0 {
             return Ok(None);
         }
         self.write_rows()?;
@@ -179,7 +179,7 @@ impl<'a> TierWriter<'a> {
         self.entry.crc32 = writer.inner().crc32().map(|crc| format!("{crc:08x}"));
         writer.inner_mut().sync()?;
         let index = std::mem::take(&mut self.index).finish_without_pages();
-        self.entry.n_series = index.runs().len() as u64;
+        self.entry.n_series = index.n_runs() as u64;
         let path = self.layout.tier_file(&self.entry);
         let sidecar = self.layout.sidecar(&self.entry.id);
         let day_dir = path.parent().map(PathBuf::from).unwrap_or_default();
@@ -242,7 +242,7 @@ pub(super) fn read(
     files: &dyn Files,
     layout: &Layout,
     entry: &TierEntry,
-    runs: &[&Run],
+    runs: &[Run],
 ) -> Result<Vec<Vec<Window>>, BlockError> {
     let file = files.open(&layout.tier_file(entry))?;
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
@@ -314,7 +314,7 @@ pub(in crate::storage) fn read_footer(
     }
     let source = text("source").ok_or_else(|| damaged("the footer has no barograph.source"))?;
     let index = super::super::fsck::read_rows(path, None, &NUMBERS).map_err(|fault| damaged(fault.to_string()))?;
-    let runs = index.runs();
+    let (min_time, max_time) = index.span().unwrap_or_default();
     Ok(TierEntry {
         tier,
         id: id.to_owned(),
@@ -322,9 +322,9 @@ pub(in crate::storage) fn read_footer(
         source,
         is_final: false,
         n_windows: index.n_rows(),
-        n_series: runs.len() as u64,
-        min_time: runs.iter().map(|run| run.min_time).min().unwrap_or_default(),
-        max_time: runs.iter().map(|run| run.max_time).max().unwrap_or_default(),
+        n_series: index.n_runs() as u64,
+        min_time,
+        max_time,
         n_bytes,
         crc32: None,
     })

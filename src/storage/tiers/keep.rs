@@ -103,7 +103,7 @@ impl Keeper {
         let mut unzip = Unzip::new().map_err(|error| FlushError::block(block.path())(error.into()))?;
         let mut samples = Vec::new();
         for run in index.runs() {
-            let key = index.key(run).map_err(FlushError::block(block.index_path()))?;
+            let key = index.key(&run).map_err(FlushError::block(block.index_path()))?;
             samples.clear();
             reader.take(&mut unzip, run.n_rows, &mut samples).map_err(FlushError::block(block.path()))?;
             hidden.take_from(&key, &mut samples);
@@ -170,7 +170,7 @@ impl Keeper {
             for run in index.runs() {
                 let mut windows = read(&**files, layout, entry, &[run]).map_err(FlushError::block(&path))?;
                 let mut windows = windows.pop().unwrap_or_default();
-                let key = index.key(run).map_err(FlushError::block(&path))?;
+                let key = index.key(&run).map_err(FlushError::block(&path))?;
                 windows.retain(|window| !hidden.touches(&key, window.start, window.start + entry.tier.width() - 1));
                 writer.push(&key, &windows).map_err(FlushError::block(&layout.tiers))?;
             }
@@ -201,7 +201,7 @@ impl Keeper {
             let hidden = view.tombstones.of_block(&entry.id);
             let runs = left(&index, index.matching(selector, width), &hidden);
             for number in runs.map_err(FlushError::block(&layout.tier_file(entry)))? {
-                keys.insert(index.key(&index.runs()[number]).map_err(FlushError::block(&layout.tier_file(entry)))?);
+                keys.insert(index.key(&index.run(number)).map_err(FlushError::block(&layout.tier_file(entry)))?);
                 if ids.len() == n_before {
                     ids.push(entry.id.clone());
                 }

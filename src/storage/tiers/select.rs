@@ -72,7 +72,7 @@ pub(in crate::storage) fn estimate_downsampled(
     for entry in used.iter().filter(|entry| range.overlaps(entry.min_time, entry.last_time())) {
         let index = index_of(&**files, layout, entry).map_err(failed(&layout.tier_file(entry)))?;
         let matching = index.matching(selector, range);
-        let runs = matching.iter().map(|number| &index.runs()[*number]);
+        let runs = matching.iter().map(|number| index.run(*number));
         n_windows +=
             runs.map(|run| share_within(u64::from(run.n_rows), run.min_time, run.max_time, range)).sum::<u64>();
     }
@@ -123,7 +123,7 @@ fn read_windows(
         let path = layout.tier_file(entry);
         let index = index_of(files, layout, entry).map_err(failed(&path))?;
         let hidden = view.tombstones.of_block(&entry.id);
-        let runs: Vec<_> = index.matching(selector, range).into_iter().map(|number| &index.runs()[number]).collect();
+        let runs: Vec<_> = index.matching(selector, range).into_iter().map(|number| index.run(number)).collect();
         if runs.is_empty() {
             continue;
         }
