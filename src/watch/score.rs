@@ -3,20 +3,18 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
-
 use super::queue::{Missed, Work};
 use super::results::{self, Kind, anomaly_rows, day_of, incident_rows, scored_rows};
 use super::scoring::{AHEAD, Origin, Scoring, by_series};
 use super::standing::Shared;
-use crate::series::{DAY, HOUR, Key, MINUTE, Millis, SECOND, Selector, Series, TimeRange};
+use crate::series::{DAY, MINUTE, Millis, SECOND, Selector, Series, TimeRange};
 
 /// Samples scored in one go, between which the thread rests and looks around; fewer while they flood in, so that the
 /// machine is left to ingestion after a few hundredths of a second.
 const CHUNK: usize = 100_000;
 const FLOOD_CHUNK: usize = 20_000;
-/// Samples one read of stored history should have.
-const READ: usize = 300_000;
+/// Samples one read of stored history has at most, about.
+const READ: usize = 500_000;
 /// The longest wait for something to do.
 const TICK: Duration = Duration::from_millis(200);
 /// How often incidents are made anew at most.
@@ -97,40 +95,19 @@ impl Thread<'_> {
         }
     }
 
-    /// Scores the newest stored history. Read backwards in time, until there is enough; scored forwards.
+    /// Scores the newest stored history: as far back as there is enough of it, from there on forwards.
     fn backfill(&mut self) {
         let settings = &self.shared.settings;
         let now = self.shared.now();
-        let first = now.saturating_sub(settings.backfill);
-        let mut end = now.saturating_add(AHEAD);
-        let mut span = 2 * HOUR;
-        let mut parts: Vec<Vec<Series>> = Vec::new();
-        let mut n_read = 0;
-        while end > first && n_read < settings.backfill_samples && !self.shared.queue.is_stopping() {
-            let start = end.saturating_sub(span).max(first);
-            let Some(part) = self.read(start, end) else { break };
-            let n: usize = part.iter().map(|series| series.samples.len()).sum();
-            n_read += n;
-            parts.push(part);
-            end = start;
-            span = next_span(span, n, READ);
+        let (first, end) = (now.saturating_sub(settings.backfill), now.saturating_add(AHEAD));
+        let start = self.enough_since(first, end, settings.backfill_samples as u64);
+        let newest = TimeRange::new(start, end).map(|range| self.shared.store.newest(&Selector::all(), range));
+        match newest {
+            Ok(Ok(newest)) => self.scoring.enlist(newest, now, &mut self.shared.roster.lock()),
+            Ok(Err(error)) => tracing::error!(%error, "the series of stored history cannot be listed for scoring"),
+            Err(_) => {}
         }
-        let mut newest: HashMap<Key, Millis> = HashMap::new();
-        for series in parts.iter().flatten() {
-            // The newest part comes first.
-            if let Some(last) = series.samples.last().filter(|_| !newest.contains_key(&series.key)) {
-                newest.insert(series.key.clone(), last.at);
-            }
-        }
-        self.scoring.enlist(newest, now, &mut self.shared.roster.lock());
-        while let Some(part) = parts.pop() {
-            let began = Instant::now();
-            self.feed(&part, Origin::Stored, true);
-            if self.shared.queue.is_stopping() {
-                break;
-            }
-            self.rest(began, settings.cpu_share.max(0.5));
-        }
+        self.read_back(start, end, Origin::Stored, settings.cpu_share.max(0.5));
         // Stopped half-way, the next start goes on from what was scored before this one.
         if !self.shared.queue.is_stopping() {
             self.scoring.end_backfill(&mut self.shared.anomalies.lock());
@@ -139,54 +116,61 @@ impl Thread<'_> {
         }
     }
 
-    /// Scores what found the queue full, from the store, in parts.
+    /// Scores what found the queue full, from the store.
     ///
-    /// The parts are cut by what the store says it has, for the missed timestamps may lie anywhere: one sample of last
-    /// year among today's makes the range a year long.
+    /// How far back is decided by what the store says it has, for the missed timestamps may lie anywhere: one sample of
+    /// last year among today's makes the range a year long.
     fn catch_up(&mut self, missed: Missed) {
         let settings = &self.shared.settings;
         let now = self.shared.now();
         let end = missed.last.min(now.saturating_add(AHEAD)).saturating_add(1);
-        let mut start = missed.first.min(end);
-        while self.n_stored(start, end) > settings.catch_up_samples as u64 && end - start > SECOND {
-            start += (end - start) / 4;
-        }
-        if start > missed.first {
+        let first = missed.first.min(end);
+        let start = self.enough_since(first, end, settings.catch_up_samples as u64);
+        if start > first {
             let n_skipped = self.n_stored(missed.first, start).min(missed.n);
             self.shared.figures.lock().n_unscored += n_skipped;
             tracing::warn!(n_skipped, "more samples came than can be scored; the oldest stay unscored");
         }
         // What is left when the loop stops is scored at the next start.
+        self.read_back(start, end, Origin::Arrived, settings.cpu_share);
+        self.repeats_until = Instant::now() + REPEATS;
+    }
+
+    /// From when on, not before `first`, the store has about so many samples up to `end` and not many more.
+    fn enough_since(&self, first: Millis, end: Millis, n_samples: u64) -> Millis {
+        let mut start = first;
+        while end - start > SECOND && self.n_stored(start, end) > n_samples {
+            start += (end - start) / 4;
+        }
+        start
+    }
+
+    /// Scores what the store has of this time, in parts cut by time, and of each a few series at a time: memory does not
+    /// grow with what there is.
+    fn read_back(&mut self, mut start: Millis, end: Millis, origin: Origin, share: f64) {
         while start < end && !self.shared.queue.is_stopping() {
             let mut until = end;
-            while self.n_stored(start, until) > 2 * READ as u64 && until - start > SECOND {
+            while self.n_stored(start, until) > READ as u64 && until - start > SECOND {
                 until = start + (until - start) / 2;
             }
             let began = Instant::now();
-            let Some(part) = self.read(start, until) else { break };
-            self.feed(&part, Origin::Arrived, true);
+            let Ok(range) = TimeRange::new(start, until) else { return };
+            let shared = self.shared;
+            if let Err(error) = shared.store.show(&Selector::all(), range, |series| self.feed(&series, origin, true)) {
+                tracing::error!(%error, "stored history cannot be read for scoring");
+                return;
+            }
             start = until;
-            self.look_around(false);
-            self.rest(began, self.shared.settings.cpu_share);
+            if origin == Origin::Arrived {
+                self.look_around(false);
+            }
+            self.rest(began, share);
         }
-        self.repeats_until = Instant::now() + REPEATS;
     }
 
     /// About how many samples the store has of this time.
     fn n_stored(&self, start: Millis, end: Millis) -> u64 {
-        let range = TimeRange::new(start, end).ok();
-        range.and_then(|range| self.shared.store.estimate(&Selector::all(), range).ok()).unwrap_or(0)
-    }
-
-    fn read(&self, start: Millis, end: Millis) -> Option<Vec<Series>> {
-        let range = TimeRange::new(start, end).ok()?;
-        match self.shared.store.select(&Selector::all(), range) {
-            Ok(series) => Some(series),
-            Err(error) => {
-                tracing::error!(%error, "stored history cannot be read for scoring");
-                None
-            }
-        }
+        TimeRange::new(start, end).map_or(0, |range| self.shared.store.n_about(range))
     }
 
     fn rest(&self, began: Instant, share: f64) {
@@ -287,14 +271,5 @@ impl Thread<'_> {
             changes.drain(..n);
         }
         Ok(())
-    }
-}
-
-/// The next read's span, given how many samples the last one had.
-fn next_span(span: Millis, n: usize, wanted: usize) -> Millis {
-    match n {
-        n if n > 2 * wanted => (span / 2).max(1),
-        n if n < wanted / 2 => span.saturating_mul(2).min(30 * DAY),
-        _ => span,
     }
 }

@@ -84,7 +84,7 @@ impl Scoring {
 
     /// Gives places to series with stored history, whose newest sample is at the instant beside each: those that are
     /// not silent first, of these those with a preset, of these the latest.
-    pub fn enlist(&self, found: HashMap<Key, Millis>, now: Millis, roster: &mut Roster) {
+    pub fn enlist(&self, found: Vec<(Key, Millis)>, now: Millis, roster: &mut Roster) {
         let with_about = |(key, at): (Key, Millis)| {
             let about = self.about(&key);
             (key, at.min(now), about)

@@ -28,7 +28,7 @@ pub struct WatchSettings {
     /// How far back stored history is scored at a start, so that no detector starts cold; default `14d`.
     #[serde(with = "duration_text")]
     pub backfill: Millis,
-    /// Samples scored at a start at most, the newest; default 2,000,000, about 32 MB while it runs.
+    /// Samples scored at a start at most, the newest; default 2,000,000.
     pub backfill_samples: usize,
     /// The detector for series whose preset names none; default `auto`.
     pub detector: String,
