@@ -83,7 +83,7 @@ pub(super) struct Chosen {
     pub replayed: Replay,
     /// The errors of choosing as well.
     pub honest: Replay,
-    /// Why a yardstick answers, where one does that was not asked for.
+    /// Why a yardstick answers that was not asked for, or points keep to levels of the past, where that is so.
     pub fallback: Option<String>,
 }
 
@@ -200,14 +200,16 @@ pub(super) fn choose(
                 Box::new(FittedPool { members, middle: pool.middle, takes_values })
             }
         };
-        let fitted = if judged.stands_still(&scores) { Still::over(fitted, past, horizon) } else { fitted };
+        let stands_still = judged.stands_still(&scores);
+        let fitted = if stands_still { Still::over(fitted, past, horizon) } else { fitted };
         return Ok(Chosen {
             name: names.join("+"),
             season: candidates[pool.members[0].0].season,
             fitted,
             replayed: replayed.from(judged.banded_from).known(),
             honest: judged.replayed(None, &allowed).from(judged.banded_from).known(),
-            fallback: None,
+            fallback: stands_still
+                .then(|| "points keep to levels of the past: the series mostly stands still".to_owned()),
         });
     }
 }

@@ -34,6 +34,9 @@ const ENOUGH_ORIGINS: usize = 12;
 /// What a score must be at most, as a share of naive's, to be clearly better where the series usually stands still.
 const CLEARLY: f64 = 0.5;
 
+/// The share of cells of which naive must be exactly right to be so of nearly all.
+const NEARLY_ALL: f64 = 0.9;
+
 /// A candidate must be known at one in so many of the origins that the best known is.
 const LEAST_KNOWN: usize = 4;
 
@@ -179,8 +182,9 @@ impl<'a> Judged<'a> {
         Pool::of(&of_allowed, self.middle)
     }
 
-    /// Whether naive was exactly right from most origins and nobody did clearly better: then the series goes on at a
-    /// level it has, and what a pool adds to it is a trifle that was learnt of a time that is over.
+    /// Whether naive was exactly right from most origins, or of nearly all cells, and nobody did clearly better: then
+    /// the series goes on at a level it has, and what a pool adds to it is a trifle that was learnt of a time that is
+    /// over.
     pub fn stands_still(&self, scores: &[f64]) -> bool {
         let idx = self.reference();
         if !self.candidates.get(idx).is_some_and(Candidate::is_naive) {
@@ -188,7 +192,10 @@ impl<'a> Judged<'a> {
         }
         let known: Vec<f64> = self.roots[idx].iter().copied().filter(|root| !root.is_nan()).collect();
         let best = scores.iter().copied().fold(f64::INFINITY, f64::min);
-        median(&known) == Some(0.0) && best >= CLEARLY * scores[idx]
+        let cells = || self.replays[idx].errors.iter().flatten().filter(|error| !error.is_nan());
+        let n_right = cells().filter(|error| **error == 0.0).count();
+        let is_often_right = n_right > 0 && n_right as f64 >= NEARLY_ALL * cells().count() as f64;
+        (median(&known) == Some(0.0) || is_often_right) && best >= CLEARLY * scores[idx]
     }
 
     /// The places of the yardsticks.

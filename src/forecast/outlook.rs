@@ -96,7 +96,7 @@ pub struct Forecast {
     /// The registered name of the method that made the points; under `auto` those it chose, the weightiest first, with
     /// plus signs between.
     pub model: String,
-    /// Why `auto` answers with a yardstick, where it does.
+    /// Why `auto` answers with a yardstick, or keeps points to levels of the past, where it does.
     pub fallback: Option<String>,
     /// What the method estimated or chose.
     pub settings: BTreeMap<String, f64>,

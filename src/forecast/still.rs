@@ -68,12 +68,13 @@ mod tests {
     use crate::forecast::{Request, prepare};
     use crate::series::Step;
 
-    /// What `auto` says of the next six steps.
-    fn points(values: &[f64]) -> Vec<f64> {
+    /// What `auto` says of the next six steps, and whether it says that they keep to levels.
+    fn points(values: &[f64]) -> (Vec<f64>, bool) {
         let horizon = Horizon::new(6).unwrap();
         let past = Past::new(0, Step::seconds(60), values);
         let request = Request { horizon, ..Request::default() };
-        prepare(past, &request).unwrap().forecast(horizon, Coverage::P95).points
+        let forecast = prepare(past, &request).unwrap().forecast(horizon, Coverage::P95);
+        (forecast.points, forecast.fallback.is_some_and(|reason| reason.contains("levels")))
     }
 
     #[test]
@@ -81,7 +82,7 @@ mod tests {
         // At one level and then at another, which nobody foretold: means of both would be off.
         let mut values = vec![0.1; 300];
         values[180..].fill(0.7);
-        assert_eq!(points(&values), [0.7; 6]);
+        assert_eq!(points(&values), (vec![0.7; 6], true));
     }
 
     #[test]
@@ -108,7 +109,7 @@ mod tests {
     fn a_job_that_comes_every_hour_is_not_stillness() {
         // Naive is exactly right from most origins, and wrong when the job runs, which others know.
         let values: Vec<f64> = (0..900).map(|t| if t % 60 >= 56 { 8.0 } else { 1.0 }).collect();
-        let found = points(&values[..894]);
-        assert!(found[2..].iter().all(|point| *point > 6.0), "{found:?}");
+        let (found, keeps_to_levels) = points(&values[..894]);
+        assert!(!keeps_to_levels && found[2..].iter().all(|point| *point > 6.0), "{found:?}");
     }
 }

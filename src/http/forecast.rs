@@ -74,7 +74,7 @@ pub(super) struct AggregateDoc {
 pub(super) struct Found {
     /// The model that made it; under `auto` those that were chosen, the weightiest first, with plus signs between.
     model: String,
-    /// Why `auto` answers with a yardstick (naive or seasonal naive), where it does.
+    /// Why `auto` answers with a yardstick (naive or seasonal naive), or keeps to levels of the past, where it does.
     fallback: Option<String>,
     /// What the model estimated or chose.
     settings: BTreeMap<String, f64>,
