@@ -20,7 +20,7 @@ pub struct WatchSettings {
     /// they come back; default `1d`.
     #[serde(with = "duration_text")]
     pub forget_after: Millis,
-    /// Samples that wait to be scored at most; default 500,000, about 10 MB. Those beyond are read back from the store.
+    /// Samples that wait to be scored at most; default 250,000, about 5 MB. Those beyond are read back from the store.
     pub queue_samples: usize,
     /// Samples read back from the store after an overflow at most; default 5,000,000. Older ones stay unscored, and
     /// are counted.
@@ -78,7 +78,7 @@ impl Default for WatchSettings {
             enabled: true,
             memory: 50_000_000,
             forget_after: DAY,
-            queue_samples: 500_000,
+            queue_samples: 250_000,
             catch_up_samples: 5_000_000,
             backfill: 14 * DAY,
             backfill_samples: 2_000_000,
