@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Commands that run for long beside others, to whom free memory is of more use.
 const SERVERS: [&str; 2] = ["serve", "demo"];
 /// After how many milliseconds what is free goes back to the system; a second unless it is said here.
-const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "20");
+const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "100");
 /// The allocator looks for what has been free for that long only when a thread needs much or ends.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
