@@ -336,7 +336,7 @@ impl Store {
     }
 
     /// About how many samples of all series lie in `range`: the sum of what each block has, by proportion where it reaches
-    /// beyond the range, and of what is in memory. Asks for no index, as [`estimate`](Store::estimate) does.
+    /// beyond the range, and of what is in memory. Needs no block's index, unlike [`estimate`](Store::estimate).
     pub fn n_about(&self, range: TimeRange) -> u64 {
         select::n_about(&self.shared.view(), range)
     }

@@ -40,7 +40,7 @@ impl Estimated {
     }
 }
 
-/// Values and the lines to bend them by, looked at with the first weights.
+/// Values and the lines to bend them by, whose best weights are searched for.
 pub(super) struct Problem<'a> {
     values: &'a [f64],
     lines: &'a Lines,
