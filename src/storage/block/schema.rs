@@ -64,15 +64,7 @@ impl Effort {
     pub(super) fn level(self) -> i32 {
         match self {
             Effort::Fresh => 1,
-            Effort::Lasting => 12,
-        }
-    }
-
-    /// The zstd level at which encodings of values are compared: which one is smallest shows at a low one already.
-    pub(super) fn trial_level(self) -> i32 {
-        match self {
-            Effort::Fresh => 1,
-            Effort::Lasting => 4,
+            Effort::Lasting => 11,
         }
     }
 
@@ -84,14 +76,17 @@ impl Effort {
         }
     }
 
-    /// The zstd level of dictionaries of values: sorted doubles, in which only an optimal parser finds the repeats.
+    /// The zstd level of dictionaries of values: sorted doubles, of which a high one makes no less.
     pub(super) fn dictionary_level(self) -> i32 {
         match self {
             Effort::Fresh => 1,
-            Effort::Lasting => 15,
+            Effort::Lasting => 6,
         }
     }
 }
+
+/// The zstd level at which encodings of values are compared: which one is smallest shows at the lowest already.
+pub(super) const TRIAL_LEVEL: i32 = 1;
 
 /// The settings of the file as a whole; its column chunks are made by hand.
 pub(super) fn properties() -> WriterPropertiesPtr {

@@ -14,7 +14,7 @@ use parquet::basic::Encoding;
 use super::super::error::BlockError;
 use super::bits::{put_packed_run, put_rle_run, width_of};
 use super::chunk::Zip;
-use super::schema::Effort;
+use super::schema::{Effort, TRIAL_LEVEL};
 
 // What repeats in the part that is tried repeats less in pages far apart, but for a dictionary, which is of all rows.
 // When the part is all rows, there are no such pages, and nothing is to be made up for.
@@ -47,7 +47,6 @@ pub(super) struct Dictionary {
 impl Encoded {
     /// The encoding that makes `values` smallest, as far as a part of them tells.
     pub(super) fn choose(values: &[f64], zip: &mut Zip, effort: Effort) -> Result<Encoded, BlockError> {
-        let level = effort.trial_level();
         let n_page = effort.value_page_rows();
         let middle = values.len().saturating_sub(n_page) / 2;
         let part = middle..values.len().min(middle + n_page);
@@ -65,15 +64,15 @@ impl Encoded {
         let mut size = |encoded: &Encoded| {
             let mut raw = Vec::new();
             encoded.page(&values[part.clone()], part.clone(), &mut raw);
-            Ok::<_, BlockError>(zip.compress(&raw, level)?.len() as f64)
+            Ok::<_, BlockError>(zip.compress(&raw, TRIAL_LEVEL)?.len() as f64)
         };
         let (plain, split) = (size(&Encoded::Plain)?, size(&Encoded::ByteStreamSplit)?);
         let best = if split < plain { Encoded::ByteStreamSplit } else { Encoded::Plain };
         let Some(dictionary) = dictionary else { return Ok(best) };
-        let text = zip.compress(&plain_bytes(&dictionary.values), level)?.len() as f64;
+        let text = zip.compress(&plain_bytes(&dictionary.values), TRIAL_LEVEL)?.len() as f64;
         let numbers = match numbers {
             Some(n_bytes) => n_bytes,
-            None => dictionary.size(dictionary.width, part.clone(), zip, level)?,
+            None => dictionary.size(dictionary.width, part.clone(), zip)?,
         };
         let bonus = 1.0 + DICTIONARY_BONUS * (1.0 - share);
         let is_small = text * share + (numbers as f64) < plain.min(split) * bonus;
@@ -156,19 +155,18 @@ impl Dictionary {
         if effort == Effort::Fresh || self.width == whole || self.width == 1 {
             return Ok(None);
         }
-        let level = effort.trial_level();
-        let (few, many) = (self.size(self.width, part.clone(), zip, level)?, self.size(whole, part, zip, level)?);
+        let (few, many) = (self.size(self.width, part.clone(), zip)?, self.size(whole, part, zip)?);
         if many < few {
             self.width = whole;
         }
         Ok(Some(few.min(many)))
     }
 
-    /// The bytes that these rows' numbers take.
-    fn size(&self, width: u32, rows: Range<usize>, zip: &mut Zip, level: i32) -> Result<usize, BlockError> {
+    /// The bytes that these rows' numbers take, about.
+    fn size(&self, width: u32, rows: Range<usize>, zip: &mut Zip) -> Result<usize, BlockError> {
         let mut raw = Vec::new();
         self.write(width, rows, &mut raw);
-        Ok(zip.compress(&raw, level)?.len())
+        Ok(zip.compress(&raw, TRIAL_LEVEL)?.len())
     }
 
     fn page(&self, rows: Range<usize>, out: &mut Vec<u8>) {
