@@ -3,7 +3,6 @@
 //! One thread flushes, another merges and retires, so that a long merge holds up no flush. Both change the live set
 //! in one place, [`Keeper::publish`]: a new manifest first, then the view, and at last the deletions.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,12 +19,13 @@ use super::deletes::{Delete, Tombstones};
 use super::error::BlockError;
 use super::error::{FlushError, is_disk_full};
 use super::manifest::{self, BlockEntry, Manifest, Place, Published};
+use super::memtable::{Cursor, window_of};
 use super::parallel::alone;
 use super::plan::{Piece, Plan, Rules, WINDOWS, cut, longest, plan};
 use super::shared::{Shared, now};
 use super::view::Frozen;
 use super::wal::segment::path_of;
-use crate::series::{Millis, Sample, TimeRange};
+use crate::series::{Millis, TimeRange};
 
 // How often to look whether something is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
@@ -185,16 +185,12 @@ impl Keeper {
         let memtable = frozen.memtable.look();
         let order = memtable.in_block_order();
         let mut samples = Vec::new();
-        let mut counts: BTreeMap<Millis, u64> = BTreeMap::new();
-        for place in &order {
-            samples.clear();
-            memtable.append_to(*place, TimeRange::ALL, &mut samples);
-            for same in samples.chunk_by(|a, b| window_of(a) == window_of(b)) {
-                *counts.entry(window_of(&same[0])).or_default() += same.len() as u64;
-            }
-        }
         let Shared { files, layout, .. } = &*self.shared;
-        let cut = cut(&counts);
+        let mut cut = cut(&frozen.memtable.windows());
+        cut.iter_mut().for_each(|windows| windows.sort_unstable());
+        // In order of time, so that each series is read through once for all of them.
+        cut.sort_unstable();
+        let mut cursors = vec![Cursor::default(); if cut.len() > 1 { order.len() } else { 0 }];
         if cut.len() > MANY_BLOCKS {
             let n_blocks = cut.len();
             tracing::warn!(
@@ -202,8 +198,7 @@ impl Keeper {
                 "the samples of this flush are scattered over many days; each 30 days get a block, however few they are"
             );
         }
-        for mut windows in cut {
-            windows.sort_unstable();
+        for windows in cut {
             let (Some(first), Some(last)) = (windows.first(), windows.last()) else { continue };
             let range = TimeRange::new(first * WINDOWS[0], (last + 1) * WINDOWS[0]).unwrap_or(TimeRange::ALL);
             let has_gaps = (last - first + 1) as usize > windows.len();
@@ -211,11 +206,14 @@ impl Keeper {
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
             writer.expect(order.len(), find_known(|keys| keys.len() == order.len()).as_ref());
             let path = writer.path().to_owned();
-            for place in &order {
+            for (number, place) in order.iter().enumerate() {
                 samples.clear();
-                memtable.append_to(*place, range, &mut samples);
+                match cursors.get_mut(number) {
+                    Some(cursor) if !has_gaps => memtable.append_onward(*place, cursor, range, &mut samples),
+                    _ => memtable.append_to(*place, range, &mut samples),
+                }
                 if has_gaps {
-                    samples.retain(|sample| windows.binary_search(&window_of(sample)).is_ok());
+                    samples.retain(|sample| windows.binary_search(&window_of(sample.at)).is_ok());
                 }
                 if !samples.is_empty() {
                     writer.push(memtable.key(*place), &samples).map_err(FlushError::block(&path))?;
@@ -414,11 +412,6 @@ impl Keeper {
         self.shared.counters.n_compactions.add(1);
         Ok(true)
     }
-}
-
-/// The number of the 2 hours that a sample is in.
-fn window_of(sample: &Sample) -> Millis {
-    sample.at.div_euclid(WINDOWS[0])
 }
 
 pub(super) fn piece(entry: &BlockEntry) -> Piece {

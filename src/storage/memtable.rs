@@ -4,12 +4,14 @@
 //! Frozen, it is the same thing that nobody writes any more. Most series have a few samples in it and there may be a
 //! million of them, so a series costs 80 bytes and its samples are kept as what changed from one to the next.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::block::block_order;
+use super::plan::WINDOWS;
 use super::postings::NumberSet;
 use super::wal::record::{RefSamples, SeriesRef};
 use crate::series::{Key, Millis, Sample, SeriesId, TimeRange};
@@ -18,7 +20,7 @@ mod chunks;
 mod column;
 
 use chunks::Chunks;
-pub(super) use column::Column;
+pub(super) use column::{Column, Cursor};
 
 const N_SHARDS: usize = 16;
 
@@ -75,6 +77,8 @@ pub(super) struct Memtable {
     n_bytes: AtomicU64,
     // When its first sample arrived, by the wall clock; `Millis::MAX` while it is empty.
     born: AtomicI64,
+    // How many samples came of each 2 hours, by the window's number: what a flush is cut by.
+    windows: Mutex<BTreeMap<Millis, u64>>,
 }
 
 impl Memtable {
@@ -88,6 +92,7 @@ impl Memtable {
             n_samples: AtomicU64::new(0),
             n_bytes: AtomicU64::new(0),
             born: AtomicI64::new(Millis::MAX),
+            windows: Mutex::default(),
         }
     }
 
@@ -105,6 +110,15 @@ impl Memtable {
         let n_bytes: usize = shards.iter().map(|shard| shard.n_bytes()).sum();
         self.n_bytes.store(n_bytes as u64, Ordering::Relaxed);
         self.n_samples.fetch_add(samples.refs.len() as u64, Ordering::Relaxed);
+        let mut windows = self.windows.lock();
+        for same in samples.at.chunk_by(|a, b| window_of(*a) == window_of(*b)) {
+            *windows.entry(window_of(same[0])).or_default() += same.len() as u64;
+        }
+    }
+
+    /// How many samples came of each 2 hours, by the window's number; those that came twice count twice.
+    pub(super) fn windows(&self) -> BTreeMap<Millis, u64> {
+        self.windows.lock().clone()
     }
 
     /// Bytes of memory it takes, the keys excepted, which others have too.
@@ -189,6 +203,11 @@ impl Memtable {
     }
 }
 
+/// The number of the 2 hours that an instant is in.
+pub(super) fn window_of(at: Millis) -> Millis {
+    at.div_euclid(WINDOWS[0])
+}
+
 /// Where a series is in a memtable.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -252,6 +271,12 @@ impl Look<'_> {
         column.append_to(range, chunks, samples);
     }
 
+    /// The same, for ranges that follow one another: `cursor` belongs to this series and these ranges.
+    pub(super) fn append_onward(&self, place: Place, cursor: &mut Cursor, range: TimeRange, samples: &mut Vec<Sample>) {
+        let (column, chunks) = self.column(place);
+        column.append_onward(cursor, range, chunks, samples);
+    }
+
     /// Whether the series with this number has samples that may lie in `range`.
     pub(super) fn is_in(&self, series_ref: SeriesRef, range: TimeRange) -> bool {
         self.find(series_ref).is_some_and(|column| column.overlaps(range))
@@ -279,5 +304,6 @@ mod tests {
         assert_eq!(read(11, 30), [(20, 2.0)]);
         assert_eq!(read(31, 100), []);
         assert_eq!((memtable.n_samples(), memtable.born()), (4, Some(77)));
+        assert_eq!(memtable.windows(), BTreeMap::from([(0, 4)]));
     }
 }

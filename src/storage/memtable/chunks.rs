@@ -74,7 +74,13 @@ impl Chunks {
 
     /// Reads `string` from its beginning. Its end is for the reader to know.
     pub(super) fn read(&self, string: &ByteString) -> ChunkReader<'_> {
-        ChunkReader { chunks: self, chunk: self.chunk(string.first), at: LINK }
+        self.read_on(Position { chunk: string.first, at: LINK as u32 })
+    }
+
+    /// Reads on from where a reader of the same string stood.
+    pub(super) fn read_on(&self, position: Position) -> ChunkReader<'_> {
+        let Position { chunk: number, at } = position;
+        ChunkReader { chunks: self, number, chunk: self.chunk(number), at: at as usize }
     }
 
     #[cold]
@@ -97,15 +103,27 @@ impl Chunks {
     }
 }
 
+/// Where a reader stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    chunk: u32,
+    at: u32,
+}
+
 /// Walks along a string.
 #[derive(Debug)]
 pub(super) struct ChunkReader<'a> {
     chunks: &'a Chunks,
+    number: u32,
     chunk: &'a Chunk,
     at: usize,
 }
 
 impl ChunkReader<'_> {
+    pub(super) fn position(&self) -> Position {
+        Position { chunk: self.number, at: self.at as u32 }
+    }
+
     /// The next byte.
     #[inline]
     pub(super) fn byte(&mut self) -> u8 {
@@ -131,7 +149,8 @@ impl ChunkReader<'_> {
     #[cold]
     fn follow(&mut self) {
         let [a, b, c, d, ..] = *self.chunk;
-        self.chunk = self.chunks.chunk(u32::from_le_bytes([a, b, c, d]));
+        self.number = u32::from_le_bytes([a, b, c, d]);
+        self.chunk = self.chunks.chunk(self.number);
         self.at = LINK;
     }
 }

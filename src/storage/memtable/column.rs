@@ -9,7 +9,7 @@
 //! the value stayed, and the lower four how many above them did not; then, if it changed, by how much the step did, in
 //! LEB128 with the sign in the lowest bit; then the bytes of the value, as their difference by XOR.
 
-use super::chunks::{ByteString, ChunkReader, Chunks};
+use super::chunks::{ByteString, ChunkReader, Chunks, Position};
 use crate::series::{Key, Millis, Sample, TimeRange};
 use crate::storage::merge::{keep_last, share_within};
 use crate::storage::wal::record::SeriesRef;
@@ -130,10 +130,60 @@ impl Column {
         samples.append(&mut unsorted);
     }
 
+    /// As [`append_to`](Column::append_to), for ranges that follow one another: `cursor` keeps how far the column was
+    /// read, so that all of them together cost as much as one.
+    pub(super) fn append_onward(
+        &self,
+        cursor: &mut Cursor,
+        range: TimeRange,
+        chunks: &Chunks,
+        samples: &mut Vec<Sample>,
+    ) {
+        if !self.overlaps(range) {
+            return;
+        }
+        if !self.is_ascending {
+            self.append_to(range, chunks, samples);
+            return;
+        }
+        let mut all = match cursor.0 {
+            Some(Place { position, n_left, is_first, last }) => {
+                Samples { reader: chunks.read_on(position), n_left, is_first, last }
+            }
+            None => self.iter(chunks),
+        };
+        loop {
+            let here = all.place();
+            match all.next() {
+                Some(sample) if sample.at < range.end() => {
+                    if sample.at >= range.start() {
+                        samples.push(sample);
+                    }
+                }
+                _ => {
+                    cursor.0 = Some(here);
+                    return;
+                }
+            }
+        }
+    }
+
     /// Every sample, in order of arrival.
     fn iter<'a>(&self, chunks: &'a Chunks) -> Samples<'a> {
         Samples { reader: chunks.read(&self.bytes), n_left: self.n_samples, is_first: true, last: Last::default() }
     }
+}
+
+/// How far a column was read; not at all, to begin with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::storage) struct Cursor(Option<Place>);
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    position: Position,
+    n_left: u64,
+    is_first: bool,
+    last: Last,
 }
 
 /// The samples of a column.
@@ -142,6 +192,13 @@ struct Samples<'a> {
     n_left: u64,
     is_first: bool,
     last: Last,
+}
+
+impl Samples<'_> {
+    fn place(&self) -> Place {
+        let Samples { reader, n_left, is_first, last } = self;
+        Place { position: reader.position(), n_left: *n_left, is_first: *is_first, last: *last }
+    }
 }
 
 impl Iterator for Samples<'_> {
@@ -228,6 +285,7 @@ mod tests {
             sorts in any::<bool>(),
             start in 0..50_i64,
             len in 0..50_i64,
+            skips in any::<bool>(),
         ) {
             let mut times = times;
             if sorts {
@@ -241,8 +299,22 @@ mod tests {
             column.append_to(range, &chunks, &mut found);
             let is_inside = |(at, _): &(Millis, u64)| range.contains(*at);
             let expected: std::collections::BTreeMap<_, _> = samples.into_iter().filter(is_inside).collect();
-            let found: Vec<_> = found[1..].iter().map(|sample| (sample.at, sample.value.to_bits())).collect();
+            let bits = |samples: &[Sample]| {
+                samples.iter().map(|sample| (sample.at, sample.value.to_bits())).collect::<Vec<_>>()
+            };
+            let found = bits(&found[1..]);
             prop_assert!(column.n_about(range) as usize <= times.len());
+            // Read on in parts, some of them left out, it is the same.
+            let (mut cursor, mut onward) = (Cursor::default(), Vec::new());
+            let parts = [(-9, start), (start, start + len / 2), (start + len / 2, start + len)];
+            for (number, (start, end)) in parts.into_iter().enumerate().skip(usize::from(skips)) {
+                let part = TimeRange::new(start, end).unwrap();
+                column.append_onward(&mut cursor, part, &chunks, &mut onward);
+                if number == 0 {
+                    onward.clear();
+                }
+            }
+            prop_assert_eq!(&bits(&onward), &found);
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
         }
     }
