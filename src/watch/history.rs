@@ -43,9 +43,20 @@ pub(super) fn samples_of(store: &Store, key: &Key, range: TimeRange) -> Result<V
 
 /// The series' spacing by its latest samples before `now`; `None` below two samples.
 pub(super) fn native_step(store: &Store, key: &Key, now: Millis) -> Result<Option<Step>, SelectError> {
+    let [shortest, .., longest] = PROBES;
+    let samples = samples_of(store, key, until(now, shortest))?;
+    if samples.len() >= ENOUGH {
+        return Ok(detect_step(&resolve(&samples)));
+    }
+    // Back from the newest sample: a series that was recorded long ago is not to be read whole for this.
+    let all = until(now, longest);
+    let known = store.newest(&Selector::exactly(key), all)?;
+    let Some(newest) = known.into_iter().find(|(known, _)| known == key).map(|(_, at)| at) else { return Ok(None) };
     let mut step = None;
     for span in PROBES {
-        let samples = samples_of(store, key, until(now, span))?;
+        let start = newest.saturating_sub(span).max(all.start());
+        let Ok(range) = TimeRange::new(start, all.end()) else { continue };
+        let samples = samples_of(store, key, range)?;
         step = detect_step(&resolve(&samples));
         if samples.len() >= ENOUGH {
             break;
@@ -149,6 +160,33 @@ pub(super) fn nearest(points: &[Sample], start: Millis, step: Step) -> Vec<f64> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::Batch;
+    use crate::storage::StoreSettings;
+
+    #[test]
+    fn the_spacing_is_that_of_the_newest_samples_however_old_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StoreSettings::default()).unwrap();
+        let key = |name: &str| Key::from_pairs(name, &[]).unwrap();
+        let now = 1_700_000_000_000;
+        // Minutes a week ago and fives of late, up to now, up to a year ago, and longer ago than is looked at.
+        let long_ago = [("live", 0), ("old", 365 * DAY), ("ancient", 500 * DAY)];
+        for (name, ago) in long_ago {
+            let end = now - ago;
+            let minutes = (0..1_440).map(|n| end - 9 * DAY + n * MINUTE);
+            let fives = (0..288).map(|n| end - DAY + n * 5 * MINUTE);
+            let samples = minutes.chain(fives).map(|at| (key(name), Sample { at, value: 1.0 }));
+            store.append(&Batch::from_samples(samples)).unwrap();
+        }
+        let step = |name: &str| native_step(&store, &key(name), now).unwrap();
+        assert_eq!([step("live"), step("old")], [Some(Step::seconds(300)); 2]);
+        assert_eq!([step("ancient"), step("never")], [None; 2]);
+        store.flush().unwrap();
+        assert_eq!(
+            [step("live"), step("old"), step("ancient")],
+            [Some(Step::seconds(300)), Some(Step::seconds(300)), None]
+        );
+    }
 
     #[test]
     fn a_long_horizon_gets_a_readable_step() {
