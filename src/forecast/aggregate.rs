@@ -14,6 +14,7 @@ use super::model::Coverage;
 use super::outlook::{Band, Forecast};
 use super::past::Past;
 use super::prepare::{ForecastError, Request, run_on};
+use super::to_now::to_now;
 use crate::series::Season;
 
 /// How series are taken together.
@@ -119,7 +120,7 @@ pub fn aggregate(
     let values: Vec<f64> = (0..n_common)
         .map(|cell| cut.iter().map(|past| share * past.values()[past.len() - n_common + cell]).sum())
         .collect();
-    let bands = Conformal::new(&replay.known().at_level(&values, season), season);
+    let bands = Conformal::new(&to_now(replay.known(), &values, season), season);
     let whole = Past::new(cut[0].at(cut[0].len() - n_common), step, &values);
     let (band, band_reason) = match bands.check(points.len()) {
         Ok(()) => {

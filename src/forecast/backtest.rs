@@ -27,12 +27,6 @@ pub(super) const MOST_FITS: usize = 24;
 /// The golden ratio's part behind the point, whose multiples fill the unit interval most evenly.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
-/// Cells of which a level is the mean, at the least.
-const LEAST_CYCLE: usize = 6;
-
-/// By how much the level may scale an error, up or down.
-const MOST_RESCALED: f64 = 4.0;
-
 /// The least number of cells before the first origin.
 const LEAST_BEFORE: usize = 8;
 
@@ -120,26 +114,11 @@ impl Replay {
         Replay { origins: self.origins[n..].to_vec(), errors: self.errors[n..].to_vec(), ..*self }
     }
 
-    /// With errors as large as they would be at the level where `values` end.
-    ///
-    /// What grows has larger errors than it had, and what has shrunk smaller ones: by the root of the level, as with counts
-    /// of events, which lies between errors that know no level and those in proportion to it. The level is the mean size
-    /// of the last cycle before an origin; values of which some are negative have none.
-    pub fn at_level(mut self, values: &[f64], season: Option<usize>) -> Replay {
-        if values.iter().any(|value| *value < 0.0) {
-            return self;
-        }
-        let cycle = season.unwrap_or(1).max(LEAST_CYCLE);
-        let level = |end: usize| mean(values[end.saturating_sub(cycle)..end].iter().copied());
-        let now = level(values.len());
-        for (&origin, row) in self.origins.iter().zip(&mut self.errors) {
-            let factor = (now / level(origin)).sqrt();
-            if factor.is_finite() && factor > 0.0 {
-                let factor = factor.clamp(1.0 / MOST_RESCALED, MOST_RESCALED);
-                row.iter_mut().for_each(|error| *error = (*error * factor).clamp(-f64::MAX, f64::MAX));
-            }
-        }
-        self
+    /// How many forecasts that do not overlap the origins have room for, at most one each.
+    pub fn n_apart(&self) -> f64 {
+        let n_leads = self.errors.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let span = self.origins.last().zip(self.origins.first()).map_or(0, |(last, first)| last - first);
+        (1.0 + span as f64 / n_leads as f64).min(self.origins.len() as f64)
     }
 
     /// Without the origins at which nothing could be compared.
@@ -297,18 +276,6 @@ mod tests {
         places.sort_unstable();
         places.dedup();
         assert!(places.len() >= 20, "{places:?}");
-    }
-
-    #[test]
-    fn errors_are_taken_to_the_level_of_now() {
-        let values = [vec![1.0; 10], vec![4.0; 10], vec![0.0; 10], vec![4.0; 10]].concat();
-        let errors = vec![vec![1.0, f64::NAN, -1.0]; 3];
-        let replay = Replay { origins: vec![10, 20, 30], errors, takes_values: true };
-        let below = [&[-1.0], &values[1..]].concat();
-        assert_eq!(replay.clone().at_level(&below, None).maes(), [1.0; 3]);
-        let sizes: Vec<f64> = replay.at_level(&values, None).maes();
-        // Twice as large at four times the level, the same at the same, and untouched where there was none.
-        assert_eq!(sizes, [2.0, 1.0, 1.0]);
     }
 
     #[test]

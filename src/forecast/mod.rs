@@ -77,6 +77,7 @@ mod student;
 mod tally;
 mod theil_sen;
 mod theta;
+mod to_now;
 mod transform;
 mod tsb;
 

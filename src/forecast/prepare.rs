@@ -14,6 +14,7 @@ use super::recalibrate::{FOLLOWED, Recalibration};
 use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse, UnknownModel};
 use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
 use super::shaped::shape;
+use super::to_now::to_now;
 use crate::series::{Millis, Season, Step};
 
 /// What to forecast with, and how far.
@@ -91,7 +92,7 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
     let (chosen, accuracy, seasons) = run(&past, request)?;
     let cycle = seasons.first().map(|season| season.steps());
-    let bands = Conformal::new(&chosen.honest.at_level(past.values(), cycle), cycle);
+    let bands = Conformal::new(&to_now(chosen.honest, past.values(), cycle), cycle);
     let mut prepared = Prepared {
         model: chosen.name,
         fallback: chosen.fallback,
