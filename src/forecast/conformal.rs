@@ -16,7 +16,8 @@
 //! Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", 2022). What they count for is n over
 //! the design effect of clusters that [`ALIKE`] of the variance of sizes lies between (Kish, "Survey sampling", 1965),
 //! and bands of few are wider by the ratio of Student's t quantiles with that many degrees of freedom, less one for the
-//! usual size; so they are where k lies beyond n. Below [`LEAST_WINDOWS`] there is no band.
+//! usual size; so they are where k lies beyond n. Bands that are to hold a small share are narrower than the quantile of
+//! few, of which even the smallest holds some ([`centred`]). Below [`LEAST_WINDOWS`] there is no band.
 //!
 //! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
 //! with their sign and quantiles of sizes are mixed, as how many independent errors theirs are worth, by their
@@ -25,7 +26,7 @@
 use super::backtest::Replay;
 use super::growth::Growth;
 use super::model::Coverage;
-use super::student::student_quantile;
+use super::student::{normal_quantile, student_quantile};
 
 /// Forecasts that do not overlap, of which a band takes at least so many: of two that do, the later one begins when half
 /// of the earlier one has come true.
@@ -37,6 +38,9 @@ const ALIKE: f64 = 0.4;
 
 /// Independent errors from which on the errors' own lean counts for half.
 const LEAN_PRIOR: f64 = 40.0;
+
+/// What a narrow band of few keeps of its width at the least.
+const LEAST_KEPT: f64 = 0.25;
 
 /// Errors that are sorted at most; of more, every so manieth lead is taken.
 const MOST_POOLED: usize = 20_000;
@@ -214,20 +218,19 @@ impl Conformal {
         self.n_cells as f64 / self.n_leads().max(1) as f64
     }
 
-    /// Degrees of freedom of what is known of the errors' size.
-    fn freedom(&self) -> f64 {
+    /// How many independent errors tell of the errors' size.
+    fn n_telling(&self) -> f64 {
         let design_effect = 1.0 + self.n_leads().saturating_sub(1) as f64 * ALIKE;
-        self.n_cells as f64 / design_effect - 1.0
+        self.n_cells as f64 / design_effect
     }
 
-    /// By how much a band of few errors is wider than their quantile.
+    /// By how much a band of few errors is wider than their quantile, or narrower where it is to hold a few only.
     fn widening(&self, share: f64) -> f64 {
         let n = self.n_cells as f64;
-        let tail = |share: f64| f64::midpoint(1.0, share);
         // The largest coverage that n errors have a quantile for.
         let most = share.min(n / (n + 1.0));
-        let few = student_quantile(tail(share), self.freedom().min(n)) / student_quantile(tail(most), n);
-        if few.is_finite() { few.max(1.0) } else { 1.0 }
+        let few = student_quantile(tail(share), (self.n_telling() - 1.0).min(n)) / student_quantile(tail(most), n);
+        if few.is_finite() { few.max(1.0).min(centred(share, self.n_telling().min(n))) } else { 1.0 }
     }
 
     /// The share of replayed values inside a band made without them or their neighbours.
@@ -246,6 +249,23 @@ impl Conformal {
             })
             .collect()
     }
+}
+
+/// The level of the upper edge of a band of so much coverage.
+fn tail(share: f64) -> f64 {
+    f64::midpoint(1.0, share)
+}
+
+/// The width, over that of the quantile of `n` errors at `share`, of a band that holds this share: a quantile of few
+/// holds more than its share below a half, and less above; infinite where they have none that holds enough.
+fn centred(share: f64, n: f64) -> f64 {
+    let n = n.max(1.0);
+    // Of n values the k-th lies on average where k / (n + 1) of all are below, and stands for (k - 1/2) / n.
+    let level = (share * (n + 1.0) - 0.5) / n;
+    if level >= 1.0 {
+        return f64::INFINITY;
+    }
+    (normal_quantile(tail(level.max(0.0))) / normal_quantile(tail(share))).max(LEAST_KEPT)
 }
 
 /// The coverage from which on the bands of `ladder` hold an error of so many usual sizes; 1 when none does.
