@@ -33,8 +33,8 @@ use super::student::{normal_quantile, student_quantile};
 const LEAST_WINDOWS: f64 = 1.5;
 
 /// The share of the variance of errors' sizes that lies between forecasts rather than within them. On replays of public
-/// series its mean is 0.1 to 0.5 by the kind of series; a few forecasts do not tell it, so all lie near the careful end.
-const ALIKE: f64 = 0.4;
+/// series its mean is 0.1 to 0.5 by the kind of series; a few forecasts do not tell it, so all lie at the careful end.
+const ALIKE: f64 = 0.5;
 
 /// Independent errors from which on the errors' own lean counts for half.
 const LEAN_PRIOR: f64 = 40.0;

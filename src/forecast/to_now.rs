@@ -39,6 +39,11 @@ const SHARE_OF_ALL: f64 = 0.1;
 /// By how much an error may be scaled, up or down.
 const MOST_RESCALED: f64 = 4.0;
 
+/// What answers err, over what their replays did, whose models were fitted earlier and to less. On nine tables of public
+/// series with room for many forecasts, bands of 80 % without it would have had to be 0.81 to 1.10 as wide, 0.94 in the
+/// mean.
+const OF_ANSWERS: f64 = 0.96;
+
 /// `replay`, made on `values` with a cycle of `season` steps, as if all of it had been forecast from where they end.
 pub(super) fn to_now(mut replay: Replay, values: &[f64], season: Option<usize>) -> Replay {
     let growth = Growth::of(&replay.origins, &replay.errors, season);
@@ -56,7 +61,7 @@ pub(super) fn to_now(mut replay: Replay, values: &[f64], season: Option<usize>) 
     let means: Vec<f64> = sizes.iter().map(|row| mean(row.iter().copied())).collect();
     let powers = powers(&grown, &means, replay.n_apart());
     for (row, grown) in replay.errors.iter_mut().zip(&grown) {
-        let factor = times(&powers, grown).clamp(1.0 / MOST_RESCALED, MOST_RESCALED);
+        let factor = OF_ANSWERS * times(&powers, grown).clamp(1.0 / MOST_RESCALED, MOST_RESCALED);
         row.iter_mut().for_each(|error| *error = (*error * factor).clamp(-f64::MAX, f64::MAX));
     }
     replay
@@ -200,7 +205,7 @@ mod tests {
         // The changes alone speak for what has negative values.
         let below: Vec<f64> = values.iter().map(|value| value - 1e6).collect();
         let by_changes = to_now(replay(&[20, 50], |_| 1.0), &below, None).maes();
-        assert!(by_changes[0] > 1.0 && by_changes[0] < sizes[0], "{by_changes:?}");
+        assert!(by_changes[0] > OF_ANSWERS && by_changes[0] < sizes[0], "{by_changes:?}");
     }
 
     #[test]
@@ -231,7 +236,7 @@ mod tests {
     #[test]
     fn what_tells_nothing_changes_nothing() {
         let still = to_now(replay(&[20, 50], |_| 1.0), &[3.0; 60], None);
-        assert_eq!(still.maes(), [1.0; 2]);
+        assert_eq!(still.maes(), [OF_ANSWERS; 2]);
         let gaps = to_now(replay(&[20, 50], |_| f64::NAN), &[f64::NAN; 60], None);
         assert!(gaps.errors.iter().flatten().all(|error| error.is_nan()));
         let none = to_now(Replay::default(), &[1.0, 2.0], None);
