@@ -1,0 +1,152 @@
+use super::*;
+
+fn one_lead(errors: &[f64]) -> Conformal {
+    let rows = errors.iter().map(|&error| vec![error]).collect();
+    Conformal::new(&Replay { origins: (10..10 + errors.len()).collect(), errors: rows, takes_values: true }, None)
+}
+
+/// The edges of the band at one lead.
+fn edges(bands: &Conformal, share: f64, lead: usize) -> (f64, f64) {
+    let (below, above) = bands.reach(share);
+    (-below * bands.usual(0, lead), above * bands.usual(0, lead))
+}
+
+fn noise(origin: u32, lead: u32) -> f64 {
+    f64::from((origin * 31 + lead * 17).wrapping_mul(2_654_435_761) >> 16) / 65_536.0 - 0.5
+}
+
+fn noises(n_origins: u32, n_leads: u32, apart: usize) -> (Vec<usize>, Vec<Vec<f64>>) {
+    let rows = (0..n_origins).map(|nr| (0..n_leads).map(|lead| noise(nr, lead)).collect()).collect();
+    ((0..n_origins as usize).map(|nr| 50 + nr * apart).collect(), rows)
+}
+
+#[test]
+fn the_half_width_is_the_finite_sample_quantile() {
+    // Alternating signs, so that neither side is longer.
+    let nine = one_lead(&[0.3, -0.5, 0.7, -0.9, 1.1, -1.4, 1.8, -2.2, 2.9]);
+    let (low, high) = edges(&nine, 0.8, 0);
+    assert!((high - low) / 2.0 > 1.6 && (high - low) / 2.0 < 2.6, "{low} {high}");
+    // k = ceil(10 * 0.8) = 8 of the sizes, where all weight is on them.
+    let sizes = Conformal { below: nine.sizes, above: nine.sizes, ..nine.clone() };
+    assert!((edges(&sizes, 0.8, 0).1 - 2.2).abs() < 0.1, "{}", edges(&sizes, 0.8, 0).1);
+    // No nine errors have a 95 % quantile: beyond the largest, by as much as Student's t says.
+    assert!(edges(&sizes, 0.95, 0).1 > 2.9 && edges(&sizes, 0.95, 0).1 < 2.0 * 2.9);
+    assert!(one_lead(&[]).check(1).unwrap_err().contains("too short"));
+    assert!(nine.check(2).unwrap_err().contains("1 steps ahead, not 2"));
+    assert!(one_lead(&[1.0]).check(1).unwrap_err().contains("room for 1.0 of 1 steps"));
+}
+
+#[test]
+fn errors_that_agree_along_the_lead_are_worth_fewer() {
+    let (origins, independent) = noises(30, 12, 12);
+    let agreeing: Vec<Vec<f64>> = independent.iter().map(|row| vec![row[0]; 12]).collect();
+    let [alone, together] = [&independent, &agreeing].map(|rows| Conformal::of(&origins, rows, None));
+    assert!(alone.worth > 200.0 && (29.0..60.0).contains(&together.worth), "{} {}", alone.worth, together.worth);
+    // One forecast of 12 steps has 12 errors, and tells of one moment.
+    assert!(Conformal::of(&origins[..1], &agreeing[..1], None).check(12).is_err());
+}
+
+#[test]
+fn bands_of_few_forecasts_are_wider_however_many_errors_each_has() {
+    let width = |n_origins: u32, n_leads: u32| {
+        let (origins, rows) = noises(n_origins, n_leads, n_leads as usize);
+        edges(&Conformal::of(&origins, &rows, None), 0.95, 0).1
+    };
+    // Three of 48 steps have more errors than sixty of 2, and tell less of how large the next one's will be.
+    assert!(width(3, 48) > 1.15 * width(60, 2), "{} {}", width(3, 48), width(60, 2));
+    let overlapping = |apart: usize| {
+        let (origins, rows) = noises(4, 12, apart);
+        Conformal::of(&origins, &rows, None).check(12)
+    };
+    assert!(overlapping(1).unwrap_err().contains("room for 1.2 of 12 steps"));
+    assert!(overlapping(2).is_ok());
+}
+
+#[test]
+fn a_band_leans_to_where_errors_are_larger() {
+    let errors: Vec<f64> = (0..400).map(|nr| if nr % 4 == 0 { 9.0 + noise(nr, 0) } else { noise(nr, 1) }).collect();
+    let (low, high) = edges(&one_lead(&errors), 0.8, 0);
+    assert!(high > 8.0 && low > -2.0, "{low} {high}");
+}
+
+#[test]
+fn widths_grow_with_the_lead_and_nest_with_the_coverage() {
+    for n_origins in [8, 60] {
+        let (origins, mut errors) = noises(n_origins, 24, 24);
+        for row in &mut errors {
+            row.iter_mut().zip(1u32..).for_each(|(error, lead)| *error *= f64::from(lead).sqrt());
+        }
+        let bands = Conformal::new(&Replay { origins, errors, takes_values: true }, None);
+        let mut before = (0.0, 0.0);
+        for percent in 1..100 {
+            let (low, high) = edges(&bands, f64::from(percent) / 100.0, 5);
+            assert!(low <= before.0 && high >= before.1, "{percent}");
+            before = (low, high);
+        }
+        let widths: Vec<f64> = (0..24).map(|lead| edges(&bands, 0.9, lead).1).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] <= pair[1]));
+        let held = bands.coverage(Coverage::new(0.8).unwrap()).unwrap();
+        assert!((held - 0.8).abs() < 0.1, "{held}");
+    }
+}
+
+#[test]
+fn what_is_held_out_is_counted_as_the_bands_would_hold_it() {
+    let (origins, errors) = noises(50, 4, 4);
+    let bands = Conformal::of(&origins, &errors, None);
+    let ladder = bands.ladder();
+    for (nr, lead) in [(0, 0), (7, 2), (31, 3)] {
+        let error: f64 = errors[nr][lead];
+        for percent in (4..100).step_by(5) {
+            let share = f64::from(percent) / 100.0;
+            let (low, high) = edges(&bands, share, lead);
+            let level = level_on(&ladder, error / bands.usual(0, lead));
+            // Between two rungs the ladder is straight and the band is not quite.
+            if (level - share).abs() > 0.02 {
+                assert_eq!(level < share, (low..=high).contains(&error), "{nr} {lead} {percent} {level}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_horizon_costs_little_to_keep() {
+    let (origins, errors) = noises(60, 5_000, 400);
+    let bands = Conformal::new(&Replay { origins, errors, takes_values: true }, Some(168));
+    assert!(bands.n_bytes() + size_of::<Conformal>() < 1_500, "{}", bands.n_bytes() + size_of::<Conformal>());
+    assert!(bands.check(5_000).is_ok());
+}
+
+#[test]
+fn overlapping_forecasts_count_a_cell_once() {
+    assert_eq!(n_cells(&[5, 6, 8], &[vec![0.0; 2], vec![f64::NAN, 0.0], vec![0.0; 2]]), 5);
+}
+
+#[test]
+fn sizes_of_sorted_errors_are_sorted() {
+    assert_eq!(sizes_of(&[-3.0, -1.0, 0.0, 2.0, 4.0]), [0.0, 1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn a_band_of_few_errors_holds_its_share_of_what_comes() {
+    // Sizes of which any is as likely as any other, three at a time, and one more each time.
+    let size = |nr: u64| {
+        let mixed = (nr + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed >> 11) as f64 / (1u64 << 53) as f64
+    };
+    for share in [0.2, 0.4, 0.6] {
+        let n_held = (0..5_000u64).filter(|nr| {
+            let mut known = [0, 1, 2].map(|of| size(4 * nr + of));
+            known.sort_unstable_by(f64::total_cmp);
+            // The k-th stands for (k - 1/2) / 3; straight lines between.
+            let place = (share * 3.0 - 0.5f64).max(0.0);
+            let quantile = known[place as usize] * (1.0 - place.fract()) + known[place as usize + 1] * place.fract();
+            size(4 * nr + 3) <= quantile * centred(share, 3.0)
+        });
+        let held = n_held.count() as f64 / 5_000.0;
+        assert!((held - share).abs() < 0.04, "{share}: {held}");
+    }
+    assert!(centred(0.99, 3.0).is_infinite() && (centred(0.8, 1e9) - 1.0).abs() < 1e-6);
+}
