@@ -87,6 +87,14 @@ pub(super) struct Chosen {
     pub fallback: Option<String>,
 }
 
+impl Chosen {
+    /// Kept to the levels of `past`.
+    fn still(self, past: &Past<'_>, horizon: usize) -> Chosen {
+        let reason = "points keep to levels of the past: the series mostly stands still".to_owned();
+        Chosen { fitted: Still::over(self.fitted, past, horizon), fallback: Some(reason), ..self }
+    }
+}
+
 /// One method of the registry with each of `seasons` that it would use.
 pub(super) fn variants(entry: &'static Entry, seasons: &Seasons, horizon: usize) -> Vec<Candidate> {
     let with = |seasons: &[Season]| Candidate {
@@ -172,6 +180,7 @@ pub(super) fn choose(
             return alone(&judged, past, &order, horizon, Some(reason));
         }
         let replayed = judged.replayed(Some(&pool), &allowed);
+        let stands_still = judged.stands_still(&scores);
         if let Some(&anchor) = judged.anchors().iter().min_by(|a, b| scores[**a].total_cmp(&scores[**b])) {
             let roots: Vec<f64> = replayed.maes().into_iter().map(f64::sqrt).collect();
             let (of_anchor, of_pool) = (scores[anchor], judged.sum(&roots).score());
@@ -180,7 +189,12 @@ pub(super) fn choose(
                 && !(pool.members.len() == 1 && pool.members[0].0 == anchor)
             {
                 let reason = "no method did better on the series' own past";
-                return alone(&judged, past, &[anchor], horizon, Some(reason));
+                let chosen = alone(&judged, past, &[anchor], horizon, Some(reason))?;
+                return Ok(if stands_still && candidates[anchor].is_naive() {
+                    chosen.still(past, horizon)
+                } else {
+                    chosen
+                });
             }
         }
         let mut names: Vec<&str> = pool.members.iter().map(|(idx, _)| candidates[*idx].entry.name).collect();
@@ -200,17 +214,15 @@ pub(super) fn choose(
                 Box::new(FittedPool { members, middle: pool.middle, takes_values })
             }
         };
-        let stands_still = judged.stands_still(&scores);
-        let fitted = if stands_still { Still::over(fitted, past, horizon) } else { fitted };
-        return Ok(Chosen {
+        let chosen = Chosen {
             name: names.join("+"),
             season: candidates[pool.members[0].0].season,
             fitted,
             replayed: replayed.from(judged.banded_from).known(),
             honest: judged.replayed(None, &allowed).from(judged.banded_from).known(),
-            fallback: stands_still
-                .then(|| "points keep to levels of the past: the series mostly stands still".to_owned()),
-        });
+            fallback: None,
+        };
+        return Ok(if stands_still { chosen.still(past, horizon) } else { chosen });
     }
 }
 
