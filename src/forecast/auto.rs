@@ -32,6 +32,9 @@ const LEAST_SHARE: f64 = 0.02;
 /// Methods of rare events stand for election where more than this share of the values is zero.
 const LEAST_ZEROS: f64 = 0.3;
 
+/// Methods that ask what is usual stand for election from so many cycles on.
+const MANY_CYCLES: usize = 16;
+
 /// How much better a yardstick must be than the pool to answer in its stead, over the root of the number of forecasts
 /// that do not overlap.
 const CHANCE: f64 = 0.5;
@@ -121,6 +124,8 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
     let is_clear_of_zero = smallest > LEAST_SHARE * mean(present());
     let n_zeros = present().filter(|value| *value == 0.0).count();
     let is_intermittent = smallest >= 0.0 && n_zeros as f64 > LEAST_ZEROS * present().count() as f64;
+    let shortest = seasons.all().iter().map(|season| season.steps()).min();
+    let has_many_cycles = shortest.is_some_and(|steps| past.len() >= MANY_CYCLES * steps);
     let has_columns = !past.regressors().columns().is_empty();
     let suits = |entry: &&Entry| {
         let is_for_columns = entry.values == ValueNeed::KnownColumns;
@@ -130,6 +135,7 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
             ValueNeed::ClearOfZero => is_clear_of_zero,
             ValueNeed::Intermittent => is_intermittent,
             ValueNeed::KnownColumns => has_columns,
+            ValueNeed::ManyCycles => has_many_cycles,
         };
         let is_affordable = entry.cost == Cost::Light || past.len() <= LONGEST_FOR_SEARCH || is_for_columns;
         matches!(entry.role, Role::Anchor | Role::Candidate) && has_seasons && has_values && is_affordable

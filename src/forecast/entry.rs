@@ -46,6 +46,8 @@ pub enum ValueNeed {
     Intermittent,
     /// Any, beside columns known beforehand, for methods that regress on them.
     KnownColumns,
+    /// Any, over many cycles, for methods that ask what is usual.
+    ManyCycles,
 }
 
 /// What a method is to the choice among them.

@@ -23,6 +23,7 @@ mod compact;
 mod conformal;
 mod continued;
 mod croston;
+mod cycle_median;
 mod damped;
 mod delta;
 mod direction;

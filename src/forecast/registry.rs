@@ -6,6 +6,7 @@ use super::auto::{AUTO, Auto};
 use super::card::Card;
 use super::ces::Ces;
 use super::croston::Croston;
+use super::cycle_median::CycleMedian;
 use super::damped::Damped;
 use super::delta::Delta;
 use super::dynamic_regression::DynamicRegression;
@@ -309,6 +310,15 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Light,
         build: |settings| Box::new(SlotProfile { seasons: settings.seasons.clone() }),
+    },
+    Entry {
+        name: "cycle-median",
+        summary: "the median of each place of the cycle, on that of the last four",
+        season: SeasonUse::Needs,
+        values: ValueNeed::ManyCycles,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(CycleMedian { season: settings.season() }),
     },
     Entry {
         name: "mstl",
