@@ -35,6 +35,8 @@ const SLOPED: [usize; 3] = [4, 12, 13];
 pub(super) struct Card {
     pub seasons: Vec<Season>,
     pub horizon: Option<Horizon>,
+    /// Whether values astray count for less.
+    pub is_calm: bool,
 }
 
 /// The columns of the calibration beside lags and places.
@@ -97,7 +99,7 @@ struct FittedCard {
 impl Forecaster for Card {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let mut stretch = Stretch::of(past, &self.seasons)?;
-        let (rho, _, nature) = rho::bearable(&mut stretch)?;
+        let (rho, _, nature) = rho::bearable(&mut stretch, self.is_calm)?;
         let delta = (stretch.seasons.len() < 2).then(|| Path::of(&stretch.values, stretch.season(), nature));
         let horizon = self.horizon.map_or(USUAL_HORIZON.max(stretch.season()), Horizon::steps);
         let n_cells = stretch.values.len();
@@ -115,7 +117,7 @@ impl Forecaster for Card {
         fitted.average_into(&mut appended);
         let mut values = stretch.values;
         values.extend(appended);
-        fitted.calibration = calibration(&values, n_cells, &stretch.seasons, nature);
+        fitted.calibration = calibration(&values, n_cells, &stretch.seasons, nature, self.is_calm);
         let reach = fitted.calibration.as_ref().and_then(|known| known.lags.last().copied()).unwrap_or(0);
         if fitted.rho.reach() < reach {
             fitted.recent = Singles::of(&values[n_cells - reach.min(n_cells)..n_cells]);
@@ -126,7 +128,13 @@ impl Forecaster for Card {
 }
 
 /// The regression over `values`, of which those from `n_cells` on are forecasts.
-fn calibration(values: &[f64], n_cells: usize, seasons: &[usize], nature: Nature) -> Option<Calibration> {
+fn calibration(
+    values: &[f64],
+    n_cells: usize,
+    seasons: &[usize],
+    nature: Nature,
+    is_calm: bool,
+) -> Option<Calibration> {
     let season = seasons.first().copied().unwrap_or(1);
     let mut lags = Vec::new();
     if nature.wanders {
@@ -150,7 +158,7 @@ fn calibration(values: &[f64], n_cells: usize, seasons: &[usize], nature: Nature
     let columns = Columns { wave, step_from, has_slope, season };
     let others = |idx: usize, row: &mut [f64]| columns.write(idx, row);
     let design = Design { lags: &lags, n_places, n_others: columns.n(), others: &others, half_life: None, trust: &[] };
-    let Explained { on_lags, on_others, effects, .. } = design.explain(values, 0)?;
+    let Explained { on_lags, on_others, effects, .. } = design.explain_as(values, is_calm)?;
     Some(Calibration { lags, columns, on_lags, on_others, effects: Singles::of(&effects) })
 }
 
@@ -244,7 +252,7 @@ mod tests {
     #[test]
     fn it_gives_the_worked_numbers() {
         let horizon = Horizon::new(6);
-        let card = Card { seasons: Season::new(12).into_iter().collect(), horizon };
+        let card = Card { seasons: Season::new(12).into_iter().collect(), horizon, is_calm: false };
         let points = card.fit(&Past::new(0, Step::seconds(1), &AIR_PASSENGERS)).unwrap().points(horizon.unwrap());
         for (point, expected) in points.iter().zip([447.71, 430.45, 478.38, 482.00, 497.63, 572.75]) {
             assert!((point - expected).abs() < 0.0051, "{points:?}");
@@ -255,7 +263,7 @@ mod tests {
     fn it_moves_on_with_values_and_gaps() {
         let at = |t: usize| 100.0 + 30.0 * (TAU * t as f64 / 12.0).sin() + (t * 37 % 11) as f64 / 5.0;
         let values: Vec<f64> = (0..150).map(at).collect();
-        let card = Card { seasons: Season::new(12).into_iter().collect(), horizon: Horizon::new(12) };
+        let card = Card { seasons: Season::new(12).into_iter().collect(), horizon: Horizon::new(12), is_calm: false };
         let mut fitted = card.fit(&Past::new(0, Step::seconds(1), &values)).unwrap();
         for t in 150..180 {
             let value = if t % 7 == 0 { f64::NAN } else { at(t) };

@@ -85,14 +85,19 @@ impl<'a> Design<'a> {
         }
     }
 
-    /// The same after what was far off counts for less: as much as if it had been as far off as counts in full. Values
+    /// The best explanation of all cells, with those that are astray counting for less if it `is_calm`.
+    pub fn explain_as(&self, values: &[f64], is_calm: bool) -> Option<Explained> {
+        if is_calm { self.explain_calmly(values) } else { self.explain(values, 0) }
+    }
+
+    /// The best explanation after what was far off counts for less: as much as if it had been as far off as counts in full. Values
     /// astray would bend an explanation towards themselves, by the square of how far they are. One round of Huber,
     /// "Robust estimation of a location parameter", 1964; a second changes no error by a hundredth.
-    pub fn explain_calmly(&self, values: &[f64], from: usize) -> Option<Explained> {
-        let first = self.explain(values, from)?;
+    fn explain_calmly(&self, values: &[f64]) -> Option<Explained> {
+        let first = self.explain(values, 0)?;
         let (mut trust, mut size, mut n_rows) = (vec![0.0; values.len()], 0.0, 0.0);
         let weights: Vec<f64> = first.on_lags.iter().chain(&first.on_others).copied().collect();
-        self.rows(values, from, |idx, row, value, _| {
+        self.rows(values, 0, |idx, row, value, _| {
             let explained: f64 = row.iter().zip(&weights).map(|(column, weight)| column * weight).sum();
             trust[idx] = (value - explained - first.effects[idx % self.n_places]).abs();
             size += trust[idx];
@@ -103,7 +108,7 @@ impl<'a> Design<'a> {
             return Some(first);
         }
         trust.iter_mut().for_each(|off| *off = if *off > most { most / *off } else { 1.0 });
-        Design { trust: &trust, ..*self }.explain(values, from).or(Some(first))
+        Design { trust: &trust, ..*self }.explain(values, 0).or(Some(first))
     }
 
     /// The best explanation of the cells from `from` on; `None` when there are too few without a gap, or the sums are

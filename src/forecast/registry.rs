@@ -237,7 +237,7 @@ pub const FORECASTERS: &[Entry] = &[
         values: ValueNeed::Any,
         role: Role::Named,
         cost: Cost::Light,
-        build: |settings| Box::new(Rho { seasons: settings.seasons.clone() }),
+        build: |settings| Box::new(Rho { seasons: settings.seasons.clone(), is_calm: true }),
     },
     Entry {
         name: "card",
@@ -246,7 +246,9 @@ pub const FORECASTERS: &[Entry] = &[
         values: ValueNeed::Any,
         role: Role::Candidate,
         cost: Cost::Light,
-        build: |settings| Box::new(Card { seasons: settings.seasons.clone(), horizon: settings.horizon }),
+        build: |settings| {
+            Box::new(Card { seasons: settings.seasons.clone(), horizon: settings.horizon, is_calm: true })
+        },
     },
     Entry {
         name: "period-fold",

@@ -26,6 +26,8 @@ const OF_DRIFT: f64 = 1.645;
 #[derive(Clone, Debug)]
 pub(super) struct Rho {
     pub seasons: Vec<Season>,
+    /// Whether values astray count for less.
+    pub is_calm: bool,
 }
 
 /// Lags of the seasons: the value before first, when the series wanders.
@@ -52,10 +54,10 @@ pub(super) fn shrunk_drift(explained: &Explained) -> f64 {
 }
 
 /// The recursion and its first coefficient; `None` when there are too few values.
-pub(super) fn recursion(values: &[f64], seasons: &[usize], nature: Nature) -> Option<(Recursion, f64)> {
+fn recursion(values: &[f64], seasons: &[usize], nature: Nature, is_calm: bool) -> Option<(Recursion, f64)> {
     let lags = lags_of(seasons, nature);
     let n_places = if nature.has_profile { seasons.first().copied().unwrap_or(1) } else { 1 };
-    let levels = Design::of(&lags, n_places).explain(values, 0)?;
+    let levels = Design::of(&lags, n_places).explain_as(values, is_calm)?;
     let first = levels.on_lags.first().copied().unwrap_or(0.0);
     if nature.wanders && first < 0.0 {
         let levels = Design::of(&[], n_places).explain(values, 0)?;
@@ -65,7 +67,7 @@ pub(super) fn recursion(values: &[f64], seasons: &[usize], nature: Nature) -> Op
     if nature.wanders && first > 0.5 && first + 2.0 * levels.first_error > root {
         let differences: Vec<f64> =
             std::iter::once(f64::NAN).chain(values.windows(2).map(|pair| pair[1] - pair[0])).collect();
-        if let Some(explained) = Design::of(&lags[1..], n_places).explain(&differences, 0) {
+        if let Some(explained) = Design::of(&lags[1..], n_places).explain_as(&differences, is_calm) {
             let by = shrunk_drift(&explained) - explained.constant();
             let effects: Vec<f64> = explained.effects.iter().map(|effect| effect + by).collect();
             return Some((Recursion::integrated(&lags[1..], &explained.on_lags, &effects, values, &differences), 1.0));
@@ -75,10 +77,10 @@ pub(super) fn recursion(values: &[f64], seasons: &[usize], nature: Nature) -> Op
 }
 
 /// The recursion with as many of the seasons, the shortest first, as the stretch can bear.
-pub(super) fn bearable(stretch: &mut Stretch) -> Result<(Recursion, f64, Nature), FitError> {
+pub(super) fn bearable(stretch: &mut Stretch, is_calm: bool) -> Result<(Recursion, f64, Nature), FitError> {
     loop {
         let nature = Nature::of(&stretch.values, stretch.season());
-        if let Some((recursion, first)) = recursion(&stretch.values, &stretch.seasons, nature) {
+        if let Some((recursion, first)) = recursion(&stretch.values, &stretch.seasons, nature, is_calm) {
             return Ok((recursion, first, nature));
         }
         if stretch.seasons.pop().is_none() {
@@ -90,7 +92,7 @@ pub(super) fn bearable(stretch: &mut Stretch) -> Result<(Recursion, f64, Nature)
 impl Forecaster for Rho {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let mut stretch = Stretch::of(past, &self.seasons)?;
-        let (mut recursion, first, _) = bearable(&mut stretch)?;
+        let (mut recursion, first, _) = bearable(&mut stretch, self.is_calm)?;
         (0..stretch.n_silent).for_each(|_| recursion.take(f64::NAN));
         let settings = vec![("first_coefficient", first), ("season", stretch.season() as f64)];
         Ok(Box::new(Continued { transform: stretch.transform, recursion, settings }))
@@ -115,7 +117,7 @@ mod tests {
         for (found, expected) in found.iter().zip([0.782458, 0.054405, 0.202672, 0.036669]) {
             assert!((found - expected).abs() < 5.1e-7, "{found} {expected}");
         }
-        let rho = Rho { seasons: Season::new(12).into_iter().collect() };
+        let rho = Rho { seasons: Season::new(12).into_iter().collect(), is_calm: false };
         let points =
             rho.fit(&Past::new(0, Step::seconds(1), &AIR_PASSENGERS)).unwrap().points(Horizon::new(6).unwrap());
         for (point, expected) in points.iter().zip([444.15, 432.16, 487.09, 480.61, 492.15, 566.21]) {
@@ -126,7 +128,9 @@ mod tests {
     #[test]
     fn noise_has_no_lags_and_a_walk_has_a_root() {
         let walk = Noise::seeded(3).walk(400, 1.0);
-        let fit = |values: &[f64]| Rho { seasons: vec![] }.fit(&Past::new(0, Step::seconds(1), values)).unwrap();
+        let fit = |values: &[f64]| {
+            Rho { seasons: vec![], is_calm: false }.fit(&Past::new(0, Step::seconds(1), values)).unwrap()
+        };
         assert_eq!(fit(&walk).settings()["first_coefficient"], 1.0);
         let noise = changes(&walk);
         let fitted = fit(&noise);

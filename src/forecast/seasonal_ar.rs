@@ -123,10 +123,7 @@ impl SeasonalAr {
         let longest = seasons.last().copied().unwrap_or(1) as f64;
         let half_life = self.half_life.map(|cycles| (cycles * longest).max(LEAST_HALF_LIFE));
         let design = |lags| Design { lags, n_places, n_others: 2 * n_waves, others: &waves, half_life, trust: &[] };
-        let explain = |lags, values: &[f64]| {
-            let design = design(lags);
-            if self.is_calm { design.explain_calmly(values, 0) } else { design.explain(values, 0) }
-        };
+        let explain = |lags, values: &[f64]| design(lags).explain_as(values, self.is_calm);
         // Each place of the cycle, waves among its effect.
         let effects_of = |explained: &Explained| -> Vec<f64> {
             let mut row = vec![0.0; 2 * n_waves];
