@@ -35,6 +35,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 const TRIM_EVERY: Duration = Duration::from_secs(5);
 // Blocks of one flush from which on it is worth a word: late samples rarely reach back so far.
 const MANY_BLOCKS: usize = 32;
+// Samples of a series, on average, from which on a flush of several blocks remembers how far it was read.
+const MANY_EACH: u64 = 32;
 
 /// Owns the manifest.
 pub(super) struct Keeper {
@@ -188,9 +190,11 @@ impl Keeper {
         let Shared { files, layout, .. } = &*self.shared;
         let mut cut = cut(&frozen.memtable.windows());
         cut.iter_mut().for_each(|windows| windows.sort_unstable());
-        // In order of time, so that each series is read through once for all of them.
+        // In order of time, so that a series whose samples are in order is read through once for all of them. Those of
+        // which there are few are read anew for each: that costs less than remembering where each stood.
         cut.sort_unstable();
-        let mut cursors = vec![Cursor::default(); if cut.len() > 1 { order.len() } else { 0 }];
+        let has_many = frozen.memtable.n_samples() >= MANY_EACH * order.len() as u64;
+        let mut cursors = vec![Cursor::default(); if cut.len() > 1 && has_many { order.len() } else { 0 }];
         if cut.len() > MANY_BLOCKS {
             let n_blocks = cut.len();
             tracing::warn!(
@@ -198,9 +202,10 @@ impl Keeper {
                 "the samples of this flush are scattered over many days; each 30 days get a block, however few they are"
             );
         }
-        for windows in cut {
+        for (number, windows) in cut.iter().enumerate() {
             let (Some(first), Some(last)) = (windows.first(), windows.last()) else { continue };
             let range = TimeRange::new(first * WINDOWS[0], (last + 1) * WINDOWS[0]).unwrap_or(TimeRange::ALL);
+            let next = cut.get(number + 1).and_then(|windows| windows.first()).map_or(range.end(), |w| w * WINDOWS[0]);
             let has_gaps = (last - first + 1) as usize > windows.len();
             let about = About { sequence, wal_upto: frozen.wal_upto, sources: Vec::new(), effort: Effort::Fresh };
             let mut writer = BlockWriter::create(&**files, layout, about).map_err(FlushError::block(&layout.tmp))?;
@@ -209,8 +214,8 @@ impl Keeper {
             for (number, place) in order.iter().enumerate() {
                 samples.clear();
                 match cursors.get_mut(number) {
-                    Some(cursor) if !has_gaps => memtable.append_onward(*place, cursor, range, &mut samples),
-                    _ => memtable.append_to(*place, range, &mut samples),
+                    Some(cursor) => memtable.append_onward(*place, cursor, (range, next), &mut samples),
+                    None => memtable.append_to(*place, range, &mut samples),
                 }
                 if has_gaps {
                     samples.retain(|sample| windows.binary_search(&window_of(sample.at)).is_ok());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use super::block::block_order;
 use super::plan::WINDOWS;
@@ -23,6 +23,8 @@ use chunks::Chunks;
 pub(super) use column::{Column, Cursor};
 
 const N_SHARDS: usize = 16;
+/// What a window's count takes in its map, about.
+const WINDOW_BYTES: usize = 24;
 
 /// The series whose number leaves the same remainder.
 #[derive(Debug, Default)]
@@ -102,23 +104,35 @@ impl Memtable {
             return;
         }
         self.born.fetch_min(now, Ordering::Relaxed);
+        let n_windows = self.note(&samples.at);
         let mut shards = self.shards.each_ref().map(RwLock::write);
         let columns = samples.refs.iter().zip(&samples.at).zip(&samples.value);
         for ((series_ref, at), value) in columns {
             shards[*series_ref as usize % N_SHARDS].push(*series_ref, *at, *value, keys);
         }
-        let n_bytes: usize = shards.iter().map(|shard| shard.n_bytes()).sum();
+        let n_bytes = shards.iter().map(|shard| shard.n_bytes()).sum::<usize>() + n_windows * WINDOW_BYTES;
         self.n_bytes.store(n_bytes as u64, Ordering::Relaxed);
         self.n_samples.fetch_add(samples.refs.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Notes of which windows samples come, before they are in: a flush writes what is noted.
+    fn note(&self, times: &[Millis]) -> usize {
         let mut windows = self.windows.lock();
-        for same in samples.at.chunk_by(|a, b| window_of(*a) == window_of(*b)) {
-            *windows.entry(window_of(same[0])).or_default() += same.len() as u64;
+        let mut rest = times;
+        while let [first, others @ ..] = rest {
+            let window = window_of(*first);
+            let start = window.saturating_mul(WINDOWS[0]);
+            let range = start..start.saturating_add(WINDOWS[0]);
+            let n_others = others.iter().take_while(|at| range.contains(at)).count();
+            *windows.entry(window).or_default() += 1 + n_others as u64;
+            rest = &others[n_others..];
         }
+        windows.len()
     }
 
     /// How many samples came of each 2 hours, by the window's number; those that came twice count twice.
-    pub(super) fn windows(&self) -> BTreeMap<Millis, u64> {
-        self.windows.lock().clone()
+    pub(super) fn windows(&self) -> MutexGuard<'_, BTreeMap<Millis, u64>> {
+        self.windows.lock()
     }
 
     /// Bytes of memory it takes, the keys excepted, which others have too.
@@ -271,10 +285,16 @@ impl Look<'_> {
         column.append_to(range, chunks, samples);
     }
 
-    /// The same, for ranges that follow one another: `cursor` belongs to this series and these ranges.
-    pub(super) fn append_onward(&self, place: Place, cursor: &mut Cursor, range: TimeRange, samples: &mut Vec<Sample>) {
+    /// The same, for several ranges of this series: see [`Column::append_onward`].
+    pub(super) fn append_onward(
+        &self,
+        place: Place,
+        cursor: &mut Cursor,
+        range_and_next: (TimeRange, Millis),
+        samples: &mut Vec<Sample>,
+    ) {
         let (column, chunks) = self.column(place);
-        column.append_onward(cursor, range, chunks, samples);
+        column.append_onward(cursor, range_and_next, chunks, samples);
     }
 
     /// Whether the series with this number has samples that may lie in `range`.
@@ -304,6 +324,15 @@ mod tests {
         assert_eq!(read(11, 30), [(20, 2.0)]);
         assert_eq!(read(31, 100), []);
         assert_eq!((memtable.n_samples(), memtable.born()), (4, Some(77)));
-        assert_eq!(memtable.windows(), BTreeMap::from([(0, 4)]));
+        assert_eq!(*memtable.windows(), BTreeMap::from([(0, 4)]));
+    }
+
+    #[test]
+    fn windows_are_counted_as_samples_come() {
+        let memtable = Memtable::new(1);
+        let at = vec![-1, WINDOWS[0], 0, WINDOWS[0] - 1, WINDOWS[0], WINDOWS[0], -WINDOWS[0]];
+        let samples = RefSamples { refs: vec![0; at.len()], value: vec![0.5; at.len()], at };
+        memtable.take(&samples, &[Key::from_pairs("up", &[]).ok()], 0);
+        assert_eq!(*memtable.windows(), BTreeMap::from([(-1, 2), (0, 2), (1, 3)]));
     }
 }

@@ -60,7 +60,8 @@ pub(in crate::storage) enum Effort {
 }
 
 impl Effort {
-    /// The zstd level of values, of which there are most.
+    /// The zstd level of values, of which there are most. On server metrics 12 makes them no smaller than 11; 6 takes a
+    /// third less time to merge and 0.015 bytes a sample more.
     pub(super) fn level(self) -> i32 {
         match self {
             Effort::Fresh => 1,
@@ -76,7 +77,7 @@ impl Effort {
         }
     }
 
-    /// The zstd level of dictionaries of values: sorted doubles, of which a high one makes no less.
+    /// The zstd level of dictionaries of values: sorted doubles, which are no smaller at 15 than at 6.
     pub(super) fn dictionary_level(self) -> i32 {
         match self {
             Effort::Fresh => 1,
@@ -84,9 +85,6 @@ impl Effort {
         }
     }
 }
-
-/// The zstd level at which encodings of values are compared: which one is smallest shows at the lowest already.
-pub(super) const TRIAL_LEVEL: i32 = 1;
 
 /// The settings of the file as a whole; its column chunks are made by hand.
 pub(super) fn properties() -> WriterPropertiesPtr {

@@ -14,7 +14,7 @@ use parquet::basic::Encoding;
 use super::super::error::BlockError;
 use super::bits::{put_packed_run, put_rle_run, width_of};
 use super::chunk::Zip;
-use super::schema::{Effort, TRIAL_LEVEL};
+use super::schema::Effort;
 
 // What repeats in the part that is tried repeats less in pages far apart, but for a dictionary, which is of all rows.
 // When the part is all rows, there are no such pages, and nothing is to be made up for.
@@ -23,6 +23,8 @@ const DICTIONARY_BONUS: f64 = 0.25;
 const SURE_DISTINCT: usize = 256;
 // So many times must each of them occur on average, or the dictionary itself would weigh.
 const SURE_REPEATS: usize = 16;
+// The zstd level at which encodings are compared: on server metrics none above it chooses better.
+const TRIAL_LEVEL: i32 = 1;
 // Rows looked at to see whether a dictionary is worth trying.
 const PROBE_ROWS: usize = 512;
 

@@ -130,12 +130,13 @@ impl Column {
         samples.append(&mut unsorted);
     }
 
-    /// As [`append_to`](Column::append_to), for ranges that follow one another: `cursor` keeps how far the column was
-    /// read, so that all of them together cost as much as one.
+    /// As [`append_to`](Column::append_to), for several ranges, none of which begins before the one before it: `cursor`
+    /// keeps how far the column was read, so that ranges which follow one another cost together as much as one. The next
+    /// one begins at `next` or later. A column out of order is read from its beginning for each.
     pub(super) fn append_onward(
         &self,
         cursor: &mut Cursor,
-        range: TimeRange,
+        (range, next): (TimeRange, Millis),
         chunks: &Chunks,
         samples: &mut Vec<Sample>,
     ) {
@@ -152,20 +153,23 @@ impl Column {
             }
             None => self.iter(chunks),
         };
+        let mut place_of_next = None;
         loop {
             let here = all.place();
-            match all.next() {
+            let sample = all.next();
+            if sample.is_none_or(|sample| sample.at >= next || sample.at >= range.end()) {
+                place_of_next.get_or_insert(here);
+            }
+            match sample {
                 Some(sample) if sample.at < range.end() => {
                     if sample.at >= range.start() {
                         samples.push(sample);
                     }
                 }
-                _ => {
-                    cursor.0 = Some(here);
-                    return;
-                }
+                _ => break,
             }
         }
+        cursor.0 = place_of_next;
     }
 
     /// Every sample, in order of arrival.
@@ -304,14 +308,21 @@ mod tests {
             };
             let found = bits(&found[1..]);
             prop_assert!(column.n_about(range) as usize <= times.len());
-            // Read on in parts, some of them left out, it is the same.
+            // Read on in parts it is the same, also when the last of them lies inside the one before, and whether or not
+            // the first is read.
             let (mut cursor, mut onward) = (Cursor::default(), Vec::new());
-            let parts = [(-9, start), (start, start + len / 2), (start + len / 2, start + len)];
+            let middle = start + len / 2;
+            let parts = [(-9, start), (start, middle), (middle, start + len), (middle + 1, start + len)];
             for (number, (start, end)) in parts.into_iter().enumerate().skip(usize::from(skips)) {
-                let part = TimeRange::new(start, end).unwrap();
-                column.append_onward(&mut cursor, part, &chunks, &mut onward);
-                if number == 0 {
-                    onward.clear();
+                let range = TimeRange::new(start, end.max(start)).unwrap();
+                let next = parts.get(number + 1).map_or(range.end(), |(start, _)| *start);
+                let mut part = Vec::new();
+                column.append_onward(&mut cursor, (range, next), &chunks, &mut part);
+                let mut alone = Vec::new();
+                column.append_to(range, &chunks, &mut alone);
+                prop_assert_eq!(bits(&part), bits(&alone));
+                if number == 1 || number == 2 {
+                    onward.append(&mut part);
                 }
             }
             prop_assert_eq!(&bits(&onward), &found);

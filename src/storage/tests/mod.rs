@@ -92,6 +92,27 @@ fn samples_are_found_in_memory_in_blocks_and_after_a_restart() {
 }
 
 #[test]
+fn a_flush_of_one_block_inside_the_gaps_of_another_writes_every_sample_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), quiet()).unwrap();
+    // By windows of two hours; the fifth is large enough for a block of its own, the others share one around it.
+    let window = DAY / 12;
+    let few = [0, 1, 3, 7].map(|number| number * window + 7);
+    let mut times: Vec<Millis> = few.into_iter().chain((0..1_000).map(|n| 5 * window + n)).collect();
+    times.sort_unstable();
+    let in_order = times.iter().map(|at| (0, *at, *at as f64));
+    // Of the other series the last ones come first, and one comes twice.
+    let late = times.iter().rev().chain(&times[..1]).map(|at| (1, *at, -(*at as f64)));
+    store.append(&batch(&in_order.chain(late).collect::<Vec<_>>())).unwrap();
+    let before = content(&store);
+    assert_eq!(before.len(), 2 * times.len());
+    store.flush().unwrap();
+    assert_eq!(parquet_files(dir.path()).len(), 2);
+    assert_eq!(store.figures().n_block_samples, before.len() as u64);
+    assert_eq!(content(&store), before);
+}
+
+#[test]
 fn what_cannot_be_stored_is_rejected_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), StoreSettings { max_series: 2, ..quiet() }).unwrap();
