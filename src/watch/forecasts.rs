@@ -11,7 +11,9 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::error::WatchError;
-use super::history::{history_of, means, native_step, nearest, points_of, samples_of, span_for, step_for, until};
+use super::history::{
+    history_of, is_known, means, native_step, nearest, points_of, samples_of, span_for, step_for, until,
+};
 use super::settings::WatchSettings;
 use super::standing::{ForecastAsk, Plans};
 use crate::events::PlannedEvents;
@@ -242,8 +244,7 @@ impl Forecasts {
         let about = self.metric(key);
         let kind = about.0.kind_of(key.metric());
         let Some(native) = native_step(&self.store, key, now)? else {
-            let is_known = !samples_of(&self.store, key, until(now, Millis::MAX / 4))?.is_empty();
-            return Err(if is_known {
+            return Err(if is_known(&self.store, key, now)? {
                 WatchError::History { key: key.clone(), source: crate::series::HistoryError::NoStep }
             } else {
                 WatchError::NoSamples(key.clone())

@@ -43,19 +43,24 @@ pub(super) fn samples_of(store: &Store, key: &Key, range: TimeRange) -> Result<V
 
 /// The series' spacing by its latest samples before `now`; `None` below two samples.
 pub(super) fn native_step(store: &Store, key: &Key, now: Millis) -> Result<Option<Step>, SelectError> {
-    let [shortest, .., longest] = PROBES;
-    let samples = samples_of(store, key, until(now, shortest))?;
-    if samples.len() >= ENOUGH {
-        return Ok(detect_step(&resolve(&samples)));
+    let [soon @ .., _, _] = PROBES;
+    let mut step = None;
+    for span in soon {
+        let samples = samples_of(store, key, until(now, span))?;
+        step = detect_step(&resolve(&samples));
+        if samples.len() >= ENOUGH {
+            return Ok(step);
+        }
     }
     // Back from the newest sample: a series that was recorded long ago is not to be read whole for this.
-    let all = until(now, longest);
-    let known = store.newest(&Selector::exactly(key), all)?;
-    let Some(newest) = known.into_iter().find(|(known, _)| known == key).map(|(_, at)| at) else { return Ok(None) };
-    let mut step = None;
+    let Some(newest) = newest_of(store, key, now)? else { return Ok(step) };
     for span in PROBES {
-        let start = newest.saturating_sub(span).max(all.start());
-        let Ok(range) = TimeRange::new(start, all.end()) else { continue };
+        let start = newest.saturating_sub(span);
+        if soon.iter().any(|span| start >= until(now, *span).start()) {
+            // Too few, as was seen.
+            continue;
+        }
+        let Ok(range) = TimeRange::new(start, until(now, 0).end()) else { continue };
         let samples = samples_of(store, key, range)?;
         step = detect_step(&resolve(&samples));
         if samples.len() >= ENOUGH {
@@ -63,6 +68,23 @@ pub(super) fn native_step(store: &Store, key: &Key, now: Millis) -> Result<Optio
         }
     }
     Ok(step)
+}
+
+/// When the series' newest sample before `now` is, or a little later; looked for ever further back, as far as a spacing
+/// is.
+fn newest_of(store: &Store, key: &Key, now: Millis) -> Result<Option<Millis>, SelectError> {
+    for span in PROBES {
+        let known = store.newest(&Selector::exactly(key), until(now, span))?;
+        if let Some((_, at)) = known.into_iter().find(|(known, _)| known == key) {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the store has a sample of the series, of whatever time.
+pub(super) fn is_known(store: &Store, key: &Key, now: Millis) -> Result<bool, SelectError> {
+    Ok(store.keys(&Selector::exactly(key), until(now, Millis::MAX / 4))?.contains(key))
 }
 
 /// The last `span` before now, and a little ahead of it.
