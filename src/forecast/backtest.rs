@@ -69,8 +69,21 @@ impl Plan {
 
     /// From the first origin to the last, in steps.
     pub fn span(&self) -> usize {
-        self.origins.last().zip(self.origins.first()).map_or(0, |(last, first)| last - first)
+        span(&self.origins)
     }
+
+    /// How many forecasts that do not overlap the origins have room for.
+    pub fn n_apart(&self) -> f64 {
+        n_apart(&self.origins, self.n_leads)
+    }
+}
+
+fn span(origins: &[usize]) -> usize {
+    origins.last().zip(origins.first()).map_or(0, |(last, first)| last - first)
+}
+
+fn n_apart(origins: &[usize], n_leads: usize) -> f64 {
+    1.0 + span(origins) as f64 / n_leads.max(1) as f64
 }
 
 /// Up to `most` origins from `first` to `last`, `last` among them.
@@ -116,9 +129,8 @@ impl Replay {
 
     /// How many forecasts that do not overlap the origins have room for, at most one each.
     pub fn n_apart(&self) -> f64 {
-        let n_leads = self.errors.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let span = self.origins.last().zip(self.origins.first()).map_or(0, |(last, first)| last - first);
-        (1.0 + span as f64 / n_leads as f64).min(self.origins.len() as f64)
+        let n_leads = self.errors.iter().map(Vec::len).max().unwrap_or(0);
+        n_apart(&self.origins, n_leads).min(self.origins.len() as f64)
     }
 
     /// Without the origins at which nothing could be compared.

@@ -230,7 +230,8 @@ impl Conformal {
         if few.is_finite() { few.max(1.0).min(centred(share, self.n_telling().min(n))) } else { 1.0 }
     }
 
-    /// The share of replayed values inside a band made without them or their neighbours.
+    /// The share of replayed values inside a band made without them or their neighbours. It cannot tell of a factor that
+    /// all errors have in common, as the band has it too.
     pub fn coverage(&self, coverage: Coverage) -> Option<f64> {
         let idx = ((coverage.share() * N_LEVELS as f64 - 1e-9).ceil() as usize).saturating_sub(1);
         self.held_out.get(idx).map(|held| f64::from(*held) / f64::from(u16::MAX))

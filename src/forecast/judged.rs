@@ -219,7 +219,7 @@ impl<'a> Judged<'a> {
 
 /// How many forecasts that do not overlap the origins of `plan` have room for.
 pub(super) fn n_apart(plan: Option<&Plan>) -> f64 {
-    plan.map_or(0.0, |plan| 1.0 + plan.span() as f64 / plan.n_leads as f64)
+    plan.map_or(0.0, Plan::n_apart)
 }
 
 /// What each origin of `plan` counts for: the last 1, one a half-life before it half.
