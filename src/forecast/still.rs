@@ -2,19 +2,21 @@
 //!
 //! In: a fitted model, and a past that mostly repeats its last value. Out: points at one of two levels: where the series
 //! stands, and where it lately stood most. They differ during an excursion, which may be a blip or a shift that has just
-//! begun. Which it is, and how long it will last, is what most earlier excursions did that were as large and had lasted
-//! as long; where too few are known, each point of the model goes to the nearer level. Near a level that is kept to the
-//! digit, a mean of methods is off by a trifle where naive is not off at all.
+//! begun. Which it is, and how long it will last, is what most earlier excursions did that were as large and lasted at
+//! least as long; where too few are known, each point of the model goes to the nearer level. Near a level that is kept
+//! to the digit, a mean of methods is off by a trifle where naive is not off at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::model::{Fitted, Updated};
 use super::past::{Past, Regressors};
 
 /// Horizons in which a level counts as recent,
 const RECENT: usize = 2;
-/// and at least so many values.
+/// and at least so many values,
 const LEAST_RECENT: usize = 12;
+/// and at most, as a model keeps them.
+const MOST_RECENT: usize = LONGEST / 4;
 
 /// Values that are searched for earlier excursions, the last ones: two weeks of minutes.
 const LONGEST: usize = 20_160;
@@ -22,32 +24,24 @@ const LONGEST: usize = 20_160;
 /// Earlier excursions from which on they are believed.
 const LEAST_ALIKE: usize = 3;
 
-/// The last so many of each length are remembered.
+/// The last so many of each length are remembered, to a factor of two.
 const MOST_KNOWN: usize = 24;
 
 /// Excursions that differ in size by more than this factor are not alike.
 const ALIKE: f64 = 4.0;
 
-/// A moment at which the series was not where it usually is.
+/// Values one after the other at a level where the series usually was not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Excursion {
-    /// How many values it had lasted.
-    away: usize,
+    /// How many values it lasted; the largest number there is for one that was for good.
+    length: usize,
     /// How far off it was.
     size: f64,
-    /// For how many more it stayed: the number that makes "there at first, then where it usually is" right most often;
-    /// no end was seen where it is the largest there is.
-    stayed: usize,
 }
 
 impl Excursion {
-    /// Lengths that differ by less than a factor of two are alike.
-    fn class(&self) -> usize {
-        self.away.max(1).ilog2() as usize
-    }
-
-    fn is_like(&self, other: &Excursion) -> bool {
-        self.class() == other.class() && self.size <= ALIKE * other.size && other.size <= ALIKE * self.size
+    fn is_as_large_as(&self, size: f64) -> bool {
+        self.size <= ALIKE * size && size <= ALIKE * self.size
     }
 }
 
@@ -55,9 +49,12 @@ impl Excursion {
 #[derive(Debug)]
 pub(super) struct Still {
     fitted: Box<dyn Fitted>,
+    // The last values in their order, `n_recent` or fewer.
+    recent: VecDeque<f64>,
+    n_recent: usize,
     last: f64,
     usual: f64,
-    // How many of the last values are nearer to the very last than to the usual one.
+    // How many of the last values are an excursion, if they are one.
     away: usize,
     known: Vec<Excursion>,
 }
@@ -65,13 +62,23 @@ pub(super) struct Still {
 impl Still {
     /// `fitted`, kept to the levels of `past`; as it is, when that is empty.
     pub fn over(fitted: Box<dyn Fitted>, past: &Past<'_>, horizon: usize) -> Box<dyn Fitted> {
-        let n_recent = RECENT.saturating_mul(horizon).max(LEAST_RECENT);
-        let tail = past.tail(LONGEST.max(n_recent.saturating_mul(2)));
-        let values: Vec<f64> = tail.values().iter().copied().filter(|value| !value.is_nan()).collect();
-        let usuals = usuals(&values, n_recent);
-        let (Some(&last), Some(&usual)) = (values.last(), usuals.last()) else { return fitted };
-        let known = excursions(&values, &usuals, horizon);
-        Box::new(Still { fitted, last, usual, away: away(&values, usual), known })
+        let n_recent = RECENT.saturating_mul(horizon).clamp(LEAST_RECENT, MOST_RECENT);
+        let values: Vec<f64> = past.tail(LONGEST).values().iter().copied().filter(|value| !value.is_nan()).collect();
+        let Some(&last) = values.last() else { return fitted };
+        let recent = values[values.len().saturating_sub(n_recent)..].iter().copied().collect();
+        let known = excursions(&values, n_recent);
+        let mut still = Still { fitted, recent, n_recent, last, usual: last, away: 0, known };
+        still.look();
+        Box::new(still)
+    }
+
+    /// Where it stands, going by the recent values.
+    fn look(&mut self) {
+        let mut sorted: Vec<f64> = self.recent.iter().copied().collect();
+        let half = sorted.len() / 2;
+        self.usual = *sorted.select_nth_unstable_by(half, f64::total_cmp).1;
+        let goes_on = |value: &&f64| is_one_level(**value, self.last, self.usual);
+        self.away = self.recent.iter().rev().take_while(goes_on).count();
     }
 
     /// For how many steps the last value will hold, as far as excursions like this one are known.
@@ -79,66 +86,71 @@ impl Still {
         if self.last == self.usual {
             return Some(0);
         }
-        let now = Excursion { away: self.away, size: (self.last - self.usual).abs(), stayed: 0 };
-        let mut stayed: Vec<usize> =
-            self.known.iter().filter(|known| known.is_like(&now)).map(|known| known.stayed).collect();
-        stayed.sort_unstable();
-        (stayed.len() >= LEAST_ALIKE).then(|| stayed[stayed.len() / 2])
+        let size = (self.last - self.usual).abs();
+        let is_like = |known: &&Excursion| known.length >= self.away && known.is_as_large_as(size);
+        let mut stays: Vec<usize> = self.known.iter().filter(is_like).map(|known| known.length - self.away).collect();
+        stays.sort_unstable();
+        (stays.len() >= LEAST_ALIKE).then(|| stays[stays.len() / 2])
     }
 }
 
 /// The middle one of the last `n_recent` values up to each, that one among them.
 fn usuals(values: &[f64], n_recent: usize) -> Vec<f64> {
     let mut sorted: Vec<f64> = Vec::new();
-    let place = |sorted: &[f64], value: f64| sorted.partition_point(|other| *other < value);
+    let above = |sorted: &[f64], value: f64| sorted.partition_point(|other| *other <= value);
     let mut usual = |(idx, &value): (usize, &f64)| {
-        sorted.insert(place(&sorted, value), value);
-        if idx >= n_recent {
-            sorted.remove(place(&sorted, values[idx - n_recent]));
+        let oldest = idx.checked_sub(n_recent).map(|idx| values[idx]);
+        // What comes is mostly what goes.
+        if oldest != Some(value) {
+            sorted.insert(above(&sorted, value), value);
+            if let Some(oldest) = oldest {
+                sorted.remove(above(&sorted, oldest) - 1);
+            }
         }
         sorted[sorted.len() / 2]
     };
     values.iter().enumerate().map(&mut usual).collect()
 }
 
-/// How many of the last values are nearer to the very last than to `usual`; fewer than half of the recent ones, or that
-/// would be the usual one.
-fn away(values: &[f64], usual: f64) -> usize {
-    let Some(&last) = values.last() else { return 0 };
-    values.iter().rev().take_while(|value| is_nearer(**value, last, usual)).count()
-}
-
 fn is_nearer(value: f64, one: f64, other: f64) -> bool {
     (value - one).abs() < (value - other).abs()
 }
 
-/// The excursions of which it is known what they did over `horizon` values, the last ones of each length.
-fn excursions(values: &[f64], usuals: &[f64], horizon: usize) -> Vec<Excursion> {
-    let mut n_known = [0; usize::BITS as usize];
+/// Whether each is nearer to the other than to `usual`.
+fn is_one_level(one: f64, other: f64, usual: f64) -> bool {
+    is_nearer(one, other, usual) && is_nearer(other, one, usual)
+}
+
+/// The excursions that have ended, or lasted `n_recent` values and so are for good; the last ones of each length.
+fn excursions(values: &[f64], n_recent: usize) -> Vec<Excursion> {
+    let usuals = usuals(values, n_recent);
     let mut known = Vec::new();
-    for end in (1..=values.len().saturating_sub(horizon)).rev() {
-        let (last, usual) = (values[end - 1], usuals[end - 1]);
-        if last == usual {
+    let mut from = 0;
+    while from < values.len() {
+        let (level, usual) = (values[from], usuals[from]);
+        if level == usual {
+            from += 1;
             continue;
         }
-        let mut excursion = Excursion { away: away(&values[..end], usual), size: (last - usual).abs(), stayed: 0 };
-        let n_alike = &mut n_known[excursion.class()];
-        if *n_alike == MOST_KNOWN {
-            continue;
+        let goes_on = |value: &&f64| is_one_level(**value, level, usual);
+        let length = values[from..].iter().take(n_recent).take_while(goes_on).count();
+        let size = (level - usual).abs();
+        if length == n_recent {
+            known.push(Excursion { length: usize::MAX, size });
+        } else if from + length < values.len() {
+            known.push(Excursion { length, size });
         }
-        *n_alike += 1;
-        let (mut best, mut lead) = (0i64, 0i64);
-        for (nr, &value) in values[end..end + horizon].iter().enumerate() {
-            lead += if is_nearer(value, last, usual) { 1 } else { -1 };
-            if lead > best {
-                (best, excursion.stayed) = (lead, nr + 1);
-            }
-        }
-        if excursion.stayed == horizon {
-            excursion.stayed = usize::MAX;
-        }
-        known.push(excursion);
+        // The next may begin before the end of this one, once this one's level is the usual one.
+        from += usuals[from..from + length].iter().take_while(|now| !is_nearer(**now, level, usual)).count();
     }
+    known.reverse();
+    let mut n_known = [0; usize::BITS as usize];
+    known.retain(|excursion| {
+        let n_alike = &mut n_known[excursion.length.ilog2() as usize];
+        *n_alike += 1;
+        *n_alike <= MOST_KNOWN
+    });
+    known.shrink_to_fit();
     known
 }
 
@@ -159,9 +171,12 @@ impl Fitted for Still {
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
         let updated = self.fitted.update(value, known);
         if updated != Updated::NeedsRefit && !value.is_nan() {
-            let goes_on = is_nearer(value, self.last, self.usual);
-            self.away = if goes_on { self.away + 1 } else { usize::from(value != self.usual) };
+            if self.recent.len() == self.n_recent {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(value);
             self.last = value;
+            self.look();
         }
         updated
     }
@@ -171,7 +186,8 @@ impl Fitted for Still {
     }
 
     fn n_bytes(&self) -> usize {
-        size_of::<Still>() + size_of_val(self.known.as_slice()) + self.fitted.n_bytes()
+        let recent = self.recent.capacity() * size_of::<f64>();
+        size_of::<Still>() + recent + size_of_val(self.known.as_slice()) + self.fitted.n_bytes()
     }
 }
 
@@ -201,6 +217,10 @@ mod tests {
 
     /// What a model that says `point` throughout becomes, six steps ahead.
     fn kept(values: &[f64], point: f64) -> Box<dyn Fitted> {
+        kept_for(6, values, point)
+    }
+
+    fn kept_for(horizon: usize, values: &[f64], point: f64) -> Box<dyn Fitted> {
         #[derive(Debug)]
         struct Says(f64);
         impl Fitted for Says {
@@ -214,7 +234,7 @@ mod tests {
                 BTreeMap::new()
             }
         }
-        Still::over(Box::new(Says(point)), &Past::new(0, Step::seconds(60), values), 6)
+        Still::over(Box::new(Says(point)), &Past::new(0, Step::seconds(60), values), horizon)
     }
 
     fn six(fitted: &dyn Fitted) -> Vec<f64> {
@@ -258,6 +278,53 @@ mod tests {
             assert_eq!(six(&*grown), six(&*kept(&values[..n], 2.0)), "{n}");
         }
         assert!(grown.n_bytes() < 4096);
+    }
+
+    #[test]
+    fn each_earlier_excursion_counts_once_by_how_long_it_was() {
+        let twelve = |fitted: &dyn Fitted| fitted.points(Horizon::new(12).unwrap());
+        // The sixth has lasted seven values of eight, or five.
+        let values = excursing(400, &[41, 90, 150, 210, 300, 393], 8);
+        let mut points = vec![2.0; 12];
+        points[0] = 9.0;
+        assert_eq!(twelve(&*kept_for(12, &values, 8.8)), points);
+        points[..3].fill(9.0);
+        assert_eq!(twelve(&*kept_for(12, &values[..398], 8.8)), points);
+        // Two are too few, however many values they have; and those that were shorter say nothing.
+        assert_eq!(twelve(&*kept_for(12, &excursing(400, &[41, 90, 395], 8), 8.8)), [9.0; 12]);
+        assert_eq!(twelve(&*kept_for(12, &excursing(398, &[41, 90, 150, 210, 300, 396], 1), 8.8)), [2.0; 12]);
+        let mut longer = excursing(398, &[41, 90, 150, 210, 300], 1);
+        longer[396..].fill(9.0);
+        assert_eq!(twelve(&*kept_for(12, &longer, 8.8)), [9.0; 12]);
+        // What lasted until it was the usual is for good.
+        assert_eq!(excursions(&excursing(400, &[41, 200], 40), 24)[0].length, usize::MAX);
+    }
+
+    #[test]
+    fn values_taken_in_move_what_is_usual() {
+        let mut values = excursing(660, &[41, 90, 150], 1);
+        values[160..].fill(9.0);
+        values[658] = 2.0;
+        let mut grown = kept(&values[..160], 2.0);
+        for n in 161..=660 {
+            grown.update(values[n - 1], Regressors::NONE);
+        }
+        assert_eq!((six(&*grown), six(&*kept(&values, 2.0))), (vec![9.0; 6], vec![9.0; 6]));
+        // From one excursion into another, at another level.
+        let mut values = excursing(300, &[41, 83, 150, 177, 240], 3);
+        values[297..].copy_from_slice(&[9.0, 9.0, 3.0]);
+        let mut grown = kept(&values[..296], 2.8);
+        for n in 297..=300 {
+            grown.update(values[n - 1], Regressors::NONE);
+            assert_eq!(six(&*grown), six(&*kept(&values[..n], 2.8)), "{n}");
+        }
+        assert_eq!(six(&*grown), [3.0; 6]);
+    }
+
+    #[test]
+    fn however_long_the_horizon_it_stays_small() {
+        let values: Vec<f64> = (0..40_000).map(|t| f64::from(t * 7919 % 9973 % 50) / 7.0).collect();
+        assert!(kept_for(50_000, &values, 2.0).n_bytes() < 48 * 1024);
     }
 
     #[test]
