@@ -32,7 +32,9 @@ const LEAST_SHARE: f64 = 0.02;
 /// Methods of rare events stand for election where more than this share of the values is zero.
 const LEAST_ZEROS: f64 = 0.3;
 
-/// Methods that ask what is usual stand for election from so many cycles on.
+/// Methods that ask what is usual stand for election, with each season, from so many cycles of the shortest on, gaps not
+/// counted: where that many days were seen, a few weeks do well. Where each season needs so many, errors on three of
+/// eighteen sets grow by 2 to 6 in a hundred.
 const MANY_CYCLES: usize = 16;
 
 /// How much better a yardstick must be than the pool to answer in its stead, over the root of the number of forecasts
@@ -125,7 +127,8 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
     let n_zeros = present().filter(|value| *value == 0.0).count();
     let is_intermittent = smallest >= 0.0 && n_zeros as f64 > LEAST_ZEROS * present().count() as f64;
     let shortest = seasons.all().iter().map(|season| season.steps()).min();
-    let has_many_cycles = shortest.is_some_and(|steps| past.len() >= MANY_CYCLES * steps);
+    let n_seen = past.len() - past.n_gaps();
+    let has_many_cycles = shortest.is_some_and(|steps| n_seen >= steps.saturating_mul(MANY_CYCLES));
     let has_columns = !past.regressors().columns().is_empty();
     let suits = |entry: &&Entry| {
         let is_for_columns = entry.values == ValueNeed::KnownColumns;
@@ -318,5 +321,27 @@ impl Fitted for FittedAuto {
 
     fn n_bytes(&self) -> usize {
         self.0.n_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::Step;
+
+    #[test]
+    fn a_method_that_wants_many_cycles_stands_once_that_many_of_the_shortest_were_seen() {
+        let seasons = Seasons { found: [24, 168].into_iter().filter_map(Season::new).collect(), hinted: Vec::new() };
+        let with = |values: &[f64]| -> Vec<usize> {
+            let past = Past::new(0, Step::seconds(3600), values);
+            let candidates = everyone(&past, &seasons, 24);
+            let wanting = candidates.iter().filter(|candidate| candidate.entry.values == ValueNeed::ManyCycles);
+            wanting.filter_map(|candidate| candidate.season).map(|season| season.steps()).collect()
+        };
+        let mut values: Vec<f64> = (0..16 * 24).map(|t| f64::from(t % 24 + 5)).collect();
+        assert_eq!(with(&values), [24, 168]);
+        assert!(with(&values[1..]).is_empty());
+        values[7] = f64::NAN;
+        assert!(with(&values).is_empty());
     }
 }
