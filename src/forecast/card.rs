@@ -275,4 +275,19 @@ mod tests {
         }
         assert!(fitted.n_bytes() < 4096);
     }
+
+    #[test]
+    fn values_astray_do_not_bend_it() {
+        let at = |t: usize| 20.0 + 6.0 * (TAU * (t % 7) as f64 / 7.0).sin();
+        let mut noise = crate::forecast::tests::Noise::seeded(2);
+        let mut values: Vec<f64> = (0..700).map(|t| at(t) + 0.2 * noise.normal()).collect();
+        (9..690).step_by(31).for_each(|t| values[t] = 90.0);
+        let horizon = Horizon::new(56);
+        let error = |is_calm: bool| {
+            let card = Card { seasons: Season::new(7).into_iter().collect(), horizon, is_calm };
+            let points = card.fit(&Past::new(0, Step::seconds(3600), &values)).unwrap().points(horizon.unwrap());
+            points.iter().enumerate().map(|(ahead, point)| (point - at(700 + ahead)).abs()).sum::<f64>() / 56.0
+        };
+        assert!(error(true) < 0.5 * error(false), "{} {}", error(true), error(false));
+    }
 }

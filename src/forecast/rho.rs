@@ -60,7 +60,7 @@ fn recursion(values: &[f64], seasons: &[usize], nature: Nature, is_calm: bool) -
     let levels = Design::of(&lags, n_places).explain_as(values, is_calm)?;
     let first = levels.on_lags.first().copied().unwrap_or(0.0);
     if nature.wanders && first < 0.0 {
-        let levels = Design::of(&[], n_places).explain(values, 0)?;
+        let levels = Design::of(&[], n_places).explain_as(values, is_calm)?;
         return Some((Recursion::new(&[], &[], &levels.effects, values), 0.0));
     }
     let root = ROOT[usize::from(seasons.len() > 1)];
@@ -137,5 +137,35 @@ mod tests {
         assert_eq!(fitted.settings()["first_coefficient"], 0.0);
         let mean = noise.iter().sum::<f64>() / noise.len() as f64;
         assert!((fitted.points(Horizon::new(1).unwrap())[0] - mean).abs() < 1e-9);
+    }
+
+    #[test]
+    fn values_astray_do_not_bend_it() {
+        let at = |t: usize| 20.0 + 6.0 * (std::f64::consts::TAU * (t % 7) as f64 / 7.0).sin();
+        let mut noise = Noise::seeded(2);
+        let mut values: Vec<f64> = (0..700).map(|t| at(t) + 0.2 * noise.normal()).collect();
+        (9..690).step_by(31).for_each(|t| values[t] = 90.0);
+        let error = |is_calm: bool| {
+            let rho = Rho { seasons: Season::new(7).into_iter().collect(), is_calm };
+            let points =
+                rho.fit(&Past::new(0, Step::seconds(3600), &values)).unwrap().points(Horizon::new(56).unwrap());
+            points.iter().enumerate().map(|(ahead, point)| (point - at(700 + ahead)).abs()).sum::<f64>() / 56.0
+        };
+        assert!(error(true) < 0.5 * error(false), "{} {}", error(true), error(false));
+    }
+
+    #[test]
+    fn without_lags_values_astray_do_not_bend_it_either() {
+        let mut values: Vec<f64> = (0..400).map(|t| if t % 2 == 0 { 9.0 } else { 11.0 }).collect();
+        (20..400).step_by(31).for_each(|t| values[t] = 50.0);
+        let nature = Nature { wanders: true, has_profile: false, comes_back: false };
+        let off = |is_calm: bool| {
+            let (recursion, first) = recursion(&values, &[], nature, is_calm).unwrap();
+            assert_eq!(first, 0.0);
+            let mut points = [0.0];
+            recursion.points_into(&mut points, |point| point);
+            (points[0] - 10.0).abs()
+        };
+        assert!(off(true) < 0.5 * off(false), "{} {}", off(true), off(false));
     }
 }
