@@ -21,7 +21,8 @@ const OF_PROFILE: usize = 26;
 /// Cycles of which the level is the median, the last ones.
 const OF_LEVEL: usize = 4;
 
-/// How often in a cycle the level is looked at anew while values are taken in.
+/// How often in a cycle the level is looked at anew while values are taken in, at the least: up to seven times where
+/// the cycle is not a multiple of this.
 const LOOKS: usize = 4;
 
 /// With one season.
@@ -36,7 +37,8 @@ struct FittedCycleMedian {
     // `profile[next]` belongs to the coming step.
     profile: Singles,
     next: usize,
-    // The last cycles without the profile, in the order in which they are replaced from `oldest` on; NaN for gaps.
+    // The last cycles without the profile, in the order in which they are replaced from `oldest` on. Gaps of the fitted
+    // history are NaN; later ones are skipped, so that from then on these are the last values rather than cycles.
     rest: Singles,
     oldest: usize,
     // Their median.

@@ -2,8 +2,9 @@
 //!
 //! In: a history, in logarithms where it is well above zero. Out: the recursion, continued. The value is regressed on
 //! the one before, on the ones a cycle and a cycle and a step ago of each season, and on the places of the shortest
-//! season, by least squares in which values far astray count for less. Rows that touch a gap are left out; a gap among the last values is bridged by what
-//! the model expected there. In a short history the longest season goes first, then all lags.
+//! season, by least squares in which values far astray count for less. Rows that touch a gap are left out; a gap among
+//! the last values is bridged by what the model expected there. In a short history the longest season goes first, then
+//! all lags.
 //!
 //! Where the last value counts so much that a unit root cannot be told from it, the differences are regressed instead
 //! and the drift is shrunk by its own uncertainty: the root rule of Doornik, Castle and Hendry, "Card forecasts for M4",
