@@ -44,8 +44,8 @@ pub(super) struct Explained {
     pub effects: Vec<f64>,
     /// The standard error of the first lag's coefficient.
     pub first_error: f64,
-    /// The errors' standard deviation, each counting as its row did: smaller than that of all where some were astray and
-    /// counted for less.
+    /// The errors' standard deviation, each counting as its row did: smaller than that of all where some were astray
+    /// and counted for less.
     pub deviation: f64,
     /// Rows without a gap.
     pub n_rows: usize,
@@ -92,8 +92,8 @@ impl<'a> Design<'a> {
     }
 
     /// The best explanation after what was far off counts for less: as much as if it had been as far off as counts in
-    /// full. Values astray would bend an explanation towards themselves, by the square of how far they are. One round of
-    /// Huber, "Robust estimation of a location parameter", 1964; a second changes no error by a hundredth.
+    /// full. Values astray would bend an explanation towards themselves, by the square of how far they are. One round
+    /// of Huber, "Robust estimation of a location parameter", 1964; a second changes no error by a hundredth.
     fn explain_calmly(&self, values: &[f64]) -> Option<Explained> {
         let first = self.explain(values, 0)?;
         let (mut trust, mut size, mut n) = (vec![0.0; values.len()], 0.0, 0.0);
