@@ -3,8 +3,9 @@
 //! In: the compressed body. Out: a batch in which each series stands once. The size after decompression is checked
 //! before it is allocated. The message is walked where it lies; a series is recognised by its raw label bytes
 //! ([`KeyCache`]), most often because it follows the same series as last time, and parsed only when it is new. A series
-//! with bad labels is rejected alone; a message that is damaged fails whole, and nothing of it stays behind: no buffer
-//! outlives a call, and the cache only ever holds label sets that were checked.
+//! with bad labels is rejected alone; a message that is damaged fails whole, and nothing of it stays behind: what outlives
+//! a call is room, of which the next one sees what it has written itself, and a cache that only ever holds label sets
+//! that were checked.
 //!
 //! Stale markers and other NaN keep their bits. Exemplars and metadata are passed over; native histograms are
 //! rejected with a reason. Source: prometheus.io, "Prometheus Remote-Write 1.0 specification"; prometheus
@@ -13,6 +14,7 @@
 use std::ops::Range;
 
 use hashbrown::HashTable;
+use parking_lot::Mutex;
 
 use super::decoded::{Decoded, IngestError, check_size};
 use super::key_cache::{CacheReader, Entry, KeyCache};
@@ -26,6 +28,10 @@ use crate::series::{Batch, Key, Labels, METRIC_NAME, Millis, Sample};
 const CACHE_BYTES: usize = 500 << 20;
 /// A copy of 64 bytes takes three bytes of snappy, and nothing in the format is denser.
 const MAX_SNAPPY_RATIO: usize = 22;
+/// Rooms for decompressed messages that are kept, and how large they may be: fresh memory costs as much as decompressing
+/// into it.
+const MAX_ROOMS: usize = 2;
+const MAX_ROOM: usize = 4 << 20;
 /// A series with ten labels and one sample; only a guess for how much room to make.
 const USUAL_SERIES_BYTES: usize = 200;
 
@@ -34,12 +40,14 @@ const USUAL_SERIES_BYTES: usize = 200;
 pub struct RemoteWriteDecoder {
     limits: Limits,
     keys: KeyCache,
+    // Of messages before; only as long as it takes to pick one up is this held.
+    rooms: Mutex<Vec<Vec<u8>>>,
 }
 
 impl RemoteWriteDecoder {
     /// A decoder with these limits and an empty cache.
     pub fn new(limits: Limits) -> RemoteWriteDecoder {
-        RemoteWriteDecoder { limits, keys: KeyCache::new(CACHE_BYTES) }
+        RemoteWriteDecoder { limits, keys: KeyCache::new(CACHE_BYTES), rooms: Mutex::default() }
     }
 
     /// Bytes of memory that it takes to recognise series, their keys included.
@@ -53,8 +61,23 @@ impl RemoteWriteDecoder {
     /// When the body is empty, too large before or after decompression, not snappy, or not a whole message.
     pub fn decode(&self, body: &[u8], now: Millis) -> Result<Decoded, IngestError> {
         check_size(body, self.limits.max_body)?;
-        let message = decompress(body, self.limits.max_decoded)?;
-        self.decode_message(&message, now)
+        let len = decompressed_len(body, self.limits.max_decoded)?;
+        let mut room = self.rooms.lock().pop().unwrap_or_default();
+        if room.len() < len {
+            // What it had need not move.
+            room.clear();
+            room.resize(len, 0);
+        }
+        let decoded = match snap::raw::Decoder::new().decompress(body, &mut room[..len]) {
+            // All of it is written then.
+            Ok(written) => self.decode_message(&room[..written], now),
+            Err(error) => Err(IngestError::BadSnappy { reason: error.to_string() }),
+        };
+        let mut rooms = self.rooms.lock();
+        if rooms.len() < MAX_ROOMS && room.capacity() <= MAX_ROOM {
+            rooms.push(room);
+        }
+        decoded
     }
 
     /// Decodes a message that is not, or no longer, compressed.
@@ -74,7 +97,8 @@ impl RemoteWriteDecoder {
     }
 }
 
-fn decompress(body: &[u8], max_decoded: usize) -> Result<Vec<u8>, IngestError> {
+/// The length that the body says it has, checked before memory is taken.
+fn decompressed_len(body: &[u8], max_decoded: usize) -> Result<usize, IngestError> {
     let bad = |reason: String| IngestError::BadSnappy { reason };
     let got = snap::raw::decompress_len(body).map_err(|error| bad(error.to_string()))?;
     if got > body.len().saturating_mul(MAX_SNAPPY_RATIO) {
@@ -84,7 +108,7 @@ fn decompress(body: &[u8], max_decoded: usize) -> Result<Vec<u8>, IngestError> {
         let setting = "limits.max_decoded";
         return Err(IngestError::TooLarge { what: "after decompression", got, limit: max_decoded, setting });
     }
-    snap::raw::Decoder::new().decompress_vec(body).map_err(|error| bad(error.to_string()))
+    Ok(got)
 }
 
 /// The state of one call; gone when it ends, whichever way.

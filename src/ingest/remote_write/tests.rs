@@ -194,6 +194,22 @@ fn a_series_twice_in_a_request_is_one_key_however_it_is_written() {
 }
 
 #[test]
+fn a_message_sees_nothing_of_the_ones_before_it() {
+    let decoder = RemoteWriteDecoder::new(Limits::default());
+    let many = request((0..500).map(|nr| series(&[("__name__", &format!("m{nr}"))], &[(AT, f64::from(nr))])).collect());
+    let few = request(vec![series(&[("__name__", "a"), ("b", "c")], &[(AT, 1.0), (AT + 1, 2.0)])]);
+    let mut damaged = body(&many);
+    damaged.truncate(100);
+    for _ in 0..3 {
+        assert_eq!(told(&decoder.decode(&body(&many), AT).unwrap()), told(&decode(&many)));
+        assert_eq!(told(&decoder.decode(&body(&few), AT).unwrap()), told(&decode(&few)));
+        assert!(decoder.decode(&damaged, AT).is_err());
+        assert!(decoder.decode(&snap::raw::Encoder::new().compress_vec(&[]).unwrap(), AT).unwrap().batch.is_empty());
+    }
+    assert!(decoder.rooms.lock().len() <= MAX_ROOMS);
+}
+
+#[test]
 fn sizes_are_checked_before_memory_is_taken() {
     let limits = Limits { max_body: 1 << 20, max_decoded: 1000, ..Limits::default() };
     let decoder = RemoteWriteDecoder::new(limits);
