@@ -22,8 +22,8 @@ pub struct WatchSettings {
     pub forget_after: Millis,
     /// Samples that wait to be scored at most; default 250,000, about 5 MB. Those beyond are read back from the store.
     pub queue_samples: usize,
-    /// Samples read back from the store after an overflow at most; default 5,000,000. Older ones stay unscored, and
-    /// are counted.
+    /// Samples read back from the store after an overflow at most; default 2,000,000, as at a start. Older ones stay
+    /// unscored, and are counted.
     pub catch_up_samples: usize,
     /// How far back stored history is scored at a start, so that no detector starts cold; default `14d`.
     #[serde(with = "duration_text")]
@@ -79,7 +79,7 @@ impl Default for WatchSettings {
             memory: 50_000_000,
             forget_after: DAY,
             queue_samples: 250_000,
-            catch_up_samples: 5_000_000,
+            catch_up_samples: 2_000_000,
             backfill: 14 * DAY,
             backfill_samples: 2_000_000,
             detector: "auto".to_owned(),
