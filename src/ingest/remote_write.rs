@@ -28,8 +28,8 @@ use crate::series::{Batch, Key, Labels, METRIC_NAME, Millis, Sample};
 const CACHE_BYTES: usize = 500 << 20;
 /// A copy of 64 bytes takes three bytes of snappy, and nothing in the format is denser.
 const MAX_SNAPPY_RATIO: usize = 22;
-/// Rooms for decompressed messages that are kept, and how large they may be: fresh memory costs as much as decompressing
-/// into it.
+/// Rooms for decompressed messages that are kept, and how large they may be: to allocate and zero fresh memory was a third
+/// of the time that decompressing took.
 const MAX_ROOMS: usize = 2;
 const MAX_ROOM: usize = 4 << 20;
 /// A series with ten labels and one sample; only a guess for how much room to make.

@@ -235,8 +235,9 @@ fn comes_between(pieces: &[Piece], taken: &[usize], next: &[usize]) -> bool {
 
 /// How a flush is cut into blocks: for each block the windows of 2 hours it takes.
 ///
-/// `counts` has about how many samples each window has, by its number: what came twice counts twice. What is much gets a block of its own; the little
-/// that is late or old and lies in many windows shares one per day, or per 30 days, instead of making many tiny ones.
+/// `counts` has about how many samples each window has, by its number: what came twice counts twice. What is much gets a
+/// block of its own; the little that is late or old and lies in many windows shares one per day, or per 30 days, instead
+/// of making many tiny ones.
 pub(super) fn cut(counts: &BTreeMap<Millis, u64>) -> Vec<Vec<Millis>> {
     let n_all: u64 = counts.values().sum();
     let mut blocks = Vec::new();

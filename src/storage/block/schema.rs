@@ -60,8 +60,8 @@ pub(in crate::storage) enum Effort {
 }
 
 impl Effort {
-    /// The zstd level of values, of which there are most. On server metrics 12 makes them no smaller than 11; 6 takes a
-    /// third less time to merge and 0.015 bytes a sample more.
+    /// The zstd level of values, of which there are most. On server metrics 12 saves 0.002 bytes a sample more than 11; 6
+    /// takes a third less time to merge and 0.015 bytes a sample more.
     pub(super) fn level(self) -> i32 {
         match self {
             Effort::Fresh => 1,
