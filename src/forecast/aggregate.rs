@@ -124,10 +124,13 @@ pub fn aggregate(
     let whole = Past::new(cut[0].at(cut[0].len() - n_common), step, &values);
     let (band, band_reason) = match bands.check(points.len()) {
         Ok(()) => {
-            let (below, above) = bands.reach(coverage.share());
-            let usual = |lead: usize| bands.usual(n_common, lead);
-            let edge = |side: f64| points.iter().enumerate().map(|(lead, point)| point + side * usual(lead)).collect();
-            (Some(Band { coverage, lower: edge(-below), upper: edge(above) }), None)
+            let reaches = bands.reaches(coverage.share());
+            let edges = |(lead, point): (usize, &f64)| {
+                let (below, above) = reaches(n_common, lead);
+                (point - below, point + above)
+            };
+            let (lower, upper) = points.iter().enumerate().map(edges).unzip();
+            (Some(Band { coverage, lower, upper }), None)
         }
         Err(reason) => (None, Some(reason)),
     };

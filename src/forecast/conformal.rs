@@ -17,7 +17,8 @@
 //! the design effect of clusters that [`ALIKE`] of the variance of sizes lies between (Kish, "Survey sampling", 1965),
 //! and bands of few are wider by the ratio of Student's t quantiles with that many degrees of freedom, less one for the
 //! usual size; so they are where k lies beyond n. Bands that are to hold a small share are narrower than the quantile of
-//! few, of which even the smallest holds some ([`centred`]). Below [`LEAST_WINDOWS`] there is no band.
+//! few, of which even the smallest holds some ([`centred`]). Below
+//! [`LEAST_CELLS`] there is no band.
 //!
 //! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
 //! with their sign and quantiles of sizes are mixed, as how many independent errors theirs are worth, by their
@@ -28,9 +29,8 @@ use super::growth::Growth;
 use super::model::Coverage;
 use super::student::{normal_quantile, student_quantile};
 
-/// Forecasts that do not overlap, of which a band takes at least so many: of two that do, the later one begins when half
-/// of the earlier one has come true.
-const LEAST_WINDOWS: f64 = 1.5;
+/// Cells forecast out of sample of which a band is made at least; and of one whole forecast.
+const LEAST_CELLS: usize = 4;
 
 /// The share of the variance of errors' sizes that lies between forecasts rather than within them. On replays of public
 /// series its mean is 0.1 to 0.5 by the kind of series; a few forecasts do not tell it, so all lie at the careful end.
@@ -38,6 +38,9 @@ const ALIKE: f64 = 0.5;
 
 /// Independent errors from which on the errors' own lean counts for half.
 const LEAN_PRIOR: f64 = 40.0;
+
+/// How far a band reaches at most, in largest errors.
+const LARGEST: f64 = 1.5;
 
 /// Errors that are sorted at most; of more, every so manieth lead is taken.
 const MOST_POOLED: usize = 20_000;
@@ -96,6 +99,8 @@ pub(super) struct Conformal {
     /// Scaled errors with their sign: how far the lower ones lie below the forecast, and the upper ones above.
     below: Nodes,
     above: Nodes,
+    /// The size of the largest error.
+    most: f64,
     /// Cells that were forecast out of sample, each counted once.
     n_cells: usize,
     /// How many independent errors with their sign they are worth.
@@ -152,6 +157,7 @@ impl Conformal {
             sizes: nodes(&sizes, 2.0),
             below: nodes(&mirrored, 1.0),
             above: nodes(&scaled, 1.0),
+            most: rows.iter().flatten().fold(0.0, |most: f64, error| most.max(error.abs())),
             worth: worth(&growth, origins, rows, n_cells),
             growth,
             n_cells,
@@ -184,35 +190,43 @@ impl Conformal {
                 self.n_leads(),
             ));
         }
-        if self.n_windows() < LEAST_WINDOWS {
+        if !self.is_enough() {
             return Err(format!(
-                "a band takes errors of forecasts that do not overlap, and the history has room for {:.1} of {} steps; \
-                 record longer or ask for a shorter horizon",
-                (self.n_windows() * 10.0).floor() / 10.0,
-                self.n_leads(),
+                "a band takes {} errors that were made out of sample, and the history has room for {}; record longer \
+                 or ask for a shorter horizon",
+                self.n_leads().max(LEAST_CELLS),
+                self.n_cells,
             ));
         }
         Ok(())
     }
 
-    /// The usual size of an error at `lead`, counted from 0, of a forecast made at `origin`.
-    pub fn usual(&self, origin: usize, lead: usize) -> f64 {
-        self.growth.at(origin, lead)
+    /// Whether the errors carry a band. Those of one forecast do: how far to trust them is in its width.
+    fn is_enough(&self) -> bool {
+        self.n_cells >= self.n_leads().max(LEAST_CELLS)
+    }
+
+    /// How far a band reaches below and above the point at a lead, counted from 0, of a forecast made at an origin:
+    /// `(origin, lead)`. Neither is negative, and neither beyond the largest error there was at any lead, but for what
+    /// few errors widen: one leap that many forecasts of a long lead missed and few of a short one is not the same
+    /// share of the usual size in both.
+    pub fn reaches(&self, share: f64) -> impl Fn(usize, usize) -> (f64, f64) + '_ {
+        let (below, above) = self.reach(share);
+        let most = LARGEST * self.most * self.widening(share).max(1.0);
+        move |origin, lead| {
+            let usual = self.growth.at(origin, lead);
+            ((usual * below).min(most), (usual * above).min(most))
+        }
     }
 
     /// How far a band reaches below and above, in usual sizes; neither is negative.
-    pub fn reach(&self, share: f64) -> (f64, f64) {
+    fn reach(&self, share: f64) -> (f64, f64) {
         let beyond = (1.0 - share) / 2.0;
         let widen = self.widening(share);
         let lean = self.worth / (self.worth + LEAN_PRIOR);
         let size = self.sizes.at(beyond);
         let side = |nodes: &Nodes| ((lean * nodes.at(beyond) + (1.0 - lean) * size) * widen).max(0.0);
         (side(&self.below), side(&self.above))
-    }
-
-    /// How many forecasts that do not overlap the errors stand for.
-    fn n_windows(&self) -> f64 {
-        self.n_cells as f64 / self.n_leads().max(1) as f64
     }
 
     /// How many independent errors tell of the errors' size.
@@ -362,7 +376,7 @@ fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
             .map(|(origin, row)| (*origin, row.clone()))
             .unzip();
         let rest = Conformal::of(&origins, &rows, season);
-        let is_enough = rest.n_windows() >= LEAST_WINDOWS;
+        let is_enough = rest.is_enough();
         let ladder = if is_enough { rest.ladder() } else { Vec::new() };
         for (&origin, row) in part_origins.iter().zip(part) {
             let level = |(lead, error): (usize, &f64)| {

@@ -110,11 +110,8 @@ impl FittedAugurs {
             .unwrap_or_default();
         let bands = Conformal::new(&replayed, None);
         bands.check(n_leads).map_err(|reason| AugursError::NoInterval { level, reason })?;
-        let (below, above) = bands.reach(coverage.share());
-        Ok((0..n_leads)
-            .map(|lead| bands.usual(past.len(), lead))
-            .map(|usual| (-usual * below, usual * above))
-            .collect())
+        let reaches = bands.reaches(coverage.share());
+        Ok((0..n_leads).map(|lead| reaches(past.len(), lead)).map(|(below, above)| (-below, above)).collect())
     }
 }
 

@@ -238,14 +238,12 @@ impl Prepared {
     fn edges(&self, share: f64) -> impl Fn(f64, usize) -> (f64, f64) + '_ {
         // What is recalibrated on its own must still nest: no band is narrower than one of less coverage.
         let within = FOLLOWED.iter().copied().filter(move |followed| *followed < share);
-        let shares: Vec<(f64, (f64, f64))> =
-            within.chain([share]).map(|share| (share, self.bands.reach(share))).collect();
+        let shares: Vec<_> = within.chain([share]).map(|share| (share, self.bands.reaches(share))).collect();
         move |point, lead| {
-            let usual = self.bands.usual(self.n_seen, lead);
             let (below, above) = shares
                 .iter()
-                .map(|(share, reach)| (self.recalibration.factor(*share, lead), reach))
-                .map(|(factor, (below, above))| (factor * usual * below, factor * usual * above))
+                .map(|(share, reaches)| (self.recalibration.factor(*share, lead), reaches(self.n_seen, lead)))
+                .map(|(factor, (below, above))| (factor * below, factor * above))
                 .fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
             let edge = |offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
             (edge(-below), edge(above))
