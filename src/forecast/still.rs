@@ -27,6 +27,14 @@ const LEAST_ALIKE: usize = 3;
 /// The last so many of each length are remembered, to a factor of two.
 const MOST_KNOWN: usize = 24;
 
+/// How the chance that an excursion goes on falls with the time it has lasted: by this power, where nothing is known of
+/// earlier ones. Of excursions like none before, in series of servers' metrics that mostly stand still, about half of
+/// those that lasted three cells lasted six times as long. A factor of 1.5 either way moves no table by 1 %.
+const FALLS: f64 = 0.35;
+
+/// As how many excursions that counts.
+const FALLS_WORTH: f64 = 2.0;
+
 /// Excursions that differ in size by more than this factor are not alike.
 const ALIKE: f64 = 4.0;
 
@@ -91,6 +99,19 @@ impl Still {
         let mut stays: Vec<usize> = self.known.iter().filter(is_like).map(|known| known.length - self.away).collect();
         stays.sort_unstable();
         (stays.len() >= LEAST_ALIKE).then(|| stays[stays.len() / 2])
+    }
+
+    /// For how many more steps an excursion like none before lasts, if it lasts at all: for as long as it is more
+    /// likely than not, where the chance falls by a power of the time, as those of all sizes have it. The power is that
+    /// of Pareto's law by the likelihood of lengths, those for good cut off.
+    fn lasts(&self) -> usize {
+        let (mut ends, mut times) = (FALLS_WORTH, FALLS_WORTH / FALLS);
+        for known in &self.known {
+            let is_for_good = known.length == usize::MAX;
+            ends += f64::from(!is_for_good);
+            times += if is_for_good { self.n_recent as f64 } else { known.length as f64 + 0.5 }.ln();
+        }
+        (self.away as f64 * ((times / ends).exp2() - 1.0)) as usize
     }
 }
 
@@ -163,8 +184,10 @@ impl Fitted for Still {
             return;
         }
         self.fitted.points_into(known, points);
-        for point in points {
-            *point = if is_nearer(*point, self.usual, self.last) { self.usual } else { self.last };
+        let lasts = self.lasts();
+        for (lead, point) in points.iter_mut().enumerate() {
+            let is_back = lead >= lasts || is_nearer(*point, self.usual, self.last);
+            *point = if is_back { self.usual } else { self.last };
         }
     }
 
@@ -263,10 +286,10 @@ mod tests {
         // What shifts for good is followed at once.
         let shifts: Vec<f64> = (0..301).map(|t| f64::from(t / 50)).collect();
         assert_eq!(six(&*kept(&shifts, 5.2)), [6.0; 6]);
-        // Blips of another size say nothing of this one.
+        // Blips of another size say that what goes on here does not last.
         let mut larger = excursing(300, &from[..5], 1);
         larger[299] = 90.0;
-        assert_eq!(six(&*kept(&larger, 88.0)), [90.0; 6]);
+        assert_eq!(six(&*kept(&larger, 88.0)), [90.0, 2.0, 2.0, 2.0, 2.0, 2.0]);
     }
 
     #[test]
@@ -295,7 +318,24 @@ mod tests {
         assert_eq!(twelve(&*kept_for(12, &excursing(398, &[41, 90, 150, 210, 300, 396], 1), 8.8)), [2.0; 12]);
         let mut longer = excursing(398, &[41, 90, 150, 210, 300], 1);
         longer[396..].fill(9.0);
-        assert_eq!(twelve(&*kept_for(12, &longer, 8.8)), [9.0; 12]);
+        let lasts = |points: &[f64]| points.iter().take_while(|point| **point == 9.0).count();
+        assert_eq!(lasts(&twelve(&*kept_for(12, &longer, 8.8))), 2);
+        // The longer it has lasted, the longer it will; and what went on for good before does so again.
+        longer[392..].fill(9.0);
+        assert_eq!(lasts(&twelve(&*kept_for(12, &longer, 8.8))), 6);
+        assert_eq!(lasts(&twelve(&*kept_for(12, &excursing(100, &[99], 1), 8.8))), 6);
+        let shifts: Vec<f64> = (0..181)
+            .map(|t| {
+                if t < 60 {
+                    2.0
+                } else if t < 120 {
+                    60.0
+                } else {
+                    2.0 + f64::from(t / 180) * 7.0
+                }
+            })
+            .collect();
+        assert_eq!(lasts(&twelve(&*kept_for(12, &shifts, 8.8))), 12);
         // What lasted until it was the usual is for good.
         assert_eq!(excursions(&excursing(400, &[41, 200], 40), 24)[0].length, usize::MAX);
     }
@@ -318,7 +358,7 @@ mod tests {
             grown.update(values[n - 1], Regressors::NONE);
             assert_eq!(six(&*grown), six(&*kept(&values[..n], 2.8)), "{n}");
         }
-        assert_eq!(six(&*grown), [3.0; 6]);
+        assert_eq!(six(&*grown), [3.0, 3.0, 2.0, 2.0, 2.0, 2.0]);
     }
 
     #[test]
