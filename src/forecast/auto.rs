@@ -23,7 +23,8 @@ use super::registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, Value
 use super::season::{Seasons, look_for_seasons};
 use super::shaped::Shaped;
 use super::still::Still;
-use crate::series::Season;
+use super::year::Year;
+use crate::series::{Season, median};
 
 /// Multiplicative methods stand for election only where the smallest value is at least this share of the mean: near
 /// zero, factors mean nothing.
@@ -36,6 +37,14 @@ const LEAST_ZEROS: f64 = 0.3;
 /// counted: where that many days were seen, a few weeks do well. Where each season needs so many, errors on three of
 /// eighteen sets grow by 2 to 6 in a hundred.
 const MANY_CYCLES: usize = 16;
+
+/// Methods of one level that is not the mean stand for election from so many horizons on, gaps not counted: in shorter
+/// histories the last values say more than what was usual,
+const MANY_HORIZONS: usize = 16;
+
+/// unless values leap: changes from cell to cell are on average so many times their median. Of changes by a normal law
+/// it is 1.2, by Laplace's 1.4.
+const LEAPING: f64 = 3.0;
 
 /// How much better a yardstick must be than the pool to answer in its stead, over the root of the number of forecasts
 /// that do not overlap.
@@ -129,6 +138,7 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
     let shortest = seasons.all().iter().map(|season| season.steps()).min();
     let n_seen = past.len() - past.n_gaps();
     let has_many_cycles = shortest.is_some_and(|steps| n_seen >= steps.saturating_mul(MANY_CYCLES));
+    let is_about_a_level = n_seen >= horizon.saturating_mul(MANY_HORIZONS) || is_leaping(past.values());
     let has_columns = !past.regressors().columns().is_empty();
     let suits = |entry: &&Entry| {
         let is_for_columns = entry.values == ValueNeed::KnownColumns;
@@ -139,11 +149,19 @@ pub(super) fn everyone(past: &Past<'_>, seasons: &Seasons, horizon: usize) -> Ve
             ValueNeed::Intermittent => is_intermittent,
             ValueNeed::KnownColumns => has_columns,
             ValueNeed::ManyCycles => has_many_cycles,
+            ValueNeed::Level => is_about_a_level,
         };
         let is_affordable = entry.cost == Cost::Light || past.len() <= LONGEST_FOR_SEARCH || is_for_columns;
         matches!(entry.role, Role::Anchor | Role::Candidate) && has_seasons && has_values && is_affordable
     };
     FORECASTERS.iter().filter(suits).flat_map(|entry| variants(entry, seasons, horizon)).collect()
+}
+
+/// Whether most changes from cell to cell are small beside the mean one.
+fn is_leaping(values: &[f64]) -> bool {
+    let changes = values.iter().zip(values.iter().skip(1)).map(|(before, value)| (value - before).abs());
+    let known: Vec<f64> = changes.filter(|change| !change.is_nan()).collect();
+    median(&known).is_some_and(|usual| mean(known.iter().copied()) > LEAPING * usual)
 }
 
 /// The pool that did best of `candidates` on `past`; the best of them alone, if only one `stands_alone`.
@@ -223,12 +241,20 @@ pub(super) fn choose(
                 Box::new(FittedPool { members, middle: pool.middle, takes_values })
             }
         };
+        let seasons = candidates.iter().filter_map(|candidate| candidate.season);
+        let (mut fitted, mut replayed) = (fitted, replayed);
+        let mut honest = judged.replayed(None, &allowed);
+        if let Some(year) = Year::of(past, seasons, horizon)
+            && let (Some(own), Some(others)) = (year.raised(&replayed, past), year.raised(&honest, past))
+        {
+            (fitted, replayed, honest) = (year.over(fitted, past), own, others);
+        }
         let chosen = Chosen {
             name: names.join("+"),
             season: candidates[pool.members[0].0].season,
             fitted,
             replayed: replayed.from(judged.banded_from).known(),
-            honest: judged.replayed(None, &allowed).from(judged.banded_from).known(),
+            honest: honest.from(judged.banded_from).known(),
             fallback: None,
         };
         return Ok(if stands_still { chosen.still(past, horizon) } else { chosen });
@@ -343,5 +369,18 @@ mod tests {
         assert!(with(&values[1..]).is_empty());
         values[7] = f64::NAN;
         assert!(with(&values).is_empty());
+    }
+
+    #[test]
+    fn a_method_of_a_usual_level_stands_where_there_are_many_horizons_or_values_leap() {
+        let stands = |values: &[f64], horizon: usize| {
+            let past = Past::new(0, Step::seconds(60), values);
+            let seasons = Seasons { found: Vec::new(), hinted: Vec::new() };
+            everyone(&past, &seasons, horizon).iter().any(|one| one.entry.values == ValueNeed::Level)
+        };
+        let mut values: Vec<f64> = (0..160).map(|t| f64::from(t * 37 % 19)).collect();
+        assert!(stands(&values, 10) && !stands(&values, 11));
+        values[80] = 900.0;
+        assert!(stands(&values, 11));
     }
 }

@@ -48,6 +48,8 @@ pub enum ValueNeed {
     KnownColumns,
     /// Any, over many cycles, for methods that ask what is usual.
     ManyCycles,
+    /// Any, over many horizons, or such as leap, for methods that ask at which level they usually are.
+    Level,
 }
 
 /// What a method is to the choice among them.

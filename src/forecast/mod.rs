@@ -46,6 +46,7 @@ mod line;
 mod linear;
 mod model;
 mod moving_average;
+mod moving_median;
 mod mstl;
 mod naive;
 mod optimise;
@@ -81,6 +82,7 @@ mod theta;
 mod to_now;
 mod transform;
 mod tsb;
+mod year;
 
 #[cfg(test)]
 mod air_passengers;

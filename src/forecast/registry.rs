@@ -17,6 +17,7 @@ use super::holt_winters_additive::HoltWintersAdditive;
 use super::holt_winters_multiplicative::HoltWintersMultiplicative;
 use super::linear::Linear;
 use super::moving_average::MovingAverage;
+use super::moving_median::MovingMedian;
 use super::mstl::Mstl;
 use super::naive::Naive;
 use super::period_fold::PeriodFold;
@@ -67,6 +68,15 @@ pub const FORECASTERS: &[Entry] = &[
         role: Role::Candidate,
         cost: Cost::Light,
         build: |settings| Box::new(MovingAverage { season: settings.season(), window: None }),
+    },
+    Entry {
+        name: "moving-median",
+        summary: "the middle of the last values; the window that forecast best",
+        season: SeasonUse::Ignores,
+        values: ValueNeed::Level,
+        role: Role::Candidate,
+        cost: Cost::Light,
+        build: |settings| Box::new(MovingMedian { horizon: settings.horizon }),
     },
     Entry {
         name: "ses",

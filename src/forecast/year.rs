@@ -1,0 +1,226 @@
+//! A year's course: what the level did at this time of earlier years, on top of what the methods say.
+//!
+//! In: more than a year of days, the errors a forecast of some weeks made on it, and the fitted model. Out: the model,
+//! each of its points raised by a share of what the level rose by from this time of the year on in earlier years.
+//! Methods that know a week do not know a year, and a season of a year is more than its few cycles can tell: so the
+//! course is that of medians over two whole weeks, of `k` years `k / (k + 1)` of their mean, as one year is a sample of
+//! one and the methods follow a part of it themselves; and it is taken only where it would have made the errors of the
+//! replay smaller by [`LEAST_GAIN`]. A holiday that moves within two weeks is met half; what is known of it is an event's
+//! to say. Own work; the shrinkage is that of a mean with a prior worth one observation.
+
+use std::collections::BTreeMap;
+
+use super::backtest::{Replay, mean};
+use super::model::{Fitted, Updated};
+use super::past::{Facts, Past, Regressors};
+use super::shaped::shape;
+use crate::series::{DAY, Season, median};
+
+/// A week in days.
+const WEEK: usize = 7;
+
+/// A year in days, so that weekdays meet.
+const YEAR: usize = 52 * WEEK;
+
+/// The level that a course starts from is the median of so many days before it.
+const OF_LEVEL: usize = 8 * WEEK;
+
+/// Days to either side of which a level within the course is the median.
+const AROUND: usize = WEEK;
+
+/// Years that are looked back.
+const MOST_YEARS: usize = 5;
+
+/// Shorter horizons stay within what the last weeks say.
+const LEAST_HORIZON: usize = 2 * WEEK;
+
+/// By what share the errors must have been smaller. None, or twice this, changes tables by 0.4 %.
+const LEAST_GAIN: f64 = 0.03;
+
+/// What a year adds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Year {
+    n_leads: usize,
+}
+
+impl Year {
+    /// For steps of a day: by the clock, or because the shortest of the methods' seasons has seven steps. `None` for
+    /// others, where the horizon is short, and where a method knows a season that long.
+    pub fn of(past: &Past<'_>, seasons: impl Iterator<Item = Season> + Clone, horizon: usize) -> Option<Year> {
+        let is_weekly = seasons.clone().map(Season::steps).min() == Some(WEEK);
+        let is_daily = past.step().millis() == DAY || is_weekly;
+        let is_known = seasons.map(Season::steps).any(|steps| steps >= YEAR / 2);
+        let is_long = horizon >= LEAST_HORIZON && past.len() > YEAR + OF_LEVEL;
+        (is_daily && is_long && !is_known).then_some(Year { n_leads: horizon })
+    }
+
+    /// By how much to raise each step after `values`; `None` when they hold no year.
+    fn rises(self, values: &[f64]) -> Option<Vec<f64>> {
+        let level = |from: usize, to: usize| -> Option<f64> {
+            let known: Vec<f64> = values[from..to].iter().copied().filter(|value| !value.is_nan()).collect();
+            median(&known)
+        };
+        let n = values.len();
+        let now = level(n.checked_sub(OF_LEVEL)?, n)?;
+        let is_above_zero = values.iter().all(|value| value.is_nan() || *value >= 0.0);
+        let mut rises = vec![0.0; self.n_leads];
+        let mut n_years = 0.0;
+        for start in (1..=MOST_YEARS).map_while(|year| n.checked_sub(year * YEAR)).filter(|start| *start >= OF_LEVEL) {
+            let Some(then) = level(start - OF_LEVEL, start) else { continue };
+            // What grows rises by more.
+            let grown = if is_above_zero && then > 0.0 { now / then } else { 1.0 };
+            let mut rise = 0.0;
+            for (lead, sum) in rises.iter_mut().enumerate() {
+                let (from, to) = ((start + lead - AROUND).min(n), (start + lead + AROUND).min(n));
+                if let Some(level) = level(from, to).filter(|_| to - from > AROUND) {
+                    rise = grown * (level - then);
+                }
+                *sum += rise;
+            }
+            n_years += 1.0;
+        }
+        rises.iter_mut().for_each(|rise| *rise /= n_years + 1.0);
+        (n_years > 0.0 && rises.iter().all(|rise| rise.is_finite())).then_some(rises)
+    }
+
+    /// `replay` as if its forecasts had been raised; `None` where that would not have made it clearly better.
+    pub fn raised(self, replay: &Replay, past: &Past<'_>) -> Option<Replay> {
+        let mut raised = replay.clone();
+        let (mut before, mut after) = (0.0, 0.0);
+        for (origin, row) in raised.origins.iter().zip(&mut raised.errors) {
+            let Some(rises) = self.rises(past.upto(*origin).values()) else { continue };
+            let size = |row: &[f64]| mean(row.iter().map(|error| error.abs()));
+            let own = size(row);
+            row.iter_mut().zip(&rises).for_each(|(error, rise)| *error -= rise);
+            if !own.is_nan() {
+                before += own;
+                after += size(row);
+            }
+        }
+        (after < (1.0 - LEAST_GAIN) * before).then_some(raised)
+    }
+
+    /// `fitted` to `past`, raised.
+    pub fn over(self, fitted: Box<dyn Fitted>, past: &Past<'_>) -> Box<dyn Fitted> {
+        // As far again, for the values that are taken in.
+        let longer = Year { n_leads: 2 * self.n_leads };
+        let Some(rises) = longer.rises(past.values()) else { return fitted };
+        let rises = rises.into_iter().map(|rise| rise as f32).collect();
+        Box::new(Raised { fitted, rises, n_taken: 0, facts: past.facts().clone() })
+    }
+}
+
+/// A model whose points are raised.
+#[derive(Debug)]
+struct Raised {
+    fitted: Box<dyn Fitted>,
+    rises: Box<[f32]>,
+    n_taken: usize,
+    facts: Facts,
+}
+
+impl Raised {
+    /// What was raised at a step, counted from the first after the fit; beyond what is known as at the end of it.
+    fn at(&self, step: usize) -> f64 {
+        self.rises.get(step).or(self.rises.last()).copied().map_or(0.0, f64::from)
+    }
+}
+
+impl Fitted for Raised {
+    fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
+        self.fitted.points_into(known, points);
+        // The level of the last weeks has a part of the course already.
+        let taken = (self.n_taken.saturating_sub(OF_LEVEL)..self.n_taken).map(|step| self.at(step)).sum::<f64>();
+        let in_level = taken / OF_LEVEL as f64;
+        for (lead, point) in points.iter_mut().enumerate() {
+            *point = shape(*point + self.at(self.n_taken + lead) - in_level, &self.facts);
+        }
+    }
+
+    fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        match self.fitted.update(value, known) {
+            Updated::NeedsRefit => Updated::NeedsRefit,
+            Updated::Exact | Updated::Filtered => {
+                self.n_taken += 1;
+                Updated::Filtered
+            }
+        }
+    }
+
+    fn settings(&self) -> BTreeMap<&'static str, f64> {
+        self.fitted.settings()
+    }
+
+    fn n_bytes(&self) -> usize {
+        size_of::<Raised>() + size_of_val(&*self.rises) + self.fitted.n_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::tests::Noise;
+    use crate::forecast::{Coverage, Horizon, Request, prepare};
+    use crate::series::Step;
+
+    /// Days with a week, on a level that rises and falls by so much in a year.
+    fn days(n: usize, course: f64) -> Vec<f64> {
+        let mut noise = Noise::seeded(3);
+        let level = |t: usize| 100.0 * (1.0 + course * (std::f64::consts::TAU * t as f64 / YEAR as f64).sin());
+        (0..n).map(|t| level(t) * (1.0 + 0.1 * (t % WEEK) as f64) + 5.0 * noise.normal()).collect()
+    }
+
+    #[test]
+    fn what_came_at_this_time_of_last_year_is_foretold_in_part() {
+        let horizon = Horizon::new(28).unwrap();
+        let values = days(YEAR + 250 + 28, 0.4);
+        let past = Past::new(0, Step::seconds(86_400), &values[..YEAR + 250]);
+        let request = Request { horizon, ..Request::default() };
+        let prepared = prepare(past, &request).unwrap();
+        let points = prepared.forecast(horizon, Coverage::P95).points;
+        let level = |values: &[f64]| mean(values.iter().copied());
+        let (now, truth) = (level(&values[YEAR + 222..YEAR + 250]), level(&values[YEAR + 264..]));
+        let share = (level(&points[14..]) - now) / (truth - now);
+        assert!((0.3..1.2).contains(&share), "{now} {truth} {share}");
+    }
+
+    #[test]
+    fn it_takes_days_a_year_and_weeks_ahead() {
+        let values = days(2 * YEAR, 0.4);
+        let of = |step: u32, n: usize, horizon: usize| {
+            Year::of(&Past::new(0, Step::seconds(step), &values[..n]), std::iter::empty(), horizon).is_some()
+        };
+        assert!(of(86_400, 2 * YEAR, 28));
+        assert!(!of(3_600, 2 * YEAR, 28) && !of(86_400, YEAR, 28) && !of(86_400, 2 * YEAR, 7));
+        let with = |steps: usize| {
+            let seasons = [WEEK, steps].into_iter().filter_map(Season::new);
+            Year::of(&Past::new(0, Step::seconds(3_600), &values), seasons, 28).is_some()
+        };
+        assert!(with(WEEK) && !with(YEAR));
+        assert!(Year { n_leads: 28 }.rises(&values[..YEAR]).is_none());
+    }
+
+    #[test]
+    fn values_taken_in_move_along_the_course() {
+        #[derive(Debug)]
+        struct Says(f64);
+        impl Fitted for Says {
+            fn points_into(&self, _: Regressors<'_>, points: &mut [f64]) {
+                points.fill(self.0);
+            }
+            fn update(&mut self, _: f64, _: Regressors<'_>) -> Updated {
+                Updated::Exact
+            }
+            fn settings(&self) -> BTreeMap<&'static str, f64> {
+                BTreeMap::new()
+            }
+        }
+        let rises: Box<[f32]> = (0..40).map(|step| if step < 10 { 0.0 } else { 6.0 }).collect();
+        let mut raised = Raised { fitted: Box::new(Says(50.0)), rises, n_taken: 0, facts: Facts::default() };
+        let first = raised.points(Horizon::new(12).unwrap());
+        assert_eq!((first[9], first[10]), (50.0, 56.0));
+        (0..10 + OF_LEVEL).for_each(|_| assert_eq!(raised.update(1.0, Regressors::NONE), Updated::Filtered));
+        // All of the last weeks stood there: the model has it.
+        assert_eq!(raised.points(Horizon::new(30).unwrap()), [50.0; 30]);
+    }
+}
