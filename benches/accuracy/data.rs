@@ -50,8 +50,8 @@ pub struct Set {
 /// Moments of a long series that are forecast.
 const N_ORIGINS: usize = 6;
 
-/// All tables that `name` stands for: one per horizon.
-pub fn read(root: &Path, name: &str) -> Result<Vec<Set>> {
+/// All tables that `name` stands for: one per horizon; with `n_origins` moments of each long series, or the usual number.
+pub fn read(root: &Path, name: &str, n_origins: Option<usize>) -> Result<Vec<Set>> {
     match name.split_once('-') {
         Some((folder @ ("m1" | "m3" | "m4"), frequency)) => Ok(vec![competition(root, folder, frequency, name)?]),
         _ => match name {
@@ -59,12 +59,20 @@ pub fn read(root: &Path, name: &str) -> Result<Vec<Set>> {
             "ett" => {
                 let columns = wide(&root.join("ett/ETTh1.parquet"))?;
                 let series = columns.into_iter().map(|(name, samples)| of_samples(name, &samples));
-                Ok(vec![rolling(name, series.collect::<Result<_>>()?, &[("96 ahead", 96 * HOUR)], 24)?.swap_remove(0)])
+                Ok(vec![
+                    rolling(name, series.collect::<Result<_>>()?, &[("96 ahead", 96 * HOUR)], n_origins.unwrap_or(24))?
+                        .swap_remove(0),
+                ])
             }
             "nab" | "kpi" | "mscloud" => {
                 let columns = long(&root.join(format!("{name}/{name}.parquet")), "timestamp")?;
                 let series = columns.into_iter().map(|(name, samples)| of_samples(name, &samples));
-                rolling(name, series.collect::<Result<_>>()?, &[("1 h", HOUR), ("1 d", DAY)], N_ORIGINS)
+                rolling(
+                    name,
+                    series.collect::<Result<_>>()?,
+                    &[("1 h", HOUR), ("1 d", DAY)],
+                    n_origins.unwrap_or(N_ORIGINS),
+                )
             }
             "smd" => {
                 let mut files: Vec<_> = std::fs::read_dir(root.join("smd/train"))
@@ -81,7 +89,7 @@ pub fn read(root: &Path, name: &str) -> Result<Vec<Set>> {
                 }
                 // What never moves is forecast by anything.
                 series.retain(|(_, history)| history.values().windows(2).any(|pair| pair[0] != pair[1]));
-                rolling(name, series, &[("1 h", HOUR), ("1 d", DAY)], 2)
+                rolling(name, series, &[("1 h", HOUR), ("1 d", DAY)], n_origins.unwrap_or(2))
             }
             _ => bail!("there is no set `{name}`; known are {}", SETS.join(", ")),
         },
