@@ -43,6 +43,25 @@ impl Normal {
         self.n += weight;
     }
 
+    /// The sums of whole columns, one after the other, beside their values, all of which count in full.
+    pub fn of_columns<'a>(columns: impl Iterator<Item = &'a [f64]> + Clone, values: &[f64]) -> Normal {
+        let mut sums = Normal::new(columns.clone().count());
+        for (i, column) in columns.clone().enumerate() {
+            for (product, other) in sums.gram[i * sums.k..=i * sums.k + i].iter_mut().zip(columns.clone()) {
+                *product = dot(column, other);
+            }
+            sums.rhs[i] = dot(column, values);
+        }
+        (sums.power, sums.n) = (dot(values, values), values.len() as f64);
+        sums
+    }
+
+    /// Adds to each column's sum of squares a `share` of it, as Levenberg and Marquardt have it: steps stay short along
+    /// what the rows hardly tell apart.
+    pub fn damp(&mut self, share: f64) {
+        self.gram.iter_mut().step_by(self.k + 1).for_each(|square| *square += share * *square);
+    }
+
     /// The regression on some of the columns, in this order.
     pub fn on(&self, columns: &[usize]) -> Normal {
         let k = columns.len();
@@ -100,6 +119,20 @@ impl Normal {
         let is_finite = coefficients.iter().all(|coefficient| coefficient.is_finite());
         is_finite.then_some(Solution { coefficients, rest, rests, n: self.n, sizes, factor })
     }
+}
+
+/// The sum of products, in a few sums side by side that do not wait for one another.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const ABREAST: usize = 8;
+    let (heads, rest) = a.as_chunks::<ABREAST>();
+    let (others, other_rest) = b.as_chunks::<ABREAST>();
+    let mut sums = [0.0; ABREAST];
+    for (a, b) in heads.iter().zip(others) {
+        for lane in 0..ABREAST {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().zip(other_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
 /// What a regression came to.

@@ -1,9 +1,10 @@
 //! The weights with the least sum of squared errors, given that nothing was odd before the first value.
 //!
-//! Gauss and Newton's steps, damped a little as Levenberg and Marquardt have it, and shortened until they help; the errors' slopes are differences of two walks. A walk is one pass
-//! over the values. A gap has no error, and what was expected stands in for it.
+//! Gauss and Newton's steps, damped a little as Levenberg and Marquardt have it, and shortened until they help; the
+//! errors' slopes are differences of two walks. A walk is one pass over the values. A gap has no error, and what was
+//! expected stands in for it.
 
-use super::polynomial::{Orders, Weights};
+use super::polynomial::{Orders, Terms, Weights};
 use crate::forecast::least_squares::Normal;
 
 /// How much a parameter is moved to find a slope.
@@ -30,80 +31,140 @@ pub(super) struct Errors<'a> {
     pub n_unscored: usize,
 }
 
-/// Scratch for a walk: values less the mean and errors, each after as many zeros as the weights reach back.
+/// Walks that go side by side: each waits for its own last error, so that four cost little more than one.
+const ABREAST: usize = 4;
+
+/// Scratch for `N` walks side by side: values less the mean and errors, each after as many zeros as the weights reach
+/// back; and weights at their lags, which all walks have in common.
+#[derive(Debug)]
+struct Walk<const N: usize> {
+    weights: [Weights; N],
+    on_values: Vec<(usize, [f64; N])>,
+    on_errors: Vec<(usize, [f64; N])>,
+    centred: Vec<[f64; N]>,
+    errors: Vec<[f64; N]>,
+    reach: usize,
+}
+
+impl<const N: usize> Default for Walk<N> {
+    fn default() -> Walk<N> {
+        Walk {
+            weights: std::array::from_fn(|_| Weights::default()),
+            on_values: Vec::new(),
+            on_errors: Vec::new(),
+            centred: Vec::new(),
+            errors: Vec::new(),
+            reach: 0,
+        }
+    }
+}
+
+impl<const N: usize> Walk<N> {
+    /// Walks over `values` with the weights of models of the same orders; a gap's error is 0.
+    fn over(&mut self, values: &[f64]) {
+        let lanes = |lanes: &mut Vec<(usize, [f64; N])>, terms: fn(&Weights) -> &Terms| {
+            lanes.clear();
+            let lags = terms(&self.weights[0]).iter().map(|term| term.0).enumerate();
+            lanes.extend(lags.map(|(nr, lag)| (lag, self.weights.each_ref().map(|weights| terms(weights)[nr].1))));
+        };
+        lanes(&mut self.on_values, |weights| &weights.on_values);
+        lanes(&mut self.on_errors, |weights| &weights.on_errors);
+        let means = self.weights.each_ref().map(|weights| weights.mean);
+        self.reach = self.weights[0].reaches().0.max(self.weights[0].reaches().1);
+        self.centred.clear();
+        self.centred.resize(self.reach + values.len(), [0.0; N]);
+        self.errors.clear();
+        self.errors.resize(self.reach + values.len(), [0.0; N]);
+        for (t, &value) in (self.reach..).zip(values) {
+            let mut expected = [0.0; N];
+            for (terms, numbers) in [(&self.on_values, &self.centred), (&self.on_errors, &self.errors)] {
+                for (lag, weights) in terms {
+                    let earlier = &numbers[t - lag];
+                    for lane in 0..N {
+                        expected[lane] += weights[lane] * earlier[lane];
+                    }
+                }
+            }
+            if value.is_nan() {
+                self.centred[t] = expected;
+            } else {
+                let centred = means.map(|mean| value - mean);
+                self.centred[t] = centred;
+                self.errors[t] = std::array::from_fn(|lane| centred[lane] - expected[lane]);
+            }
+        }
+    }
+
+    /// The errors of the last walks.
+    fn errors(&self) -> &[[f64; N]] {
+        &self.errors[self.reach..]
+    }
+}
+
+/// What a search writes to; kept from one to the next, as a fit looks at many models.
 #[derive(Debug, Default)]
-struct Walk {
-    centred: Vec<f64>,
-    errors: Vec<f64>,
+pub(super) struct Scratch {
+    one: Walk<1>,
+    side_by_side: Walk<ABREAST>,
+    here: Vec<f64>,
+    nudged: Vec<f64>,
+    // By how much each parameter takes off each error that counts, one parameter after the other.
+    slopes: Vec<f64>,
 }
 
 impl Errors<'_> {
-    /// Walks over the values; writes each error to `errors`, 0 at a gap.
-    fn walk(&self, weights: &Weights, walk: &mut Walk, errors: &mut Vec<f64>) {
-        let reach = weights.reaches().0.max(weights.reaches().1);
-        let n = self.values.len();
-        walk.centred.clear();
-        walk.centred.resize(reach, 0.0);
-        walk.centred.extend(self.values.iter().map(|value| value - weights.mean));
-        walk.errors.clear();
-        walk.errors.resize(reach + n, 0.0);
-        for t in reach..reach + n {
-            let mut expected = 0.0;
-            for &(lag, weight) in &weights.on_values {
-                expected += weight * walk.centred[t - lag];
-            }
-            for &(lag, weight) in &weights.on_errors {
-                expected += weight * walk.errors[t - lag];
-            }
-            if walk.centred[t].is_nan() {
-                walk.centred[t] = expected;
-            } else {
-                walk.errors[t] = walk.centred[t] - expected;
-            }
-        }
-        errors.clear();
-        errors.extend_from_slice(&walk.errors[reach..]);
-    }
-
     /// How many errors count.
     pub fn n_scored(&self) -> usize {
         self.values.iter().skip(self.n_unscored).filter(|value| !value.is_nan()).count()
     }
 
-    fn loss(&self, errors: &[f64]) -> f64 {
-        let sum: f64 = errors[self.n_unscored..].iter().map(|error| error * error).sum();
+    /// Walks with the parameters `at`; returns the sum of squares.
+    fn walk(&self, orders: &Orders, at: &[f64], walk: &mut Walk<1>) -> f64 {
+        walk.weights[0].set(orders, at, self.steps);
+        walk.over(self.values);
+        let sum: f64 = walk.errors()[self.n_unscored..].iter().map(|[error]| error * error).sum();
         if sum.is_finite() { sum } else { f64::MAX }
     }
 
+    /// Writes by how much each parameter takes off the errors `here` when moved from where it is `at`.
+    fn find_slopes(&self, orders: &Orders, at: &[f64], scratch: &mut Scratch) {
+        let Scratch { side_by_side: walk, here, nudged, slopes, .. } = scratch;
+        slopes.clear();
+        for first in (0..at.len()).step_by(ABREAST) {
+            let n_lanes = ABREAST.min(at.len() - first);
+            for (lane, weights) in walk.weights.iter_mut().enumerate() {
+                nudged.clear();
+                nudged.extend_from_slice(at);
+                // Lanes that are left over walk like the last.
+                nudged[first + lane.min(n_lanes - 1)] += NUDGE;
+                weights.set(orders, nudged, self.steps);
+            }
+            walk.over(self.values);
+            let errors = &walk.errors()[self.n_unscored..];
+            for lane in 0..n_lanes {
+                slopes.extend(here.iter().zip(errors).map(|(here, there)| (here - there[lane]) * (1.0 / NUDGE)));
+            }
+        }
+    }
+
     /// The best parameters from `start` on, in at most `most_steps`, and their sum of squares.
-    pub fn minimise(&self, orders: &Orders, start: Vec<f64>, most_steps: usize) -> (Vec<f64>, f64) {
+    pub fn minimise(
+        &self,
+        orders: &Orders,
+        start: Vec<f64>,
+        most_steps: usize,
+        scratch: &mut Scratch,
+    ) -> (Vec<f64>, f64) {
         let k = orders.n_parameters();
-        let (mut walk, mut here, mut there) = (Walk::default(), Vec::new(), Vec::new());
         let mut at = start;
-        self.walk(&Weights::of(orders, &at, self.steps), &mut walk, &mut here);
-        let mut loss = self.loss(&here);
-        let mut slopes = vec![Vec::new(); k];
+        let mut loss = self.walk(orders, &at, &mut scratch.one);
         for _ in 0..if k > 0 { most_steps } else { 0 } {
-            for (nr, slope) in slopes.iter_mut().enumerate() {
-                let mut nudged = at.clone();
-                nudged[nr] += NUDGE;
-                self.walk(&Weights::of(orders, &nudged, self.steps), &mut walk, slope);
-            }
-            let mut normal = Normal::new(k);
-            let mut row = vec![0.0; k];
-            let mut sizes = vec![0.0; k];
-            for (t, error) in here.iter().enumerate().skip(self.n_unscored) {
-                for (column, slope) in row.iter_mut().zip(&slopes) {
-                    *column = (error - slope[t]) / NUDGE;
-                }
-                sizes.iter_mut().zip(&row).for_each(|(size, slope)| *size += slope * slope);
-                normal.add(&row, *error, 1.0);
-            }
-            for (nr, size) in sizes.iter().enumerate() {
-                row.fill(0.0);
-                row[nr] = 1.0;
-                normal.add(&row, 0.0, DAMPING * size);
-            }
+            scratch.here.clear();
+            scratch.here.extend(scratch.one.errors()[self.n_unscored..].iter().map(|[error]| error));
+            self.find_slopes(orders, &at, scratch);
+            let columns = scratch.slopes.chunks_exact(scratch.here.len().max(1));
+            let mut normal = Normal::of_columns(columns, &scratch.here);
+            normal.damp(DAMPING);
             let Some(solution) = normal.solve() else { break };
             let mut share = 1.0;
             let mut gained = 0.0;
@@ -113,12 +174,10 @@ impl Errors<'_> {
                     .zip(&solution.coefficients)
                     .map(|(at, step)| (at + share * step.clamp(-2.0, 2.0)).clamp(-FARTHEST, FARTHEST))
                     .collect();
-                self.walk(&Weights::of(orders, &tried, self.steps), &mut walk, &mut there);
-                let found = self.loss(&there);
+                let found = self.walk(orders, &tried, &mut scratch.one);
                 if found < loss {
                     gained = (loss - found) / loss;
                     (at, loss) = (tried, found);
-                    std::mem::swap(&mut here, &mut there);
                     break;
                 }
                 share *= SHORTER;

@@ -24,7 +24,7 @@ use super::scale::Scale;
 use super::smoothing::{LONGEST, MOST_CYCLES};
 use super::stationarity::{differences, n_differences};
 use crate::series::Season;
-use estimate::Errors;
+use estimate::{Errors, Scratch};
 use polynomial::{Orders, Terms, Weights, differencing};
 
 /// Fewer leave too few differences for one weight.
@@ -210,6 +210,7 @@ impl Search<'_> {
         let n = self.changes.len();
         let errors = errors_of(self.changes, self.steps);
         let n_scored = errors.n_scored() as f64;
+        let mut scratch = Scratch::default();
         let n_models = (MOST_WALKED / n.max(1)).clamp(8, MOST_MODELS);
         let of = |ar, ma, cycle_ar, cycle_ma| {
             let has_cycle = cycle > 0;
@@ -228,7 +229,7 @@ impl Search<'_> {
                 Some((_, other, parameters)) => orders.carried_over(other, parameters),
                 None => vec![self.mean(); orders.n_parameters()],
             };
-            let (parameters, loss) = errors.minimise(&orders, start, FEW_STEPS);
+            let (parameters, loss) = errors.minimise(&orders, start, FEW_STEPS, &mut scratch);
             let aicc =
                 n_scored * loss.max(f64::MIN_POSITIVE).ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n_scored - k - 1.0);
             let is_better = best.as_ref().is_none_or(|best| aicc < best.0);
@@ -247,7 +248,7 @@ impl Search<'_> {
             }
         }
         let (_, orders, parameters) = best?;
-        let (parameters, _) = errors.minimise(&orders, parameters, MANY_STEPS);
+        let (parameters, _) = errors.minimise(&orders, parameters, MANY_STEPS, &mut scratch);
         Some((orders, parameters))
     }
 
@@ -312,7 +313,7 @@ impl Fitted for FittedArima {
         if let Some(mean) = parameters.last_mut().filter(|_| orders.has_mean) {
             *mean *= self.scale.unit() / scale.unit();
         }
-        let (parameters, _) = errors.minimise(&orders, parameters, MANY_STEPS);
+        let (parameters, _) = errors.minimise(&orders, parameters, MANY_STEPS, &mut Scratch::default());
         let weights = Weights::of(&orders, &parameters, steps);
         let fitted = FittedArima::walked(scale, Model { parameters, weights, ..self.model.clone() }, &values).ok()?;
         Some(Box::new(fitted))

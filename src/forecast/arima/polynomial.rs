@@ -4,6 +4,8 @@
 //! invertible. Source: Barndorff-Nielsen and Schou, "On the parametrization of autoregressive models by partial
 //! autocorrelations", 1973; Monahan, 1984.
 
+use super::MOST_TERMS;
+
 /// The largest partial autocorrelation: a root at 1 is the differences' business.
 const MOST_PARTIAL: f64 = 0.995;
 
@@ -49,7 +51,7 @@ impl Orders {
 pub(super) type Terms = Vec<(usize, f64)>;
 
 /// What a model multiplies earlier values and errors with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Weights {
     pub mean: f64,
     pub on_values: Terms,
@@ -59,6 +61,13 @@ pub(super) struct Weights {
 impl Weights {
     /// Those of `parameters`, free numbers in the order of [`Orders`]' fields, for a cycle of `steps`.
     pub fn of(orders: &Orders, parameters: &[f64], steps: usize) -> Weights {
+        let mut weights = Weights::default();
+        weights.set(orders, parameters, steps);
+        weights
+    }
+
+    /// The same, in place: a search asks for thousands.
+    pub fn set(&mut self, orders: &Orders, parameters: &[f64], steps: usize) {
         let mut rest = parameters;
         let mut take = |n: usize| {
             let (taken, left) = rest.split_at(n);
@@ -67,12 +76,11 @@ impl Weights {
         };
         let (ar, ma) = (take(orders.ar), take(orders.ma));
         let (cycle_ar, cycle_ma) = (take(orders.cycle_ar), take(orders.cycle_ma));
-        let mean = if orders.has_mean { rest[0] } else { 0.0 };
+        self.mean = if orders.has_mean { rest[0] } else { 0.0 };
+        product_into(&mut self.on_values, &ar[..orders.ar], &cycle_ar[..orders.cycle_ar], steps);
+        product_into(&mut self.on_errors, &ma[..orders.ma], &cycle_ma[..orders.cycle_ma], steps);
         // A moving average is invertible where the autoregression with its weights turned round is stationary.
-        let negated = |terms: Terms| terms.into_iter().map(|(lag, weight)| (lag, -weight)).collect();
-        let on_values = product(&ar, &cycle_ar, steps);
-        let on_errors = negated(product(&ma, &cycle_ma, steps));
-        Weights { mean, on_values, on_errors }
+        self.on_errors.iter_mut().for_each(|(_, weight)| *weight = -*weight);
     }
 
     /// The longest lags on values and on errors.
@@ -82,43 +90,42 @@ impl Weights {
     }
 }
 
-/// Durbin's recursion: weights at lags 1.. whose partial autocorrelations are those of the free `parameters`.
-fn autoregression(parameters: &[f64]) -> Vec<f64> {
-    let mut weights: Vec<f64> = Vec::with_capacity(parameters.len());
-    for &free in parameters {
+/// Durbin's recursion: weights at lags 1.. whose partial autocorrelations are those of the free `parameters`; zero
+/// beyond as many.
+fn autoregression(parameters: &[f64]) -> [f64; MOST_TERMS] {
+    let mut weights = [0.0; MOST_TERMS];
+    for (n, &free) in parameters.iter().enumerate() {
         let partial = MOST_PARTIAL * free / (1.0 + free * free).sqrt();
-        let before = weights.clone();
-        for (weight, mirrored) in weights.iter_mut().zip(before.iter().rev()) {
+        let before = weights;
+        for (weight, mirrored) in weights[..n].iter_mut().zip(before[..n].iter().rev()) {
             *weight -= partial * mirrored;
         }
-        weights.push(partial);
+        weights[n] = partial;
     }
     weights
 }
 
-/// a and b of (1 - sum a B^i)(1 - sum b B^(steps i)) = 1 - sum of the terms.
-fn product(step: &[f64], cycle: &[f64], steps: usize) -> Terms {
-    let of_step = step.iter().enumerate().map(|(nr, &weight)| (nr + 1, weight));
-    let mut terms: Terms = of_step.clone().collect();
+/// Writes a and b of (1 - sum a B^i)(1 - sum b B^(steps i)) = 1 - sum of the terms.
+fn product_into(terms: &mut Terms, step: &[f64], cycle: &[f64], steps: usize) {
+    let of_step = || step.iter().enumerate().map(|(nr, &weight)| (nr + 1, weight));
+    terms.clear();
+    terms.extend(of_step());
     for (nr, &by_cycle) in cycle.iter().enumerate() {
         let lag = (nr + 1) * steps;
         terms.push((lag, by_cycle));
-        terms.extend(of_step.clone().map(|(step, weight)| (lag + step, -by_cycle * weight)));
+        terms.extend(of_step().map(|(step, weight)| (lag + step, -by_cycle * weight)));
     }
-    merged(terms)
+    merge(terms);
 }
 
-/// Terms in ascending order, those at one lag added up.
-fn merged(mut terms: Terms) -> Terms {
+/// Puts terms in ascending order and adds up those at one lag.
+fn merge(terms: &mut Terms) {
     terms.sort_by_key(|term| term.0);
-    let mut merged: Terms = Vec::with_capacity(terms.len());
-    for (lag, weight) in terms {
-        match merged.last_mut() {
-            Some(last) if last.0 == lag => last.1 += weight,
-            _ => merged.push((lag, weight)),
-        }
-    }
-    merged
+    terms.dedup_by(|later, kept| {
+        let is_same = later.0 == kept.0;
+        kept.1 += if is_same { later.1 } else { 0.0 };
+        is_same
+    });
 }
 
 /// The weights on earlier values that differencing adds up to: (1 - B)^n (1 - B^steps)^n_cycle = 1 - sum of the terms.
@@ -127,7 +134,7 @@ pub(super) fn differencing(n: usize, n_cycle: usize, steps: usize) -> Terms {
     for lag in std::iter::repeat_n(1, n).chain(std::iter::repeat_n(steps, n_cycle)) {
         let shifted: Terms = all.iter().map(|&(at, weight)| (at + lag, -weight)).collect();
         all.extend(shifted);
-        all = merged(all);
+        merge(&mut all);
     }
     all.into_iter().skip(1).map(|(lag, weight)| (lag, -weight)).collect()
 }
@@ -138,7 +145,8 @@ mod tests {
 
     #[test]
     fn products_have_the_terms_of_both_and_their_cross_terms() {
-        let terms = product(&[0.5, -0.2], &[0.3], 12);
+        let mut terms = Terms::new();
+        product_into(&mut terms, &[0.5, -0.2], &[0.3], 12);
         let expected = [(1, 0.5), (2, -0.2), (12, 0.3), (13, -0.15), (14, 0.06)];
         for (term, expected) in terms.iter().zip(expected) {
             assert!(term.0 == expected.0 && (term.1 - expected.1).abs() < 1e-15, "{terms:?}");

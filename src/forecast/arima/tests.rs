@@ -17,7 +17,7 @@ fn estimated(values: &[f64], d: usize, orders: Orders, n_unscored: usize) -> (Mo
     let summing = differencing(d, 1, 12);
     let changes = &changes[summing.last().unwrap().0..];
     let errors = Errors { values: changes, steps: 12, n_unscored };
-    let (parameters, loss) = errors.minimise(&orders, vec![0.0; orders.n_parameters()], 50);
+    let (parameters, loss) = errors.minimise(&orders, vec![0.0; orders.n_parameters()], 50, &mut Scratch::default());
     let weights = Weights::of(&orders, &parameters, 12);
     let model = Model { orders, parameters, n_differences: d, n_cycle_differences: 1, steps: 12, weights, summing };
     (model, loss / errors.n_scored() as f64)
