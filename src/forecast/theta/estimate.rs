@@ -3,7 +3,8 @@
 //! For a given alpha every error is linear in the first level and in w = 1 - 1/theta, so the best pair is the answer
 //! of two equations; only alpha is searched. That is exact where a simplex over all three stops on the flat floor of
 //! the valley. Several alphas are walked side by side: each walk is a chain of sums that wait for one another, so that
-//! eight cost little more than two. The loss is the sum of squares from the fourth step on, as in the source; nothing
+//! eight cost little more than two: a first look, a second between the neighbours of the best, and the bottom of the
+//! parabola through what is best then, past which another look changes nothing that matters. The loss is the sum of squares from the fourth step on, as in the source; nothing
 //! in it depends on the unit of the values.
 
 use super::recursion::{Decay, Lines};
@@ -19,9 +20,6 @@ const MOST_THETA: f64 = 50.0;
 
 /// Steps whose errors do not count: the first level is still felt in them.
 const N_UNSCORED: usize = 3;
-
-/// Rounds that close in on alpha; each leaves two ninths of the interval.
-const N_ROUNDS: usize = 2;
 
 /// What was estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +45,7 @@ pub(super) struct Problem<'a> {
     // Of the first errors' level; one further off than the values reach is the floor of a valley without a bottom.
     levels: (f64, f64),
     n_scored: f64,
+    has_gaps: bool,
     // What was walked: members whose best alphas are near each other ask for the same.
     walked: Vec<([f64; ABREAST], [Sums; ABREAST])>,
 }
@@ -63,6 +62,7 @@ impl<'a> Problem<'a> {
             lines,
             levels: (2.0 * least - most, 2.0 * most - least),
             n_scored: values.iter().skip(N_UNSCORED).filter(|value| !value.is_nan()).count() as f64,
+            has_gaps: values.iter().any(|value| value.is_nan()),
             walked: Vec::new(),
         }
     }
@@ -71,38 +71,41 @@ impl<'a> Problem<'a> {
         if let Some((_, sums)) = self.walked.iter().find(|(walked, _)| *walked == alphas) {
             return *sums;
         }
-        let sums = Sums::of(self.values, self.lines, alphas);
+        let sums = self.sums(alphas);
         self.walked.push((alphas, sums));
         sums
+    }
+
+    fn sums<const N: usize>(&self, alphas: [f64; N]) -> [Sums; N] {
+        if self.has_gaps {
+            Sums::of::<N, true>(self.values, self.lines, alphas)
+        } else {
+            Sums::of::<N, false>(self.values, self.lines, alphas)
+        }
     }
 
     /// The best numbers, and their AICc.
     pub fn solve(&mut self, is_optimised: bool) -> (Estimated, f64) {
         let shares = if is_optimised { (0.0, 1.0 - 1.0 / MOST_THETA) } else { (0.5, 0.5) };
-        // The alphas that stand next to each other in the last round, with what each gives.
-        let mut row: Vec<(Estimated, f64)> = Vec::with_capacity(ABREAST + 2);
         let levels = self.levels;
         let mut all = |alphas: [f64; ABREAST]| -> [(Estimated, f64); ABREAST] {
             let sums = self.walk(alphas);
             std::array::from_fn(|nr| sums[nr].best(shares, levels, alphas[nr]))
         };
-        row.extend(all(ALPHAS));
-        for _ in 0..N_ROUNDS {
-            let best = best_of(&row);
-            let (before, after) = (row[best.saturating_sub(1)], row[(best + 1).min(row.len() - 1)]);
-            let (low, high) = (before.0.alpha, after.0.alpha);
-            let alphas = std::array::from_fn(|nr| low + (high - low) * (nr + 1) as f64 / (ABREAST + 1) as f64);
-            let closer = all(alphas);
-            let middle = row[best];
-            row.clear();
-            row.extend([before, middle, after]);
-            row.extend(closer);
-            row.sort_by(|a, b| a.0.alpha.total_cmp(&b.0.alpha));
-        }
+        let first = all(ALPHAS);
+        let best = best_of(&first);
+        let (before, after) = (first[best.saturating_sub(1)], first[(best + 1).min(ABREAST - 1)]);
+        let (low, high) = (before.0.alpha, after.0.alpha);
+        let alphas = std::array::from_fn(|nr| low + (high - low) * (nr + 1) as f64 / (ABREAST + 1) as f64);
+        // The alphas that stand next to each other, with what each gives.
+        let mut row = Vec::with_capacity(ABREAST + 3);
+        row.extend([before, first[best], after]);
+        row.extend(all(alphas));
+        row.sort_by(|a, b| a.0.alpha.total_cmp(&b.0.alpha));
         let best = best_of(&row);
         let mut found = row[best];
         if let Some(alpha) = vertex(&row, best) {
-            let tried = Sums::of(self.values, self.lines, [alpha])[0].best(shares, self.levels, alpha);
+            let tried = self.sums([alpha])[0].best(shares, self.levels, alpha);
             found = if tried.1 < found.1 { tried } else { found };
         }
         let (estimated, loss) = found;
@@ -144,38 +147,47 @@ struct Sums {
 
 impl Sums {
     /// For each of `alphas`.
-    fn of<const N: usize>(values: &[f64], Lines(lines): &Lines, alphas: [f64; N]) -> [Sums; N] {
+    fn of<const N: usize, const HAS_GAPS: bool>(values: &[f64], Lines(lines): &Lines, alphas: [f64; N]) -> [Sums; N] {
         // One row for each sum, as lanes that lie beside each other are added up together.
         let mut rows = [[0.0; N]; 6];
         let mut decay = [Decay::START; N];
-        // The level is `learnt + felt * first + w * drifted`; it drifts at gaps only.
+        // The level is `learnt + felt * first + w * drifted`; it drifts at gaps only. Without any, as much is felt of
+        // the first level as is left of the line's constant.
         let (mut learnt, mut felt, mut drifted) = ([0.0; N], [1.0; N], [0.0; N]);
         let kept = alphas.map(|alpha| 1.0 - alpha);
         let mut bends = [0.0; N];
         for (idx, (&value, &line)) in values.iter().zip(lines).enumerate() {
+            if !HAS_GAPS {
+                felt = decay.map(|decay| decay.power());
+            }
             for lane in 0..N {
                 bends[lane] = decay[lane].step(kept[lane], line);
             }
-            if value.is_nan() {
+            if HAS_GAPS && value.is_nan() {
                 for lane in 0..N {
                     drifted[lane] += alphas[lane] * bends[lane];
                 }
                 continue;
             }
-            let counts = if idx >= N_UNSCORED { 1.0 } else { 0.0 };
-            for lane in 0..N {
-                let (rest, bend, felt) = (value - learnt[lane], bends[lane] + drifted[lane], felt[lane]);
-                rows[0][lane] += counts * rest * rest;
-                rows[1][lane] += counts * rest * felt;
-                rows[2][lane] += counts * rest * bend;
-                rows[3][lane] += counts * felt * felt;
-                rows[4][lane] += counts * felt * bend;
-                rows[5][lane] += counts * bend * bend;
+            let rests = learnt.map(|learnt| value - learnt);
+            if idx >= N_UNSCORED {
+                for lane in 0..N {
+                    let (rest, felt) = (rests[lane], felt[lane]);
+                    let bend = if HAS_GAPS { bends[lane] + drifted[lane] } else { bends[lane] };
+                    rows[0][lane] += rest * rest;
+                    rows[1][lane] += rest * felt;
+                    rows[2][lane] += rest * bend;
+                    rows[3][lane] += felt * felt;
+                    rows[4][lane] += felt * bend;
+                    rows[5][lane] += bend * bend;
+                }
             }
             for lane in 0..N {
-                learnt[lane] += alphas[lane] * (value - learnt[lane]);
-                felt[lane] = if felt[lane] > 1e-200 { felt[lane] * kept[lane] } else { 0.0 };
-                drifted[lane] *= kept[lane];
+                learnt[lane] += alphas[lane] * rests[lane];
+                if HAS_GAPS {
+                    felt[lane] = if felt[lane] > 1e-200 { felt[lane] * kept[lane] } else { 0.0 };
+                    drifted[lane] *= kept[lane];
+                }
             }
         }
         let [rests, rests_by_level, rests_by_bend, levels, levels_by_bend, bends] = rows;

@@ -66,6 +66,12 @@ pub(super) struct Decay {
 impl Decay {
     pub const START: Decay = Decay { power: 1.0, sum: 0.0 };
 
+    /// (1-alpha)^(t-1) for the coming step t.
+    #[inline(always)]
+    pub fn power(&self) -> f64 {
+        self.power
+    }
+
     /// g at the coming step, for a line; moves on to the next.
     #[inline(always)]
     pub fn step(&mut self, kept: f64, (intercept, slope): (f64, f64)) -> f64 {
