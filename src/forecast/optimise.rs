@@ -22,11 +22,18 @@ impl Bounds {
 /// How far the first simplex reaches from its start, as a share of the box.
 pub(super) const REACH: f64 = 0.15;
 
-/// A relative spread of the simplex's losses below which another step would not pay.
-const TOLERANCE: f64 = 1e-5;
+/// A relative spread of the simplex's losses below which another step would not pay: a tenth of it takes a fifth more
+/// walks and changes no forecast that can be told from this.
+const TOLERANCE: f64 = 1e-4;
+
+/// Numbers that are searched for at most.
+const MOST_DIMS: usize = 8;
+
+/// A point of the box, of which the first few numbers count.
+type Point = [f64; MOST_DIMS];
 
 /// The point of the box with the smallest loss found in `max_evaluations` from a simplex that reaches over a share
-/// `reach` of the box; losses that are not finite count as worst.
+/// `reach` of the box; losses that are not finite count as worst. The box has [`MOST_DIMS`] sides at most.
 pub(super) fn minimise(
     bounds: &[Bounds],
     reach: f64,
@@ -37,18 +44,19 @@ pub(super) fn minimise(
     let d = n_dims.max(2) as f64;
     let (expansion, contraction, shrink) = (1.0 + 2.0 / d, 0.75 - 0.5 / d, 1.0 - 1.0 / d);
     let mut n_evaluations = 0;
-    let mut evaluate = |mut at: Vec<f64>| {
+    let mut evaluate = |mut at: Point| {
         for (value, bound) in at.iter_mut().zip(bounds) {
             *value = value.clamp(bound.least, bound.most);
         }
         n_evaluations += 1;
-        let found = loss(&at);
+        let found = loss(&at[..n_dims]);
         (if found.is_finite() { found } else { f64::MAX }, at, n_evaluations)
     };
-    let start: Vec<f64> = bounds.iter().map(|bound| bound.start).collect();
-    let mut simplex: Vec<(f64, Vec<f64>)> = Vec::with_capacity(n_dims + 1);
+    let mut start = [0.0; MOST_DIMS];
+    start.iter_mut().zip(bounds).for_each(|(start, bound)| *start = bound.start);
+    let mut simplex: Vec<(f64, Point)> = Vec::with_capacity(n_dims + 1);
     for corner in 0..=n_dims {
-        let mut at = start.clone();
+        let mut at = start;
         if corner > 0 {
             let bound = bounds[corner - 1];
             let reach = reach * (bound.most - bound.least);
@@ -65,12 +73,11 @@ pub(super) fn minimise(
         if worst - best <= TOLERANCE * best.abs() || n_dims == 0 {
             break;
         }
-        let centre: Vec<f64> = (0..n_dims)
-            .map(|dim| simplex[..n_dims].iter().map(|(_, at)| at[dim]).sum::<f64>() / n_dims as f64)
-            .collect();
-        let along = |share: f64| -> Vec<f64> {
-            centre.iter().zip(&simplex[n_dims].1).map(|(middle, far)| middle + share * (middle - far)).collect()
-        };
+        let centre: Point =
+            std::array::from_fn(|dim| simplex[..n_dims].iter().map(|(_, at)| at[dim]).sum::<f64>() / n_dims as f64);
+        let farthest = simplex[n_dims].1;
+        let along =
+            |share: f64| -> Point { std::array::from_fn(|dim| centre[dim] + share * (centre[dim] - farthest[dim])) };
         let (reflected, reflected_at, mut used) = evaluate(along(1.0));
         if reflected < best {
             let (expanded, expanded_at, _) = evaluate(along(expansion));
@@ -84,9 +91,9 @@ pub(super) fn minimise(
             if contracted < worst.min(reflected) {
                 simplex[n_dims] = (contracted, contracted_at);
             } else {
-                let anchor = simplex[0].1.clone();
+                let anchor = simplex[0].1;
                 for (found, at) in simplex.iter_mut().skip(1) {
-                    let closer = anchor.iter().zip(at.iter()).map(|(a, b)| a + shrink * (b - a)).collect();
+                    let closer = std::array::from_fn(|dim| anchor[dim] + shrink * (at[dim] - anchor[dim]));
                     let (again, again_at, now) = evaluate(closer);
                     (*found, *at) = (again, again_at);
                     used = now;
@@ -98,7 +105,7 @@ pub(super) fn minimise(
             break;
         }
     }
-    simplex.swap_remove(0).1
+    simplex[0].1[..n_dims].to_vec()
 }
 
 #[cfg(test)]
