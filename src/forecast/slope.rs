@@ -30,10 +30,18 @@ const NOISES: [f64; 9] = [-0.22, -1.0 / 6.0, 0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100
 /// 300 values, with and without noise on top, are called rising or falling in less than one case of ten at 5 %.
 const WALK_PRIOR: f64 = 32.0;
 
+/// An explanation of less weight than this, the best counting 1 or more, is passed over.
+const LEAST_WEIGHT: f64 = 1e-9;
+
+/// Spreads that are multiplied before a logarithm is taken of the product: none is near 1e-30 or 1e30.
+const SPREADS_PER_LOGARITHM: usize = 8;
+
 /// One explanation's answer.
 struct Fit {
     slope: f64,
-    p_value: f64,
+    /// Its standard deviation, and of how many errors that is known.
+    deviation: f64,
+    freedom: f64,
     /// The logarithm of how well it explains the points.
     fit: f64,
 }
@@ -63,9 +71,12 @@ pub(super) fn slope_test(points: &[f64]) -> Option<(f64, f64)> {
     let (mut weights, mut slope, mut p_value) = (0.0, 0.0, 0.0);
     for (prior, fit) in fits {
         let weight = prior * (fit.fit - best).exp();
-        weights += weight;
-        slope += weight * fit.slope;
-        p_value += weight * fit.p_value;
+        // What is this unlikely beside the best changes no digit that is told.
+        if weight > LEAST_WEIGHT {
+            weights += weight;
+            slope += weight * fit.slope;
+            p_value += weight * self::p_value(fit.slope, fit.deviation, fit.freedom);
+        }
     }
     // Without any explanation nothing is said: no slope, by chance for certain.
     Some(if weights > 0.0 { (slope / weights, p_value / weights) } else { (0.0, 1.0) })
@@ -82,11 +93,12 @@ fn explain(seen: &[(f64, f64)], kept: f64, noise: f64) -> Option<Fit> {
     let mut level = [0.0; 3];
     let mut last_x = seen[0].0;
     let (mut cc, mut ct, mut tt, mut cy, mut ty, mut yy, mut ln_spread) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-    for &(x, y) in seen {
+    let mut product = 1.0;
+    for (nr, &(x, y)) in seen.iter().enumerate() {
         let passed = x - last_x;
         last_x = x;
         if passed > 0.0 {
-            let share = kept.powf(passed);
+            let share = if passed == 1.0 { kept } else { kept.powf(passed) };
             level.iter_mut().for_each(|level| *level *= share);
             let moved = if is_walk { passed } else { (1.0 - share * share) / (1.0 - kept * kept) };
             variance = share * share * variance + moved;
@@ -102,7 +114,11 @@ fn explain(seen: &[(f64, f64)], kept: f64, noise: f64) -> Option<Fit> {
             *level += gain * off;
         }
         variance *= 1.0 - gain;
-        ln_spread += spread.ln();
+        product *= spread;
+        if (nr + 1).is_multiple_of(SPREADS_PER_LOGARITHM) {
+            ln_spread += product.ln();
+            product = 1.0;
+        }
         cc += c * c / spread;
         ct += c * t / spread;
         tt += t * t / spread;
@@ -110,6 +126,7 @@ fn explain(seen: &[(f64, f64)], kept: f64, noise: f64) -> Option<Fit> {
         ty += t * v / spread;
         yy += v * v / spread;
     }
+    ln_spread += product.ln();
     let determinant = cc * tt - ct * ct;
     if determinant <= 0.0 {
         return None;
@@ -118,9 +135,9 @@ fn explain(seen: &[(f64, f64)], kept: f64, noise: f64) -> Option<Fit> {
     let constant = (tt * cy - ct * ty) / determinant;
     let freedom = n - 2.0;
     let unit = (yy - constant * cy - slope * ty).max(f64::MIN_POSITIVE) / freedom;
-    let p_value = p_value(slope, (unit * cc / determinant).sqrt(), freedom);
+    let deviation = (unit * cc / determinant).sqrt();
     let fit = -0.5 * (freedom * unit.ln() + ln_spread + determinant.ln());
-    fit.is_finite().then_some(Fit { slope, p_value, fit })
+    fit.is_finite().then_some(Fit { slope, deviation, freedom, fit })
 }
 
 fn p_value(slope: f64, deviation: f64, freedom: f64) -> f64 {

@@ -90,9 +90,16 @@ pub fn quantile_sorted(sorted: &[f64], share: f64) -> Option<f64> {
 
 /// The median of the values that are not NaN; `None` when there are none.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    quantile_sorted(&sorted, 0.5)
+    let mut known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+    let half = known.len() / 2;
+    if half == 0 {
+        return known.first().copied();
+    }
+    // The rest need not be in order.
+    let is_even = known.len().is_multiple_of(2);
+    let (below, &mut above, _) = known.select_nth_unstable_by(half, f64::total_cmp);
+    let below = below.iter().copied().max_by(f64::total_cmp).filter(|_| is_even);
+    Some(below.map_or(above, |below| below * 0.5 + above * 0.5))
 }
 
 /// The median absolute deviation around `centre`, unscaled; `None` when there are no values.
