@@ -53,18 +53,23 @@ struct Sums {
 
 impl Sums {
     fn of(values: &[f64], lags: Vec<usize>) -> Sums {
-        let mut sums = Sums { normal: Normal::new(lags.len() + 1), lags, n_rows: 0 };
-        let mut row = vec![1.0; sums.lags.len() + 1];
-        for t in sums.reach()..values.len() {
-            for (column, &lag) in row[1..].iter_mut().zip(&sums.lags) {
-                *column = values[t - lag];
-            }
-            if !values[t].is_nan() && row.iter().all(|x| !x.is_nan()) {
-                sums.normal.add(&row, values[t], 1.0);
-                sums.n_rows += 1;
-            }
+        let reach = lags.iter().copied().max().unwrap_or(0);
+        let has_gaps = values.iter().any(|value| value.is_nan());
+        let is_known =
+            |t: &usize| !has_gaps || !(values[*t].is_nan() || lags.iter().any(|lag| values[t - lag].is_nan()));
+        let rows: Vec<usize> = (reach..values.len()).filter(is_known).collect();
+        let mut columns = vec![1.0; rows.len()];
+        for lag in lags.iter().chain([&0]) {
+            columns.extend(rows.iter().map(|t| values[t - lag]));
         }
-        sums
+        let n_rows = rows.len();
+        let (columns, values) = columns.split_at(n_rows * (lags.len() + 1));
+        let normal = if n_rows == 0 {
+            Normal::new(lags.len() + 1)
+        } else {
+            Normal::of_columns(columns.chunks_exact(n_rows), values, None)
+        };
+        Sums { lags, normal, n_rows }
     }
 
     fn reach(&self) -> usize {

@@ -157,7 +157,7 @@ fn calibration(
     let has_slope = step_from.is_some() && nature.wanders && SLOPED.contains(&season);
     let columns = Columns { wave, step_from, has_slope, season };
     let others = |idx: usize, row: &mut [f64]| columns.write(idx, row);
-    let design = Design { lags: &lags, n_places, n_others: columns.n(), others: &others, half_life: None, trust: &[] };
+    let design = Design { lags: &lags, n_places, n_others: columns.n(), others: &others, half_life: None };
     let Explained { on_lags, on_others, effects, .. } = design.explain_as(values, is_calm)?;
     Some(Calibration { lags, columns, on_lags, on_others, effects: Singles::of(&effects) })
 }

@@ -8,7 +8,7 @@
 //! would give at a fraction of the cost: O(n k^2 + m k) with k columns and m places. Source: Frisch and Waugh, "Partial
 //! time regressions as compared with individual trends", 1933.
 
-use super::least_squares::Normal;
+use super::least_squares::{Normal, dot};
 use super::profile::mended;
 
 /// Rows that a coefficient must have to itself.
@@ -29,8 +29,6 @@ pub(super) struct Design<'a> {
     pub others: &'a dyn Fn(usize, &mut [f64]),
     /// Cells after which a row counts half; all count alike without.
     pub half_life: Option<f64>,
-    /// What each cell counts for beside that; all count in full without.
-    pub trust: &'a [f64],
 }
 
 /// What explains a value, and how much of it.
@@ -58,32 +56,61 @@ impl Explained {
     }
 }
 
+/// The rows of a design that touch no gap, column by column.
+struct Table {
+    n_rows: usize,
+    // One column after the other, the value last.
+    columns: Vec<f64>,
+    weights: Vec<f64>,
+    places: Vec<usize>,
+}
+
 impl<'a> Design<'a> {
     /// Earlier values and places alone.
     pub fn of(lags: &'a [usize], n_places: usize) -> Design<'a> {
-        Design { lags, n_places, n_others: 0, others: &|_, _| {}, half_life: None, trust: &[] }
+        Design { lags, n_places, n_others: 0, others: &|_, _| {}, half_life: None }
     }
 
-    /// Calls `take` with each cell from `from` on that touches no gap: its number, columns, value and weight.
-    fn rows(&self, values: &[f64], from: usize, mut take: impl FnMut(usize, &[f64], f64, f64)) {
-        let n_lags = self.lags.len();
-        let mut row = vec![0.0; n_lags + self.n_others];
+    /// The cells of `values` from `from` on that touch no gap.
+    fn table(&self, values: &[f64], from: usize) -> Table {
         let first = from.max(self.lags.iter().copied().max().unwrap_or(0));
-        // From the last cell backwards a row loses this share; forwards it gains it.
-        let gain = self.half_life.map_or(1.0, |cells| 2f64.powf(1.0 / cells));
-        let mut weight = gain.powf(first as f64 - values.len() as f64);
-        for (idx, &value) in values.iter().enumerate().skip(first) {
-            weight *= gain;
-            let mut sum = value;
-            for (column, lag) in row.iter_mut().zip(self.lags) {
-                *column = values[idx - lag];
-                sum += *column;
-            }
-            if !sum.is_nan() {
-                (self.others)(idx, &mut row[n_lags..]);
-                take(idx, &row, value, weight * self.trust.get(idx).copied().unwrap_or(1.0));
+        let has_gaps = values.iter().any(|value| value.is_nan());
+        let is_whole = |idx: &usize| {
+            !has_gaps || !(values[*idx].is_nan() || self.lags.iter().any(|lag| values[idx - lag].is_nan()))
+        };
+        let cells: Vec<usize> = (first..values.len()).filter(is_whole).collect();
+        let n_rows = cells.len();
+        let mut columns = Vec::with_capacity(n_rows * (self.lags.len() + self.n_others + 1));
+        for lag in self.lags {
+            columns.extend(cells.iter().map(|idx| values[idx - lag]));
+        }
+        if self.n_others > 0 {
+            let mut row = vec![0.0; self.n_others];
+            columns.resize(n_rows * (self.lags.len() + self.n_others), 0.0);
+            let others = &mut columns[n_rows * self.lags.len()..];
+            for (nr, &idx) in cells.iter().enumerate() {
+                (self.others)(idx, &mut row);
+                others[nr..].iter_mut().step_by(n_rows).zip(&row).for_each(|(cell, other)| *cell = *other);
             }
         }
+        columns.extend(cells.iter().map(|idx| values[*idx]));
+        let weights = match self.half_life {
+            None => vec![1.0; n_rows],
+            Some(half_life) => {
+                // From the last cell backwards a row loses this share; forwards it gains it.
+                let gain = 2f64.powf(1.0 / half_life);
+                let mut weight = gain.powf(first as f64 - values.len() as f64);
+                let mut stood = first;
+                let weigh = |&idx: &usize| {
+                    (stood..=idx).for_each(|_| weight *= gain);
+                    stood = idx + 1;
+                    weight
+                };
+                cells.iter().map(weigh).collect()
+            }
+        };
+        let places = cells.iter().map(|idx| idx % self.n_places).collect();
+        Table { n_rows, columns, weights, places }
     }
 
     /// The best explanation of all cells, with those that are astray counting for less if it `is_calm`.
@@ -95,67 +122,82 @@ impl<'a> Design<'a> {
     /// full. Values astray would bend an explanation towards themselves, by the square of how far they are. One round
     /// of Huber, "Robust estimation of a location parameter", 1964; a second changes no error by a hundredth.
     fn explain_calmly(&self, values: &[f64]) -> Option<Explained> {
-        let first = self.explain(values, 0)?;
-        let (mut trust, mut size, mut n) = (vec![0.0; values.len()], 0.0, 0.0);
-        let weights: Vec<f64> = first.on_lags.iter().chain(&first.on_others).copied().collect();
-        self.rows(values, 0, |idx, row, value, weight| {
-            let explained: f64 = row.iter().zip(&weights).map(|(column, weight)| column * weight).sum();
-            trust[idx] = (value - explained - first.effects[idx % self.n_places]).abs();
-            size += weight * trust[idx];
-            n += weight;
-        });
-        let most = FAR_OFF * size / n;
+        let mut table = self.table(values, 0);
+        let first = table.explain(self)?;
+        let off = table.off(&first);
+        let n: f64 = table.weights.iter().sum();
+        let most = FAR_OFF * dot(&table.weights, &off) / n;
         if !(most.is_finite() && most > 0.0) {
             return Some(first);
         }
-        trust.iter_mut().for_each(|off| *off = if *off > most { most / *off } else { 1.0 });
-        Design { trust: &trust, ..*self }.explain(values, 0).or(Some(first))
+        for (weight, off) in table.weights.iter_mut().zip(&off).filter(|(_, off)| **off > most) {
+            *weight *= most / off;
+        }
+        table.explain(self).or(Some(first))
     }
 
     /// The best explanation of the cells from `from` on; `None` when there are too few without a gap, or the sums are
     /// not finite.
     pub fn explain(&self, values: &[f64], from: usize) -> Option<Explained> {
-        let k = self.lags.len() + self.n_others;
-        // Per place the sums of the columns and the value, then how many there are.
-        let width = k + 2;
-        let mut means = vec![0.0; self.n_places * width];
-        let mut n_rows = 0;
-        self.rows(values, from, |idx, row, value, weight| {
-            let sums = &mut means[idx % self.n_places * width..][..width];
-            sums.iter_mut().zip(row).for_each(|(sum, column)| *sum += weight * column);
-            sums[k] += weight * value;
-            sums[k + 1] += weight;
-            n_rows += 1;
-        });
-        let mut n_places = 0;
-        for sums in means.chunks_exact_mut(width).filter(|sums| sums[k + 1] > 0.0) {
-            let n = sums[k + 1];
-            sums[..=k].iter_mut().for_each(|sum| *sum /= n);
-            n_places += 1;
+        self.table(values, from).explain(self)
+    }
+}
+
+impl Table {
+    /// Columns, and the value as the last.
+    fn columns(&self) -> impl Iterator<Item = &[f64]> + Clone {
+        self.columns.chunks_exact(self.n_rows.max(1))
+    }
+
+    /// How far each row is from what was `explained` of it.
+    fn off(&self, explained: &Explained) -> Vec<f64> {
+        let mut sums = vec![0.0; self.n_rows];
+        let weights = explained.on_lags.iter().chain(&explained.on_others);
+        for (column, weight) in self.columns().zip(weights) {
+            sums.iter_mut().zip(column).for_each(|(sum, cell)| *sum += cell * weight);
         }
-        let n_numbers = k + n_places;
-        if n_places == 0 || n_rows < n_numbers + LEAST_ROWS * k.max(1) {
+        let values = self.columns().last().unwrap_or_default();
+        let both = sums.iter().zip(&self.places).zip(values);
+        both.map(|((sum, place), value)| (value - sum - explained.effects[*place]).abs()).collect()
+    }
+
+    fn explain(&self, design: &Design<'_>) -> Option<Explained> {
+        let (k, n_places) = (design.lags.len() + design.n_others, design.n_places);
+        let mut counts = vec![0.0; n_places];
+        self.places.iter().zip(&self.weights).for_each(|(place, weight)| counts[*place] += weight);
+        let n_known = counts.iter().filter(|count| **count > 0.0).count();
+        if n_known == 0 || self.n_rows < k + n_known + LEAST_ROWS * k.max(1) {
             return None;
         }
-        let mut sums = Normal::new(k);
-        let mut off = vec![0.0; k];
-        self.rows(values, from, |idx, row, value, weight| {
-            let means = &means[idx % self.n_places * width..][..width];
-            off.iter_mut().zip(row).zip(means).for_each(|((off, column), mean)| *off = column - mean);
-            sums.add(&off, value - means[k], weight);
-        });
-        let solution = sums.solve()?;
-        let effect = |means: &[f64]| {
-            let explained: f64 = means.iter().zip(&solution.coefficients).map(|(mean, c)| mean * c).sum();
-            if means[k + 1] > 0.0 { means[k] - explained } else { f64::NAN }
+        // Of each column the means of the places, which are taken off it.
+        let mut means = vec![0.0; n_places * (k + 1)];
+        let mut off = Vec::with_capacity(self.columns.len());
+        for (column, means) in self.columns().zip(means.chunks_exact_mut(n_places)) {
+            if n_places == 1 {
+                means[0] = dot(column, &self.weights);
+            } else {
+                for ((cell, place), weight) in column.iter().zip(&self.places).zip(&self.weights) {
+                    means[*place] += weight * cell;
+                }
+            }
+            let known = means.iter_mut().zip(&counts).filter(|(_, count)| **count > 0.0);
+            known.for_each(|(mean, count)| *mean /= count);
+            off.extend(column.iter().zip(&self.places).map(|(cell, place)| cell - means[*place]));
+        }
+        let (columns, values) = off.split_at(k * self.n_rows);
+        let solution = Normal::of_columns(columns.chunks_exact(self.n_rows), values, Some(&self.weights)).solve()?;
+        let effect = |place: usize| {
+            let mean = |column: usize| means[column * n_places + place];
+            let explained: f64 = solution.coefficients.iter().enumerate().map(|(nr, c)| mean(nr) * c).sum();
+            if counts[place] > 0.0 { mean(k) - explained } else { f64::NAN }
         };
-        let effects: Vec<f64> = means.chunks_exact(width).map(effect).collect();
-        let deviation = solution.deviation(n_places);
+        let effects: Vec<f64> = (0..n_places).map(effect).collect();
+        let deviation = solution.deviation(n_known);
         let first_error = if k > 0 { solution.standard_error(0, deviation) } else { 0.0 };
         let mut on_lags = solution.coefficients;
-        let on_others = on_lags.split_off(self.lags.len());
-        let effects = if n_places < self.n_places { mended(&effects) } else { effects };
-        Some(Explained { on_lags, on_others, effects, first_error, deviation, n_rows })
+        let on_others = on_lags.split_off(design.lags.len());
+        let effects = if n_known < n_places { mended(&effects) } else { effects };
+        Some(Explained { on_lags, on_others, effects, first_error, deviation, n_rows: self.n_rows })
     }
 }
 
@@ -170,7 +212,7 @@ mod tests {
             (0..90u32).map(|i| f64::from(i.wrapping_mul(2_654_435_761) >> 20) / 4096.0).collect();
         (values[17], values[51], values[52]) = (f64::NAN, f64::NAN, f64::NAN);
         let others = |idx: usize, row: &mut [f64]| row[0] = idx as f64 / 50.0;
-        let design = Design { lags: &[1, 5], n_places: 5, n_others: 1, others: &others, half_life: None, trust: &[] };
+        let design = Design { lags: &[1, 5], n_places: 5, n_others: 1, others: &others, half_life: None };
         let found = design.explain(&values, 0).unwrap();
         let mut sums = Normal::new(8);
         let mut n_rows = 0;

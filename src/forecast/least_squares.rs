@@ -43,16 +43,24 @@ impl Normal {
         self.n += weight;
     }
 
-    /// The sums of whole columns, one after the other, beside their values, all of which count in full.
-    pub fn of_columns<'a>(columns: impl Iterator<Item = &'a [f64]> + Clone, values: &[f64]) -> Normal {
+    /// The sums of whole columns, one after the other, beside their values; rows count as their weights say, all in
+    /// full without.
+    pub fn of_columns<'a>(
+        columns: impl Iterator<Item = &'a [f64]> + Clone,
+        values: &[f64],
+        weights: Option<&[f64]>,
+    ) -> Normal {
         let mut sums = Normal::new(columns.clone().count());
+        let mut weighted = Vec::new();
         for (i, column) in columns.clone().enumerate() {
+            let counted = counted(column, weights, &mut weighted);
             for (product, other) in sums.gram[i * sums.k..=i * sums.k + i].iter_mut().zip(columns.clone()) {
-                *product = dot(column, other);
+                *product = dot(counted, other);
             }
-            sums.rhs[i] = dot(column, values);
+            sums.rhs[i] = dot(counted, values);
         }
-        (sums.power, sums.n) = (dot(values, values), values.len() as f64);
+        sums.power = dot(counted(values, weights, &mut weighted), values);
+        sums.n = weights.map_or(values.len() as f64, |weights| weights.iter().sum());
         sums
     }
 
@@ -121,8 +129,16 @@ impl Normal {
     }
 }
 
+/// What a column counts for with these weights, perhaps in `scratch`.
+fn counted<'a>(column: &'a [f64], weights: Option<&[f64]>, scratch: &'a mut Vec<f64>) -> &'a [f64] {
+    let Some(weights) = weights else { return column };
+    scratch.clear();
+    scratch.extend(column.iter().zip(weights).map(|(cell, weight)| weight * cell));
+    scratch
+}
+
 /// The sum of products, in a few sums side by side that do not wait for one another.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     const ABREAST: usize = 8;
     let (heads, rest) = a.as_chunks::<ABREAST>();
     let (others, other_rest) = b.as_chunks::<ABREAST>();

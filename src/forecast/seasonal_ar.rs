@@ -123,7 +123,7 @@ impl SeasonalAr {
         let n_places = if is_by_place { cycle } else { 1 };
         let longest = seasons.last().copied().unwrap_or(1) as f64;
         let half_life = self.half_life.map(|cycles| (cycles * longest).max(LEAST_HALF_LIFE));
-        let design = |lags| Design { lags, n_places, n_others: 2 * n_waves, others: &waves, half_life, trust: &[] };
+        let design = |lags| Design { lags, n_places, n_others: 2 * n_waves, others: &waves, half_life };
         let explain = |lags, values: &[f64]| design(lags).explain_as(values, self.is_calm);
         // Each place of the cycle, waves among its effect.
         let effects_of = |explained: &Explained| -> Vec<f64> {

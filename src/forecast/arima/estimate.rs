@@ -163,7 +163,7 @@ impl Errors<'_> {
             scratch.here.extend(scratch.one.errors()[self.n_unscored..].iter().map(|[error]| error));
             self.find_slopes(orders, &at, scratch);
             let columns = scratch.slopes.chunks_exact(scratch.here.len().max(1));
-            let mut normal = Normal::of_columns(columns, &scratch.here);
+            let mut normal = Normal::of_columns(columns, &scratch.here, None);
             normal.damp(DAMPING);
             let Some(solution) = normal.solve() else { break };
             let mut share = 1.0;
