@@ -127,18 +127,16 @@ impl Conformal {
     }
 
     /// Without knowing what it would have held.
-    fn of(origins: &[usize], rows: &[Vec<f64>], season: Option<usize>) -> Conformal {
+    fn of<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Conformal {
         let growth = Growth::of(origins, rows, season);
         let n_errors = rows.len() * growth.n_leads();
         let every = n_errors.div_ceil(MOST_POOLED).max(1);
-        let mut scaled: Vec<f64> = origins
-            .iter()
-            .zip(rows)
-            .flat_map(|(&origin, row)| row.iter().enumerate().map(move |(lead, error)| (origin, lead, *error)))
-            .step_by(every)
-            .filter(|(.., error)| !error.is_nan())
-            .map(|(origin, lead, error)| share(error, growth.at(origin, lead)))
-            .collect();
+        let mut scaled_rows: Vec<Vec<f64>> = Vec::with_capacity(rows.len());
+        growth.at_all(origins, |nr, usual| {
+            scaled_rows.push(rows[nr].as_ref().iter().zip(usual).map(|(error, usual)| share(*error, *usual)).collect());
+        });
+        let mut scaled = Vec::with_capacity(n_errors / every + 1);
+        scaled.extend(scaled_rows.iter().flatten().step_by(every).filter(|error| !error.is_nan()));
         scaled.sort_unstable_by(f64::total_cmp);
         let n_cells = n_cells(origins, rows);
         let sizes = sizes_of(&scaled);
@@ -158,7 +156,7 @@ impl Conformal {
             below: nodes(&mirrored, 1.0),
             above: nodes(&scaled, 1.0),
             most: rows.iter().flatten().fold(0.0, |most: f64, error| most.max(error.abs())),
-            worth: worth(&growth, origins, rows, n_cells),
+            worth: worth(&scaled_rows, growth.n_leads(), n_cells),
             growth,
             n_cells,
             held_out: Vec::new(),
@@ -326,13 +324,7 @@ fn sizes_of(sorted: &[f64]) -> Vec<f64> {
 }
 
 /// How many independent errors those of overlapping forecasts are worth, by how long they agree along the lead.
-fn worth(growth: &Growth, origins: &[usize], rows: &[Vec<f64>], n_cells: usize) -> f64 {
-    let n_leads = growth.n_leads();
-    let scaled: Vec<Vec<f64>> = origins
-        .iter()
-        .zip(rows)
-        .map(|(&origin, row)| row.iter().enumerate().map(|(lead, e)| share(*e, growth.at(origin, lead))).collect())
-        .collect();
+fn worth(scaled: &[Vec<f64>], n_leads: usize, n_cells: usize) -> f64 {
     // The mean product of neighbours so far apart, over the mean square.
     let product = |apart: usize| {
         let pairs = scaled.iter().flat_map(|row| row.iter().zip(row.iter().skip(apart)));
@@ -368,32 +360,32 @@ fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
         let part_origins = &replay.origins[nr * part_len..nr * part_len + part.len()];
         let n_leads = part.iter().map(Vec::len).max().unwrap_or(0);
         let is_apart = |origin: usize| part_origins.iter().all(|own| own.abs_diff(origin) >= n_leads);
-        let (origins, rows): (Vec<usize>, Vec<Vec<f64>>) = replay
+        let (origins, rows): (Vec<usize>, Vec<&[f64]>) = replay
             .origins
             .iter()
             .zip(&replay.errors)
             .filter(|(origin, _)| is_apart(**origin))
-            .map(|(origin, row)| (*origin, row.clone()))
+            .map(|(origin, row)| (*origin, &row[..]))
             .unzip();
         let rest = Conformal::of(&origins, &rows, season);
         let is_enough = rest.is_enough();
         let ladder = if is_enough { rest.ladder() } else { Vec::new() };
-        for (&origin, row) in part_origins.iter().zip(part) {
-            let level = |(lead, error): (usize, &f64)| {
-                let is_known = is_enough && lead < rest.n_leads() && !error.is_nan();
-                if is_known { level_on(&ladder, share(*error, rest.growth.at(origin, lead))) } else { f64::NAN }
+        rest.growth.at_all(part_origins, |nr, usual| {
+            let level = |(error, usual): (&f64, &f64)| {
+                if is_enough && !error.is_nan() { level_on(&ladder, share(*error, *usual)) } else { f64::NAN }
             };
-            levels.push(row.iter().enumerate().map(level).collect());
-        }
+            levels.push(part[nr].iter().zip(usual).map(level).collect());
+        });
     }
     levels
 }
 
 /// How many cells were forecast, each counted once.
-fn n_cells(origins: &[usize], rows: &[Vec<f64>]) -> usize {
+fn n_cells<R: AsRef<[f64]>>(origins: &[usize], rows: &[R]) -> usize {
     let mut counted_to = 0;
     let mut n = 0;
     for (&origin, row) in origins.iter().zip(rows) {
+        let row = row.as_ref();
         let from = counted_to.max(origin);
         n += row.iter().skip(from - origin).filter(|error| !error.is_nan()).count();
         counted_to = counted_to.max(origin + row.len());

@@ -27,10 +27,10 @@ pub(super) struct Growth {
 
 impl Growth {
     /// Of errors `rows[nr][lead]` made at `origins`, of a series with a cycle of `season` steps.
-    pub fn of(origins: &[usize], rows: &[Vec<f64>], season: Option<usize>) -> Growth {
-        let n_leads = rows.iter().map(Vec::len).max().unwrap_or(0);
+    pub fn of<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Growth {
+        let n_leads = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
         let means: Vec<f64> = (0..n_leads)
-            .map(|lead| mean(rows.iter().map(|row| row.get(lead).map_or(f64::NAN, |error| error.abs()))))
+            .map(|lead| mean(rows.iter().map(|row| row.as_ref().get(lead).map_or(f64::NAN, |error| error.abs()))))
             .map(|mean| if mean.is_nan() { 0.0 } else { mean })
             .collect();
         let mut growth = Growth { knots: knots(&isotonic(&means)), n_leads, stretches: Vec::new(), season: 0 };
@@ -42,7 +42,7 @@ impl Growth {
 
     /// The errors of one forecast are large or small together, so each counts once in a stretch, however many of its
     /// cells lie there.
-    fn learn_stretches(&mut self, origins: &[usize], rows: &[Vec<f64>], season: usize) {
+    fn learn_stretches<R: AsRef<[f64]>>(&mut self, origins: &[usize], rows: &[R], season: usize) {
         let n = season.min(MOST_STRETCHES);
         let usual = self.sizes();
         // Of all forecasts, and of one.
@@ -52,7 +52,9 @@ impl Growth {
         for (&origin, row) in origins.iter().zip(rows) {
             own_sums.fill(0.0);
             own_counts.fill(0.0);
-            for (lead, error) in row.iter().enumerate().filter(|(lead, error)| !error.is_nan() && usual[*lead] > 0.0) {
+            for (lead, error) in
+                row.as_ref().iter().enumerate().filter(|(lead, error)| !error.is_nan() && usual[*lead] > 0.0)
+            {
                 let stretch = (origin + lead) % season * n / season;
                 own_sums[stretch] += error.abs() / usual[lead];
                 own_counts[stretch] += 1.0;
@@ -81,13 +83,29 @@ impl Growth {
 
     /// The usual size at `lead`, counted from 0, of a forecast made at `origin`.
     pub fn at(&self, origin: usize, lead: usize) -> f64 {
-        let factor = if self.stretches.is_empty() {
-            1.0
-        } else {
-            let place = origin.wrapping_add(lead) % self.season;
-            f64::from(self.stretches[place * self.stretches.len() / self.season])
-        };
-        self.size(lead) * factor
+        self.size(lead) * self.factor(origin, lead)
+    }
+
+    /// Shows `take` the usual sizes at all leads of each forecast in turn, made at `origins`.
+    pub fn at_all(&self, origins: &[usize], mut take: impl FnMut(usize, &[f64])) {
+        let sizes = self.sizes();
+        let mut row = sizes.clone();
+        for (nr, &origin) in origins.iter().enumerate() {
+            if !self.stretches.is_empty() {
+                let usual = row.iter_mut().zip(&sizes).enumerate();
+                usual.for_each(|(lead, (usual, size))| *usual = size * self.factor(origin, lead));
+            }
+            take(nr, &row);
+        }
+    }
+
+    /// What a size counts for at the place of the cycle of a cell that is forecast.
+    fn factor(&self, origin: usize, lead: usize) -> f64 {
+        if self.stretches.is_empty() {
+            return 1.0;
+        }
+        let place = origin.wrapping_add(lead) % self.season;
+        f64::from(self.stretches[place * self.stretches.len() / self.season])
     }
 
     fn size(&self, lead: usize) -> f64 {

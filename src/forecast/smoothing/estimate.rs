@@ -69,18 +69,31 @@ impl Errors {
     }
 }
 
-/// Walks `state` over `scaled`; relative errors mean something only where every expected value is positive.
-pub(in crate::forecast) fn walk(state: &mut State, scaled: &[f64], weights: &Weights, seasonal: Seasonal) -> Errors {
+/// Walks `state` over `scaled`. Relative errors mean something only where every expected value is positive; without
+/// `HAS_RELATIVE` there are none.
+pub(in crate::forecast) fn walk<const HAS_RELATIVE: bool>(
+    state: &mut State,
+    scaled: &[f64],
+    weights: &Weights,
+    seasonal: Seasonal,
+) -> Errors {
     // A loop for each kind of season, as the loop is where all fits spend their time.
     match seasonal {
-        Seasonal::None => walk_as(state, scaled, weights, Seasonal::None),
-        Seasonal::Additive(steps) => walk_as(state, scaled, weights, Seasonal::Additive(steps)),
-        Seasonal::Multiplicative(steps) => walk_as(state, scaled, weights, Seasonal::Multiplicative(steps)),
+        Seasonal::None => walk_as::<HAS_RELATIVE>(state, scaled, weights, Seasonal::None),
+        Seasonal::Additive(steps) => walk_as::<HAS_RELATIVE>(state, scaled, weights, Seasonal::Additive(steps)),
+        Seasonal::Multiplicative(steps) => {
+            walk_as::<HAS_RELATIVE>(state, scaled, weights, Seasonal::Multiplicative(steps))
+        }
     }
 }
 
 #[inline(always)]
-fn walk_as(state: &mut State, scaled: &[f64], weights: &Weights, seasonal: Seasonal) -> Errors {
+fn walk_as<const HAS_RELATIVE: bool>(
+    state: &mut State,
+    scaled: &[f64],
+    weights: &Weights,
+    seasonal: Seasonal,
+) -> Errors {
     let mut errors = Errors { n: 0.0, squares: 0.0, relative_squares: 0.0, logs: 0.0 };
     let (mut product, mut n_multiplied) = (1.0, 0);
     for &value in scaled {
@@ -88,6 +101,9 @@ fn walk_as(state: &mut State, scaled: &[f64], weights: &Weights, seasonal: Seaso
         let expected = value - error;
         errors.n += 1.0;
         errors.squares += error * error;
+        if !HAS_RELATIVE {
+            continue;
+        }
         errors.relative_squares += (error / expected) * (error / expected);
         // An expected value that is not positive makes the logarithm, and with it the loss, no number.
         product *= if expected > 0.0 { expected } else { f64::NAN };
@@ -98,6 +114,9 @@ fn walk_as(state: &mut State, scaled: &[f64], weights: &Weights, seasonal: Seaso
         }
     }
     errors.logs += product.ln();
+    if !HAS_RELATIVE {
+        errors.relative_squares = f64::NAN;
+    }
     errors
 }
 
@@ -168,16 +187,16 @@ impl Search<'_> {
                 if self.has_season() {
                     at[1 + usize::from(self.has_trend())] = share;
                 }
-                let errors = self.walk_from(&mut state, &at);
+                let errors = self.walk_from::<true>(&mut state, &at);
                 visit(&at, errors);
             }
         }
     }
 
-    fn walk_from(&self, state: &mut State, at: &[f64]) -> Errors {
+    fn walk_from<const HAS_RELATIVE: bool>(&self, state: &mut State, at: &[f64]) -> Errors {
         let (weights, level, trend) = self.unpack(at);
         self.rewind(state, level, trend);
-        walk(state, self.scaled, &weights, self.shape.seasonal)
+        walk::<HAS_RELATIVE>(state, self.scaled, &weights, self.shape.seasonal)
     }
 
     fn rewind(&self, state: &mut State, level: f64, trend: f64) {
@@ -189,8 +208,8 @@ impl Search<'_> {
     fn loss_at(&self, state: &mut State, at: &[f64]) -> f64 {
         let kink = match self.loss {
             Loss::Huber { kink } => kink,
-            Loss::Additive => return self.walk_from(state, at).loss(false),
-            Loss::Relative => return self.walk_from(state, at).loss(true),
+            Loss::Additive => return self.walk_from::<false>(state, at).loss(false),
+            Loss::Relative => return self.walk_from::<true>(state, at).loss(true),
         };
         let (weights, level, trend) = self.unpack(at);
         self.rewind(state, level, trend);

@@ -324,7 +324,7 @@ mod tests {
             |seasonal, (beta, gamma, phi), (level, trend, season): (f64, f64, &[f64]), is_relative, expected: f64| {
                 let mut state = State { level, trend, season: season.to_vec(), next: 0 };
                 let weights = Weights { alpha: 0.5, beta, gamma, phi };
-                let found: f64 = walk(&mut state, &S8, &weights, seasonal).loss(is_relative);
+                let found: f64 = walk::<true>(&mut state, &S8, &weights, seasonal).loss(is_relative);
                 assert!((found - expected).abs() < 1e-5, "{found} {expected}");
             };
         check(Seasonal::None, (0.0, 0.0, 0.0), (10.0, 0.0, &[]), false, 30.052451);
