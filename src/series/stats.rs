@@ -90,7 +90,8 @@ pub fn quantile_sorted(sorted: &[f64], share: f64) -> Option<f64> {
 
 /// The median of the values that are not NaN; `None` when there are none.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut known: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+    let mut known = Vec::with_capacity(values.len());
+    known.extend(values.iter().copied().filter(|value| !value.is_nan()));
     let half = known.len() / 2;
     if half == 0 {
         return known.first().copied();

@@ -44,6 +44,7 @@ struct Walk<const N: usize> {
     centred: Vec<[f64; N]>,
     errors: Vec<[f64; N]>,
     reach: usize,
+    nudged: Vec<f64>,
 }
 
 impl<const N: usize> Default for Walk<N> {
@@ -55,6 +56,7 @@ impl<const N: usize> Default for Walk<N> {
             centred: Vec::new(),
             errors: Vec::new(),
             reach: 0,
+            nudged: Vec::new(),
         }
     }
 }
@@ -99,15 +101,41 @@ impl<const N: usize> Walk<N> {
     fn errors(&self) -> &[[f64; N]] {
         &self.errors[self.reach..]
     }
+
+    /// Adds to `slopes` by how much each of `N` parameters from `first` on takes off the errors `here` when moved from
+    /// where it is `at`.
+    fn add_slopes(
+        &mut self,
+        errors: &Errors<'_>,
+        orders: &Orders,
+        at: &[f64],
+        first: usize,
+        here: &[f64],
+        slopes: &mut Vec<f64>,
+    ) {
+        let n_lanes = N.min(at.len() - first);
+        for (lane, weights) in self.weights.iter_mut().enumerate() {
+            self.nudged.clear();
+            self.nudged.extend_from_slice(at);
+            // Lanes that are left over walk like the last.
+            self.nudged[first + lane.min(n_lanes - 1)] += NUDGE;
+            weights.set(orders, &self.nudged, errors.steps);
+        }
+        self.over(errors.values);
+        let there = &self.errors()[errors.n_unscored..];
+        for lane in 0..n_lanes {
+            slopes.extend(here.iter().zip(there).map(|(here, there)| (here - there[lane]) * (1.0 / NUDGE)));
+        }
+    }
 }
 
 /// What a search writes to; kept from one to the next, as a fit looks at many models.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     one: Walk<1>,
-    side_by_side: Walk<ABREAST>,
+    two: Walk<2>,
+    many: Walk<ABREAST>,
     here: Vec<f64>,
-    nudged: Vec<f64>,
     // By how much each parameter takes off each error that counts, one parameter after the other.
     slopes: Vec<f64>,
 }
@@ -126,23 +154,15 @@ impl Errors<'_> {
         if sum.is_finite() { sum } else { f64::MAX }
     }
 
-    /// Writes by how much each parameter takes off the errors `here` when moved from where it is `at`.
+    /// Writes by how much each parameter takes off the errors when moved from where it is `at`.
     fn find_slopes(&self, orders: &Orders, at: &[f64], scratch: &mut Scratch) {
-        let Scratch { side_by_side: walk, here, nudged, slopes, .. } = scratch;
+        let Scratch { two, many, here, slopes, .. } = scratch;
         slopes.clear();
         for first in (0..at.len()).step_by(ABREAST) {
-            let n_lanes = ABREAST.min(at.len() - first);
-            for (lane, weights) in walk.weights.iter_mut().enumerate() {
-                nudged.clear();
-                nudged.extend_from_slice(at);
-                // Lanes that are left over walk like the last.
-                nudged[first + lane.min(n_lanes - 1)] += NUDGE;
-                weights.set(orders, nudged, self.steps);
-            }
-            walk.over(self.values);
-            let errors = &walk.errors()[self.n_unscored..];
-            for lane in 0..n_lanes {
-                slopes.extend(here.iter().zip(errors).map(|(here, there)| (here - there[lane]) * (1.0 / NUDGE)));
+            if at.len() - first > 2 {
+                many.add_slopes(self, orders, at, first, here, slopes);
+            } else {
+                two.add_slopes(self, orders, at, first, here, slopes);
             }
         }
     }
