@@ -346,7 +346,7 @@ impl Fitted for FittedAuto {
     }
 
     fn n_bytes(&self) -> usize {
-        self.0.n_bytes()
+        size_of_val(&*self.0) + self.0.n_bytes()
     }
 }
 

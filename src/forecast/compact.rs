@@ -60,7 +60,7 @@ impl Singles {
 }
 
 /// The nearest single, finite for all that is.
-fn single(value: f64) -> f32 {
+pub(super) fn single(value: f64) -> f32 {
     value.clamp(-f64::from(f32::MAX), f64::from(f32::MAX)) as f32
 }
 

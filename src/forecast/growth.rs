@@ -17,8 +17,9 @@ const STRETCH_PRIOR: f64 = 16.0;
 /// The usual size of an error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growth {
-    // Leads, ascending from 0, and the size at each.
-    knots: Vec<(u32, f64)>,
+    // Leads, ascending from 0, and the size at each as a share of the largest.
+    knots: Vec<(u32, f32)>,
+    largest: f64,
     n_leads: usize,
     // Factors per stretch, empty when all are alike; the stretch of an origin's cell is its place in the cycle.
     stretches: Vec<f32>,
@@ -33,7 +34,9 @@ impl Growth {
             .map(|lead| mean(rows.iter().map(|row| row.as_ref().get(lead).map_or(f64::NAN, |error| error.abs()))))
             .map(|mean| if mean.is_nan() { 0.0 } else { mean })
             .collect();
-        let mut growth = Growth { knots: knots(&isotonic(&means)), n_leads, stretches: Vec::new(), season: 0 };
+        let sizes = isotonic(&means);
+        let largest = sizes.last().copied().unwrap_or(0.0);
+        let mut growth = Growth { knots: knots(&sizes, largest), largest, n_leads, ..Growth::default() };
         if let Some(season) = season {
             growth.learn_stretches(origins, rows, season);
         }
@@ -110,13 +113,13 @@ impl Growth {
 
     fn size(&self, lead: usize) -> f64 {
         let after = self.knots.partition_point(|(at, _)| (*at as usize) < lead);
-        let Some(&(at, size)) = self.knots.get(after) else { return self.knots.last().map_or(0.0, |knot| knot.1) };
+        let Some(&(at, size)) = self.knots.get(after) else { return self.largest };
         if at as usize == lead || after == 0 {
-            return size;
+            return f64::from(size) * self.largest;
         }
         let (from, before) = self.knots[after - 1];
         let share = (lead - from as usize) as f64 / f64::from(at - from);
-        before * (1.0 - share) + size * share
+        (f64::from(before) * (1.0 - share) + f64::from(size) * share) * self.largest
     }
 
     fn sizes(&self) -> Vec<f64> {
@@ -129,17 +132,18 @@ impl Growth {
 }
 
 /// Every lead of a short horizon; of a long one the first few and then ever fewer, the last among them.
-fn knots(sizes: &[f64]) -> Vec<(u32, f64)> {
+fn knots(sizes: &[f64], largest: f64) -> Vec<(u32, f32)> {
     let n = sizes.len();
+    let knot = |lead: usize| (lead as u32, if largest > 0.0 { (sizes[lead] / largest) as f32 } else { 0.0 });
     if n <= MOST_KNOTS {
-        return sizes.iter().enumerate().map(|(lead, &size)| (lead as u32, size)).collect();
+        return (0..n).map(knot).collect();
     }
     let ratio = (n as f64).powf(1.0 / (MOST_KNOTS - 1) as f64);
     let mut leads: Vec<usize> = (0..MOST_KNOTS).map(|nr| (ratio.powi(nr as i32) as usize).min(n) - 1).collect();
     (leads[0], leads[MOST_KNOTS - 1]) = (0, n - 1);
     leads.dedup();
     // The greatest up to a knot, so that straight lines do not cut a step short by much.
-    leads.into_iter().map(|lead| (lead as u32, sizes[lead])).collect()
+    leads.into_iter().map(knot).collect()
 }
 
 /// The closest non-decreasing sequence, by pooling adjacent violators.

@@ -142,7 +142,8 @@ impl Fitted for FittedMstl {
     }
 
     fn n_bytes(&self) -> usize {
-        self.trend.n_bytes() + self.cycles.iter().map(|cycle| size_of_val(cycle.as_slice())).sum::<usize>()
+        let of_cycles = self.cycles.iter().map(|cycle| size_of_val(cycle.as_slice())).sum::<usize>();
+        size_of_val(&*self.trend) + self.trend.n_bytes() + size_of_val(self.cycles.as_slice()) + of_cycles
     }
 }
 

@@ -146,7 +146,8 @@ impl Fitted for FittedPool {
     }
 
     fn n_bytes(&self) -> usize {
-        size_of_val(self.members.as_slice()) + self.members.iter().map(|(member, _)| member.n_bytes()).sum::<usize>()
+        let of_member = |(member, _): &(Box<dyn Fitted>, f64)| size_of_val(&**member) + member.n_bytes();
+        size_of_val(self.members.as_slice()) + self.members.iter().map(of_member).sum::<usize>()
     }
 }
 

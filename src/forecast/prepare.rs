@@ -317,6 +317,8 @@ impl Prepared {
 
     /// What it holds in memory.
     pub fn n_bytes(&self) -> usize {
-        size_of::<Prepared>() + self.fitted.n_bytes() + self.bands.n_bytes()
+        let names = self.model.capacity() + self.fallback.as_ref().map_or(0, String::capacity);
+        let fitted = size_of_val(&*self.fitted) + self.fitted.n_bytes();
+        size_of::<Prepared>() + names + fitted + self.bands.n_bytes()
     }
 }

@@ -9,6 +9,8 @@
 //! series prediction", 2023), on the logarithm of the width. A forecast of several steps is issued when the last
 //! one of its lead has come true, so that a lead costs one look ahead per lead.
 
+use super::compact::single;
+
 /// Coverages that are followed; those between are interpolated.
 pub(super) const FOLLOWED: [f64; 5] = [0.5, 0.8, 0.9, 0.95, 0.99];
 
@@ -28,7 +30,10 @@ struct Followed {
     lead: u32,
     /// Steps until the forecast that is out comes true.
     left: u32,
-    edges: [(f64, f64); FOLLOWED.len()],
+    /// What its bands go out from,
+    centre: f64,
+    /// and how far they reach from there: far less than seven digits of it are known.
+    edges: [(f32, f32); FOLLOWED.len()],
     /// Logarithms of the factors.
     widths: [f32; FOLLOWED.len()],
 }
@@ -61,8 +66,10 @@ impl Recalibration {
             if one.left > 0 || value.is_nan() {
                 continue;
             }
+            // Rounded as the edges were: what is at an edge is inside.
+            let off = single(value - one.centre);
             for ((coverage, (lower, upper)), width) in FOLLOWED.iter().zip(one.edges).zip(&mut one.widths) {
-                let is_outside = value < lower || value > upper;
+                let is_outside = off < lower || off > upper;
                 let miss = if is_outside { *coverage } else { coverage - 1.0 };
                 let moved = f64::from(*width) + PACE * miss;
                 *width = moved.clamp(LEAST.ln(), MOST.ln()) as f32;
@@ -77,8 +84,11 @@ impl Recalibration {
 
     /// Issues the forecast of `lead`: the edges of its bands.
     pub fn issue(&mut self, lead: usize, edges: [(f64, f64); FOLLOWED.len()]) {
+        // Halved before they are added, which could overflow.
+        let centre = edges[0].0 / 2.0 + edges[0].1 / 2.0;
+        let from_centre = |(lower, upper): (f64, f64)| (single(lower - centre), single(upper - centre));
         for one in self.followed.iter_mut().filter(|one| one.lead as usize == lead) {
-            (one.left, one.edges) = (one.lead, edges);
+            (one.left, one.centre, one.edges) = (one.lead, centre, edges.map(from_centre));
         }
     }
 

@@ -60,7 +60,7 @@ impl Fitted for FittedShaped {
     }
 
     fn n_bytes(&self) -> usize {
-        size_of::<FittedShaped>() + self.inner.n_bytes()
+        size_of_val(&*self.inner) + self.inner.n_bytes()
     }
 }
 

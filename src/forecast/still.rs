@@ -6,6 +6,7 @@
 //! least as long; where too few are known, each point of the model goes to the nearer level. Near a level that is kept
 //! to the digit, a mean of methods is off by a trifle where naive is not off at all.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::model::{Fitted, Updated};
@@ -61,10 +62,62 @@ pub(super) struct Still {
     recent: VecDeque<f64>,
     n_recent: usize,
     last: f64,
-    usual: f64,
-    // How many of the last values are an excursion, if they are one.
-    away: usize,
+    usual: Middle,
     known: Vec<Excursion>,
+}
+
+/// The middle one of some values, kept up while they change one by one: of a series that stands still it mostly stays,
+/// and else it becomes one of the next, so that it need not be selected anew.
+#[derive(Clone, Copy, Debug)]
+struct Middle {
+    value: f64,
+    n_below: usize,
+    n_equal: usize,
+    n_above: usize,
+}
+
+impl Middle {
+    /// Of at least one value.
+    fn of(values: &VecDeque<f64>) -> Middle {
+        let mut sorted: Vec<f64> = values.iter().copied().collect();
+        let half = sorted.len() / 2;
+        let value = *sorted.select_nth_unstable_by(half, f64::total_cmp).1;
+        let mut middle = Middle { value, n_below: 0, n_equal: 0, n_above: 0 };
+        values.iter().for_each(|value| *middle.side_of(*value) += 1);
+        middle
+    }
+
+    /// How many lie where `value` does.
+    fn side_of(&mut self, value: f64) -> &mut usize {
+        match value.total_cmp(&self.value) {
+            Ordering::Less => &mut self.n_below,
+            Ordering::Equal => &mut self.n_equal,
+            Ordering::Greater => &mut self.n_above,
+        }
+    }
+
+    /// Moves on to `values`, of which `came` is one that was not there before, and from which `went` is gone.
+    fn follow(&mut self, values: &VecDeque<f64>, came: f64, went: Option<f64>) {
+        *self.side_of(came) += 1;
+        if let Some(went) = went {
+            *self.side_of(went) -= 1;
+        }
+        let half = values.len() / 2;
+        while half < self.n_below || half >= self.n_below + self.n_equal {
+            let is_below = half < self.n_below;
+            let side = if is_below { Ordering::Less } else { Ordering::Greater };
+            let others = values.iter().copied().filter(|value| value.total_cmp(&self.value) == side);
+            let is_next = |a: &f64, b: &f64| if is_below { b.total_cmp(a) } else { a.total_cmp(b) };
+            let Some(next) = others.min_by(is_next) else { return };
+            let n_next = values.iter().filter(|value| value.total_cmp(&next).is_eq()).count();
+            if is_below {
+                (self.n_below, self.n_above) = (self.n_below - n_next, self.n_above + self.n_equal);
+            } else {
+                (self.n_below, self.n_above) = (self.n_below + self.n_equal, self.n_above - n_next);
+            }
+            (self.value, self.n_equal) = (next, n_next);
+        }
+    }
 }
 
 impl Still {
@@ -73,30 +126,26 @@ impl Still {
         let n_recent = RECENT.saturating_mul(horizon).clamp(LEAST_RECENT, MOST_RECENT);
         let values: Vec<f64> = past.tail(LONGEST).values().iter().copied().filter(|value| !value.is_nan()).collect();
         let Some(&last) = values.last() else { return fitted };
-        let recent = values[values.len().saturating_sub(n_recent)..].iter().copied().collect();
+        let recent: VecDeque<f64> = values[values.len().saturating_sub(n_recent)..].iter().copied().collect();
         let known = excursions(&values, n_recent);
-        let mut still = Still { fitted, recent, n_recent, last, usual: last, away: 0, known };
-        still.look();
-        Box::new(still)
+        Box::new(Still { fitted, usual: Middle::of(&recent), recent, n_recent, last, known })
     }
 
-    /// Where it stands, going by the recent values.
-    fn look(&mut self) {
-        let mut sorted: Vec<f64> = self.recent.iter().copied().collect();
-        let half = sorted.len() / 2;
-        self.usual = *sorted.select_nth_unstable_by(half, f64::total_cmp).1;
-        let goes_on = |value: &&f64| is_one_level(**value, self.last, self.usual);
-        self.away = self.recent.iter().rev().take_while(goes_on).count();
+    /// How many of the last values are an excursion, if they are one.
+    fn away(&self) -> usize {
+        let goes_on = |value: &&f64| is_one_level(**value, self.last, self.usual.value);
+        self.recent.iter().rev().take_while(goes_on).count()
     }
 
     /// For how many steps the last value will hold, as far as excursions like this one are known.
     fn stays(&self) -> Option<usize> {
-        if self.last == self.usual {
+        let usual = self.usual.value;
+        if self.last == usual {
             return Some(0);
         }
-        let size = (self.last - self.usual).abs();
-        let is_like = |known: &&Excursion| known.length >= self.away && known.is_as_large_as(size);
-        let mut stays: Vec<usize> = self.known.iter().filter(is_like).map(|known| known.length - self.away).collect();
+        let (size, away) = ((self.last - usual).abs(), self.away());
+        let is_like = |known: &&Excursion| known.length >= away && known.is_as_large_as(size);
+        let mut stays: Vec<usize> = self.known.iter().filter(is_like).map(|known| known.length - away).collect();
         stays.sort_unstable();
         (stays.len() >= LEAST_ALIKE).then(|| stays[stays.len() / 2])
     }
@@ -111,7 +160,7 @@ impl Still {
             ends += f64::from(!is_for_good);
             times += if is_for_good { self.n_recent as f64 } else { known.length as f64 + 0.5 }.ln();
         }
-        (self.away as f64 * ((times / ends).exp2() - 1.0)) as usize
+        (self.away() as f64 * ((times / ends).exp2() - 1.0)) as usize
     }
 }
 
@@ -177,29 +226,28 @@ fn excursions(values: &[f64], n_recent: usize) -> Vec<Excursion> {
 
 impl Fitted for Still {
     fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
+        let usual = self.usual.value;
         if let Some(stays) = self.stays() {
             let stays = stays.min(points.len());
             points[..stays].fill(self.last);
-            points[stays..].fill(self.usual);
+            points[stays..].fill(usual);
             return;
         }
         self.fitted.points_into(known, points);
         let lasts = self.lasts();
         for (lead, point) in points.iter_mut().enumerate() {
-            let is_back = lead >= lasts || is_nearer(*point, self.usual, self.last);
-            *point = if is_back { self.usual } else { self.last };
+            let is_back = lead >= lasts || is_nearer(*point, usual, self.last);
+            *point = if is_back { usual } else { self.last };
         }
     }
 
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
         let updated = self.fitted.update(value, known);
         if updated != Updated::NeedsRefit && !value.is_nan() {
-            if self.recent.len() == self.n_recent {
-                self.recent.pop_front();
-            }
+            let went = if self.recent.len() == self.n_recent { self.recent.pop_front() } else { None };
             self.recent.push_back(value);
             self.last = value;
-            self.look();
+            self.usual.follow(&self.recent, value, went);
         }
         updated
     }
@@ -210,7 +258,7 @@ impl Fitted for Still {
 
     fn n_bytes(&self) -> usize {
         let recent = self.recent.capacity() * size_of::<f64>();
-        size_of::<Still>() + recent + size_of_val(self.known.as_slice()) + self.fitted.n_bytes()
+        recent + size_of_val(self.known.as_slice()) + size_of_val(&*self.fitted) + self.fitted.n_bytes()
     }
 }
 
@@ -359,6 +407,21 @@ mod tests {
             assert_eq!(six(&*grown), six(&*kept(&values[..n], 2.8)), "{n}");
         }
         assert_eq!(six(&*grown), [3.0, 3.0, 2.0, 2.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn the_middle_is_kept_up_as_values_come_and_go() {
+        let mut noise = crate::forecast::tests::Noise::seeded(5);
+        let values: Vec<f64> = (0..600).map(|t| (noise.normal() * [1.0, 8.0][t / 300]).round() / 4.0).collect();
+        let mut recent: VecDeque<f64> = values[..3].iter().copied().collect();
+        let mut middle = Middle::of(&recent);
+        for value in &values[3..] {
+            let went = if recent.len() == 31 { recent.pop_front() } else { None };
+            recent.push_back(*value);
+            middle.follow(&recent, *value, went);
+            let anew = Middle::of(&recent);
+            assert_eq!(format!("{middle:?}"), format!("{anew:?}"));
+        }
     }
 
     #[test]
