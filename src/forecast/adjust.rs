@@ -10,7 +10,7 @@
 //! resemble each other do not mislead it.
 //! Source: classical decomposition as in Hyndman and Athanasopoulos, "Forecasting: Principles and Practice".
 
-use super::compact::Singles;
+use super::compact::{COARSE, Kept};
 use crate::series::filled;
 
 /// A factor below this would be divided by: the season is added instead.
@@ -33,24 +33,26 @@ pub(super) enum Kind {
 pub(super) struct Adjustment {
     kind: Kind,
     // Empty without a season.
-    slots: Singles,
+    slots: Kept,
     next: usize,
 }
 
 impl Adjustment {
     /// No season.
-    pub const NONE: Adjustment = Adjustment { kind: Kind::Additive, slots: Singles::NONE, next: 0 };
+    pub fn none() -> Adjustment {
+        Adjustment { kind: Kind::Additive, slots: Kept::none(), next: 0 }
+    }
 
     /// The season of `steps` steps in `cells`, if it foretells; stands at the first cell.
     pub fn find(cells: &[f64], steps: usize) -> Adjustment {
         if steps < 2 || cells.len() < 2 * steps {
-            return Adjustment::NONE;
+            return Adjustment::none();
         }
         let trend = centred_mean(&filled(cells), steps);
         let rests = |kind: Kind| cells.iter().zip(&trend).map(move |(value, trend)| rest(*value, *trend, kind));
         let differences = ByPlace::of(rests(Kind::Additive), steps);
         if !differences.foretells(rests(Kind::Additive)) {
-            return Adjustment::NONE;
+            return Adjustment::none();
         }
         let added = differences.normalised(Kind::Additive);
         let is_positive = cells.iter().all(|value| value.is_nan() || *value > 0.0);
@@ -59,10 +61,10 @@ impl Adjustment {
             let is_usable = factors.iter().all(|factor| *factor >= LEAST_FACTOR);
             let unexplained = |slots: &[f64], kind| unexplained(cells, &trend, slots, kind);
             if is_usable && unexplained(&factors, Kind::Multiplicative) < unexplained(&added, Kind::Additive) {
-                return Adjustment { kind: Kind::Multiplicative, slots: Singles::of(&factors), next: 0 };
+                return Adjustment { kind: Kind::Multiplicative, slots: Kept::of(&factors), next: 0 };
             }
         }
-        Adjustment { kind: Kind::Additive, slots: Singles::of(&added), next: 0 }
+        Adjustment { kind: Kind::Additive, slots: Kept::of(&added), next: 0 }
     }
 
     /// The season's length; `None` without one.
@@ -91,6 +93,12 @@ impl Adjustment {
                 Kind::Multiplicative => *point *= slot,
             }
         }
+    }
+
+    /// Keeps the season as well as forecasts of values up to `largest` need that may be off by `tolerance`.
+    pub fn thin(&mut self, tolerance: f64, largest: f64) {
+        let unit = if self.kind == Kind::Additive { 1.0 } else { largest };
+        self.slots.coarsen(COARSE * tolerance / unit);
     }
 
     /// What it holds on the heap, in bytes.
@@ -261,15 +269,15 @@ mod tests {
             found.put_on(&mut points);
             assert!((points[0] - found.slots.get(9 % steps)).abs() < 1e-12);
         }
-        let n_found = (0..50).filter(|_| Adjustment::find(&noise.walk(300, 0.9), 12) != Adjustment::NONE).count();
+        let n_found = (0..50).filter(|_| Adjustment::find(&noise.walk(300, 0.9), 12) != Adjustment::none()).count();
         assert!(n_found <= 6, "{n_found} of 50");
     }
 
     #[test]
     fn gaps_and_short_or_constant_series_are_no_season() {
-        assert_eq!(Adjustment::find(&[1.0, 2.0, 3.0], 2), Adjustment::NONE);
-        assert_eq!(Adjustment::find(&[4.0; 60], 12), Adjustment::NONE);
-        assert_eq!(Adjustment::find(&[f64::NAN; 60], 12), Adjustment::NONE);
+        assert_eq!(Adjustment::find(&[1.0, 2.0, 3.0], 2), Adjustment::none());
+        assert_eq!(Adjustment::find(&[4.0; 60], 12), Adjustment::none());
+        assert_eq!(Adjustment::find(&[f64::NAN; 60], 12), Adjustment::none());
         let mut holed: Vec<f64> = (0..60).map(|t| f64::from(t % 6)).collect();
         holed[13] = f64::NAN;
         let mut found = Adjustment::find(&holed, 6);

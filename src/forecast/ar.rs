@@ -38,6 +38,8 @@ const LEAST_SHARE_OF_ROWS: usize = 6;
 /// A sum of squares below this share of the first is rounding.
 const ROUNDING: f64 = 1e-14;
 
+const NAMES: [&str; 3] = ["lags", "differences", "season"];
+
 /// Uses one season.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ar {
@@ -151,9 +153,9 @@ impl Forecaster for Ar {
         };
         let uses_cycle = has_cycle && lags.contains(&steps);
         let n_lags = lags.iter().filter(|lag| **lag <= n_consecutive).count();
-        let mut settings = vec![("lags", n_lags as f64), ("differences", f64::from(u8::from(is_differenced)))];
-        settings.extend(uses_cycle.then_some(("season", steps as f64)));
-        Ok(Box::new(Continued { transform, recursion, settings }))
+        let season = if uses_cycle { steps as f64 } else { f64::NAN };
+        let settings = Box::new([n_lags as f64, f64::from(u8::from(is_differenced)), season]);
+        Ok(Box::new(Continued { transform, recursion, names: &NAMES, settings }))
     }
 }
 

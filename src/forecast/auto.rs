@@ -23,6 +23,7 @@ use super::registry::{Cost, Entry, FORECASTERS, Role, SeasonUse, Settings, Value
 use super::season::{Seasons, look_for_seasons};
 use super::shaped::Shaped;
 use super::still::Still;
+use super::thinned::thinned;
 use super::year::Year;
 use crate::series::{Season, median};
 
@@ -228,22 +229,17 @@ pub(super) fn choose(
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(*name));
         let takes_values = pool.members.iter().all(|(idx, _)| judged.replays[*idx].takes_values);
-        let mut members: Vec<(Box<dyn Fitted>, f64)> = pool
+        let members: Vec<(Box<dyn Fitted>, f64)> = pool
             .members
             .iter()
             .filter_map(|(idx, weight)| fitted[*idx].take().map(|fitted| (fitted, *weight)))
             .collect();
-        let is_one = members.len() == 1;
-        let fitted: Box<dyn Fitted> = match members.pop() {
-            Some((fitted, _)) if is_one => fitted,
-            last => {
-                members.extend(last);
-                Box::new(FittedPool { members, middle: pool.middle, takes_values })
-            }
-        };
         let seasons = candidates.iter().filter_map(|candidate| candidate.season);
-        let (mut fitted, mut replayed) = (fitted, replayed);
-        let mut honest = judged.replayed(None, &allowed);
+        let longest = seasons.clone().map(Season::steps).max().unwrap_or(0);
+        let replays: Vec<&Replay> = pool.members.iter().map(|(idx, _)| &judged.replays[*idx]).collect();
+        let whole = FittedPool { members, middle: pool.middle, takes_values };
+        let mut fitted = thinned(whole, &replays, past, horizon, longest);
+        let (mut replayed, mut honest) = (replayed, judged.replayed(None, &allowed));
         if let Some(year) = Year::of(past, seasons, horizon)
             && let (Some(own), Some(others)) = (year.raised(&replayed, past), year.raised(&honest, past))
         {

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
 use super::card_data::{Nature, Stretch};
-use super::compact::Singles;
+use super::compact::{FINE, Kept};
 use super::delta::Path;
 use super::lagged::{Design, Explained};
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
 use super::past::{Past, Regressors};
+use super::recent::Shared;
 use super::recursion::Recursion;
 use super::rho;
 use super::transform::Transform;
@@ -75,24 +76,24 @@ impl Columns {
 
 #[derive(Clone, Debug)]
 struct Calibration {
-    lags: Vec<usize>,
+    lags: Box<[usize]>,
     columns: Columns,
     // What a unit of each lag and of each column adds, and what the places do.
-    on_lags: Vec<f64>,
-    on_others: Vec<f64>,
-    effects: Singles,
+    on_lags: Box<[f64]>,
+    on_others: Box<[f64]>,
+    effects: Kept,
 }
 
 #[derive(Clone, Debug)]
 struct FittedCard {
     transform: Transform,
-    delta: Option<Path>,
+    delta: Option<Box<Path>>,
     rho: Recursion,
     calibration: Option<Calibration>,
     // The cell of the coming step.
     next: usize,
     // The last values, the latest last, as many as the calibration's longest lag, or fewer; none where `rho` keeps them.
-    recent: Singles,
+    recent: Kept,
     season: usize,
 }
 
@@ -100,7 +101,7 @@ impl Forecaster for Card {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
         let mut stretch = Stretch::of(past, &self.seasons)?;
         let (rho, _, nature) = rho::bearable(&mut stretch, self.is_calm)?;
-        let delta = (stretch.seasons.len() < 2).then(|| Path::of(&stretch.values, stretch.season(), nature));
+        let delta = (stretch.seasons.len() < 2).then(|| Box::new(Path::of(&stretch.values, stretch.season(), nature)));
         let horizon = self.horizon.map_or(USUAL_HORIZON.max(stretch.season()), Horizon::steps);
         let n_cells = stretch.values.len();
         let mut fitted = FittedCard {
@@ -109,7 +110,7 @@ impl Forecaster for Card {
             rho,
             calibration: None,
             next: n_cells,
-            recent: Singles::NONE,
+            recent: Kept::none(),
             season: stretch.season(),
         };
         // Beyond its own length a history says little of what the forecasts should be.
@@ -120,7 +121,7 @@ impl Forecaster for Card {
         fitted.calibration = calibration(&values, n_cells, &stretch.seasons, nature, self.is_calm);
         let reach = fitted.calibration.as_ref().and_then(|known| known.lags.last().copied()).unwrap_or(0);
         if fitted.rho.reach() < reach {
-            fitted.recent = Singles::of(&values[n_cells - reach.min(n_cells)..n_cells]);
+            fitted.recent = Kept::of(&values[n_cells - reach.min(n_cells)..n_cells]);
         }
         (0..stretch.n_silent).for_each(|_| fitted.take(f64::NAN));
         Ok(Box::new(fitted))
@@ -159,7 +160,8 @@ fn calibration(
     let others = |idx: usize, row: &mut [f64]| columns.write(idx, row);
     let design = Design { lags: &lags, n_places, n_others: columns.n(), others: &others, half_life: None };
     let Explained { on_lags, on_others, effects, .. } = design.explain_as(values, is_calm)?;
-    Some(Calibration { lags, columns, on_lags, on_others, effects: Singles::of(&effects) })
+    let (on_lags, on_others) = (on_lags.into(), on_others.into());
+    Some(Calibration { lags: lags.into(), columns, on_lags, on_others, effects: Kept::of(&effects) })
 }
 
 impl FittedCard {
@@ -234,11 +236,36 @@ impl Fitted for FittedCard {
         BTreeMap::from([("season", self.season as f64), ("calibrated", is_calibrated)])
     }
 
+    fn recent(&self) -> Vec<f64> {
+        let own: Vec<f64> = if self.recent.is_empty() { self.rho.own() } else { self.recent.iter().collect() };
+        own.into_iter().map(|value| self.transform.undo(value)).collect()
+    }
+
+    fn lean_on(&mut self, recent: &Shared) {
+        if recent.read().len() >= self.recent.len() {
+            self.rho.lean_on(recent, self.transform);
+            if self.rho.own().is_empty() {
+                self.recent = Kept::none();
+            }
+        }
+    }
+
+    fn thin(&mut self, tolerance: f64) {
+        let tolerance = self.transform.tolerance(tolerance);
+        self.rho.thin(tolerance);
+        self.delta.iter_mut().for_each(|delta| delta.thin(tolerance));
+        self.recent.coarsen(FINE * tolerance);
+        self.calibration.iter_mut().for_each(|known| known.effects.coarsen(FINE * tolerance));
+    }
+
     fn n_bytes(&self) -> usize {
         let calibration = self.calibration.as_ref().map_or(0, |known| {
             size_of_val(&known.lags[..]) * 2 + size_of_val(&known.on_others[..]) + known.effects.n_bytes()
         });
-        calibration + self.rho.n_bytes() + self.delta.as_ref().map_or(0, Path::n_bytes) + self.recent.n_bytes()
+        calibration
+            + self.rho.n_bytes()
+            + self.delta.as_deref().map_or(0, |delta| size_of::<Path>() + delta.n_bytes())
+            + self.recent.n_bytes()
     }
 }
 

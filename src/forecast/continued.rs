@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Fitted, Updated};
 use super::past::Regressors;
+use super::recent::Shared;
 use super::recursion::Recursion;
 use super::transform::Transform;
 
@@ -13,7 +14,9 @@ pub(super) struct Continued {
     pub transform: Transform,
     pub recursion: Recursion,
     /// What was estimated or chosen, by name.
-    pub settings: Vec<(&'static str, f64)>,
+    pub names: &'static [&'static str],
+    /// NaN for what there is not.
+    pub settings: Box<[f64]>,
 }
 
 impl Fitted for Continued {
@@ -28,10 +31,22 @@ impl Fitted for Continued {
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
-        self.settings.iter().copied().collect()
+        self.names.iter().copied().zip(self.settings.iter().copied()).filter(|(_, value)| !value.is_nan()).collect()
+    }
+
+    fn recent(&self) -> Vec<f64> {
+        self.recursion.own().into_iter().map(|value| self.transform.undo(value)).collect()
+    }
+
+    fn lean_on(&mut self, recent: &Shared) {
+        self.recursion.lean_on(recent, self.transform);
+    }
+
+    fn thin(&mut self, tolerance: f64) {
+        self.recursion.thin(self.transform.tolerance(tolerance));
     }
 
     fn n_bytes(&self) -> usize {
-        self.recursion.n_bytes() + size_of_val(self.settings.as_slice())
+        self.recursion.n_bytes() + size_of_val(&self.settings[..])
     }
 }

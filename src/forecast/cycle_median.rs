@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compact::Singles;
+use super::compact::{COARSE, Kept, single};
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::profile::mended;
@@ -35,14 +35,16 @@ pub(super) struct CycleMedian {
 struct FittedCycleMedian {
     transform: Transform,
     // `profile[next]` belongs to the coming step.
-    profile: Singles,
+    profile: Kept,
     next: usize,
     // The last cycles without the profile, in the order in which they are replaced from `oldest` on. Gaps of the fitted
     // history are NaN; later ones are skipped, so that from then on these are the last values rather than cycles.
-    rest: Singles,
+    rest: Kept,
     oldest: usize,
     // Their median.
     level: f64,
+    // Where `rest` is let go of: how many it was of, and how far off they count.
+    thinned: Option<(f32, f32)>,
 }
 
 /// The median of what is not a gap; NaN without.
@@ -75,8 +77,8 @@ impl Forecaster for CycleMedian {
         if level.is_nan() {
             return Err(FitError::NotFinite("the last cycles hold no value".to_owned()));
         }
-        let (profile, rest) = (Singles::of(&profile), Singles::of(&rest));
-        Ok(Box::new(FittedCycleMedian { transform, profile, next: 0, rest, oldest: 0, level }))
+        let (profile, rest) = (Kept::of(&profile), Kept::of(&rest));
+        Ok(Box::new(FittedCycleMedian { transform, profile, next: 0, rest, oldest: 0, level, thinned: None }))
     }
 }
 
@@ -91,6 +93,14 @@ impl Fitted for FittedCycleMedian {
     fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
         let rest = self.transform.apply(value) - self.profile.get(self.next);
         self.next = (self.next + 1) % self.profile.len();
+        if let Some((n, usual)) = self.thinned {
+            if !rest.is_nan() {
+                // A median of n moves by one in n of those that come: towards each by as much, however far it lies.
+                let off = (rest - self.level).clamp(-f64::from(usual), f64::from(usual));
+                self.level += 2.0 * off / (f64::from(n) + 1.0);
+            }
+            return Updated::Filtered;
+        }
         // In a silence the last values known stay the level.
         if !rest.is_nan() {
             self.rest.set(self.oldest, rest);
@@ -104,6 +114,15 @@ impl Fitted for FittedCycleMedian {
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         BTreeMap::from([("season", self.profile.len() as f64), ("level", self.transform.undo(self.level))])
+    }
+
+    fn thin(&mut self, tolerance: f64) {
+        self.profile.coarsen(COARSE * self.transform.tolerance(tolerance));
+        if self.thinned.is_none() {
+            let off = middle(self.rest.iter().map(|rest| (rest - self.level).abs()));
+            self.thinned = Some((self.rest.len() as f32, 2.0 * single(off)));
+            self.rest = Kept::none();
+        }
     }
 
     fn n_bytes(&self) -> usize {

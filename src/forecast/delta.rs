@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::card_data::{Nature, Stretch, changes};
-use super::compact::Singles;
+use super::compact::{COARSE, FINE, Kept};
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::transform::Transform;
@@ -34,7 +34,7 @@ pub(super) struct Delta {
 pub(super) struct Path {
     kind: Kind,
     // Empty without a profile; `profile[next % len]` belongs to the coming step.
-    profile: Singles,
+    profile: Kept,
     next: usize,
     // Steps since the last value seen.
     n_silent: usize,
@@ -107,7 +107,7 @@ impl Path {
             let (near, far) = (last(season), f64::midpoint(last(season), last(RECENT * season)));
             (Kind::Levels { near, far, cells: season as f64 }, Vec::new())
         };
-        Path { kind, profile: Singles::of(&profile), next: 0, n_silent: 0 }
+        Path { kind, profile: Kept::of(&profile), next: 0, n_silent: 0 }
     }
 
     fn of_place(&self, ahead: usize) -> f64 {
@@ -152,6 +152,13 @@ impl Path {
         }
     }
 
+    /// Keeps the profile as well as values that may be off by `tolerance` need.
+    pub fn thin(&mut self, tolerance: f64) {
+        // Those of changes are added up.
+        let step = if matches!(self.kind, Kind::Changes { .. }) { FINE } else { COARSE };
+        self.profile.coarsen(step * tolerance);
+    }
+
     pub fn n_bytes(&self) -> usize {
         self.profile.n_bytes()
     }
@@ -193,6 +200,10 @@ impl Fitted for FittedDelta {
             settings.insert("season", self.path.profile.len() as f64);
         }
         settings
+    }
+
+    fn thin(&mut self, tolerance: f64) {
+        self.path.thin(self.transform.tolerance(tolerance));
     }
 
     fn n_bytes(&self) -> usize {

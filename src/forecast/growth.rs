@@ -4,6 +4,7 @@
 //! horizon, and a factor per stretch of the season, where the replay is long enough to tell them apart.
 
 use super::backtest::mean;
+use super::compact::Kept;
 
 /// Leads at which the size is kept; straight lines lie between.
 const MOST_KNOTS: usize = 24;
@@ -14,6 +15,9 @@ const MOST_STRETCHES: usize = 48;
 /// Forecasts that met a stretch which count as much as the belief that all stretches are alike.
 const STRETCH_PRIOR: f64 = 16.0;
 
+/// Steps in which the factors of stretches are kept.
+const FACTOR_STEP: f64 = 0.01;
+
 /// The usual size of an error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growth {
@@ -22,7 +26,7 @@ pub(super) struct Growth {
     largest: f64,
     n_leads: usize,
     // Factors per stretch, empty when all are alike; the stretch of an origin's cell is its place in the cycle.
-    stretches: Vec<f32>,
+    stretches: Kept,
     season: usize,
 }
 
@@ -73,11 +77,11 @@ impl Growth {
             return;
         }
         let centre = sum_of_all / n_all;
-        let stretches = sums
-            .iter()
-            .zip(&counts)
-            .map(|(sum, count)| ((sum / centre + STRETCH_PRIOR) / (count + STRETCH_PRIOR)) as f32);
-        (self.stretches, self.season) = (stretches.collect(), season);
+        let stretches =
+            sums.iter().zip(&counts).map(|(sum, count)| (sum / centre + STRETCH_PRIOR) / (count + STRETCH_PRIOR));
+        self.stretches = Kept::whole(&stretches.collect::<Vec<f64>>());
+        self.stretches.coarsen(FACTOR_STEP);
+        self.season = season;
     }
 
     pub fn n_leads(&self) -> usize {
@@ -108,7 +112,7 @@ impl Growth {
             return 1.0;
         }
         let place = origin.wrapping_add(lead) % self.season;
-        f64::from(self.stretches[place * self.stretches.len() / self.season])
+        self.stretches.get(place * self.stretches.len() / self.season)
     }
 
     fn size(&self, lead: usize) -> f64 {
@@ -127,7 +131,7 @@ impl Growth {
     }
 
     pub fn n_bytes(&self) -> usize {
-        size_of_val(self.knots.as_slice()) + size_of_val(self.stretches.as_slice())
+        size_of_val(self.knots.as_slice()) + self.stretches.n_bytes()
     }
 }
 

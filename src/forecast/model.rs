@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::num::NonZeroUsize;
 
 use super::past::{Past, Regressors};
+use super::recent::Shared;
 
 /// How many steps ahead, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +133,23 @@ pub trait Fitted: Send + Sync + Debug {
 
     /// What was estimated or chosen, by name: `alpha`, `season`, `slope`.
     fn settings(&self) -> BTreeMap<&'static str, f64>;
+
+    /// Makes it smaller where that moves points by a small share of `tolerance` only, in the unit of the values. It
+    /// need know no quantiles from then on, and values taken in may move it in a simpler way.
+    fn thin(&mut self, tolerance: f64) {
+        let _ = tolerance;
+    }
+
+    /// The last values it keeps to go on from, gaps bridged, the latest last: what the members of a pool can keep
+    /// together. Empty where it keeps none.
+    fn recent(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    /// Reads them from `recent` from now on, where that goes back as far. Who has them takes in each value after this.
+    fn lean_on(&mut self, recent: &Shared) {
+        let _ = recent;
+    }
 
     /// What the model holds on the heap, in bytes: what bounds how many are kept.
     fn n_bytes(&self) -> usize {

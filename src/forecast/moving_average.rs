@@ -3,8 +3,9 @@
 //! In: at least two values; gaps are passed over. Out: one level. The window is given, or the one of a list of
 //! lengths, spaced as Fibonacci's numbers, whose mean forecast the next value best over the last [`LOOK_BACK`] values.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::compact::{COARSE, Kept};
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use crate::series::Season;
@@ -26,7 +27,7 @@ pub(super) struct MovingAverage {
 #[derive(Clone, Debug)]
 struct FittedMovingAverage {
     // The last values, gaps left out; `window` of them, or fewer when there are no more. Never empty.
-    last: VecDeque<f64>,
+    last: Kept,
     window: usize,
     // Whether the window was given, or is the best one of the values fitted to.
     is_given: bool,
@@ -39,7 +40,7 @@ impl Forecaster for MovingAverage {
             return Err(FitError::TooShort { needed: 2, got: values.len() });
         }
         let window = self.window.unwrap_or_else(|| self.best_window(&values)).max(1);
-        let last = values[values.len().saturating_sub(window)..].iter().copied().collect();
+        let last = Kept::whole(&values[values.len().saturating_sub(window)..]);
         Ok(Box::new(FittedMovingAverage { last, window, is_given: self.window.is_some() }))
     }
 }
@@ -82,17 +83,17 @@ impl Fitted for FittedMovingAverage {
         // Divided before they are added: the sum of huge values would not be a number.
         let n = self.last.len() as f64;
         let mean = self.last.iter().map(|value| value / n).sum::<f64>();
-        let (least, most) =
-            self.last.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
+        let (least, most) = self.last.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
         points.fill(mean.clamp(least, most));
     }
 
     fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
         if value.is_finite() {
-            if self.last.len() == self.window {
-                self.last.pop_front();
+            if self.last.len() < self.window {
+                self.last.push(value);
+            } else {
+                self.last.shift(value);
             }
-            self.last.push_back(value);
         }
         if self.is_given { Updated::Exact } else { Updated::Filtered }
     }
@@ -101,8 +102,12 @@ impl Fitted for FittedMovingAverage {
         BTreeMap::from([("window", self.window as f64)])
     }
 
+    fn thin(&mut self, tolerance: f64) {
+        self.last.coarsen(COARSE * tolerance);
+    }
+
     fn n_bytes(&self) -> usize {
-        self.last.len() * size_of::<f64>()
+        self.last.n_bytes()
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) enum Middle {
 
 impl Middle {
     /// Of values with their weights, which are reordered; NaN when there is none.
-    fn of(self, values: &mut [(f64, f64)]) -> f64 {
+    pub fn of(self, values: &mut [(f64, f64)]) -> f64 {
         let total: f64 = values.iter().map(|(_, weight)| weight).sum();
         if self == Middle::Mean || values.len() < 3 {
             return values.iter().map(|(value, weight)| value * (weight / total)).sum::<f64>() / f64::from(total > 0.0);

@@ -4,8 +4,10 @@
 //! values taken in. Estimated weights often explode a little, and are right all the same about the next cycle; beyond
 //! one reach of the lags, calmed ones go on ([`calmed`]).
 
-use super::compact::Singles;
+use super::compact::{FINE, Kept};
 use super::profile::mended;
+use super::recent::Shared;
+use super::transform::Transform;
 
 /// The lags' reaches over which growth is measured.
 const REACHES: usize = 6;
@@ -16,34 +18,46 @@ const MOST_GROWTH: f64 = 1.02;
 /// value(t) = sum of on_lags[i] * value(t - lags[i]) + effects[t % len].
 #[derive(Clone, Debug)]
 struct Weights {
-    on_lags: Vec<f64>,
-    effects: Singles,
+    on_lags: Box<[f64]>,
+    effects: Kept,
 }
 
 /// Where the recursion stands.
 #[derive(Clone, Debug)]
 pub(super) struct Recursion {
     // Ascending.
-    lags: Vec<usize>,
+    lags: Box<[u32]>,
     near: Weights,
     // Beyond one reach of the lags, where `near` would explode.
-    far: Option<Weights>,
+    far: Option<Box<Weights>>,
     // Counts the coming step; its effect is at `next % len`.
     next: usize,
-    // The last values, the oldest at `oldest`; one more than the longest lag, as who uses a cycle's value often asks for
-    // the one before it. Without gaps. Not in single precision, as
-    // weights that foretell exactly, one against the other, make a thousandfold of what is rounded.
-    recent: Vec<f64>,
-    oldest: usize,
+    // The last values; one more than the longest lag, as who uses a cycle's value often asks for
+    // the one before it. Without gaps. Not in single precision until it is known what forecasts are off by, as weights
+    // that foretell exactly, one against the other, make a thousandfold of what is rounded.
+    recent: Last,
+}
+
+#[derive(Clone, Debug)]
+enum Last {
+    Own {
+        values: Kept,
+        oldest: usize,
+    },
+    /// In the unit of the values.
+    Lent {
+        values: Shared,
+        transform: Transform,
+    },
 }
 
 impl Recursion {
     /// value(t) = sum of weights[i] * value(t - lags[i]) + effects[t % len], gone on from the end of `values`, whose
     /// gaps are bridged by what the recursion expected there.
     pub fn new(lags: &[usize], weights: &[f64], effects: &[f64], values: &[f64]) -> Recursion {
-        let near = Weights { on_lags: weights.to_vec(), effects: Singles::of(effects) };
+        let near = Weights { on_lags: weights.into(), effects: Kept::of(effects) };
         let far = calmed(lags, &near, values);
-        Recursion::going_on(lags.to_vec(), near, far, values)
+        Recursion::going_on(lags, near, far, values)
     }
 
     /// The same for the differences, given as `changes`: value(t) - value(t - 1) by weights on the differences at `lags`.
@@ -52,21 +66,21 @@ impl Recursion {
         all.sort_unstable();
         all.dedup();
         let on_levels = |weights: Weights| {
-            let mut on_lags: Vec<f64> = all.iter().map(|&lag| if lag == 1 { 1.0 } else { 0.0 }).collect();
-            for (lag, weight) in lags.iter().zip(&weights.on_lags) {
+            let mut on_lags: Box<[f64]> = all.iter().map(|&lag| if lag == 1 { 1.0 } else { 0.0 }).collect();
+            for (lag, weight) in lags.iter().zip(&weights.on_lags[..]) {
                 let at = all.partition_point(|known| known < lag);
                 on_lags[at] += weight;
                 on_lags[at + 1] -= weight;
             }
             Weights { on_lags, effects: weights.effects }
         };
-        let near = Weights { on_lags: weights.to_vec(), effects: Singles::of(effects) };
+        let near = Weights { on_lags: weights.into(), effects: Kept::of(effects) };
         let far = calmed(lags, &near, changes).map(on_levels);
-        Recursion::going_on(all.clone(), on_levels(near), far, values)
+        Recursion::going_on(&all, on_levels(near), far, values)
     }
 
-    fn going_on(lags: Vec<usize>, near: Weights, far: Option<Weights>, values: &[f64]) -> Recursion {
-        let reach = longest(&lags) + 1;
+    fn going_on(lags: &[usize], near: Weights, far: Option<Weights>, values: &[f64]) -> Recursion {
+        let reach = longest(lags.last().copied()) + 1;
         // The first reach of values cannot be expected; its gaps lie between neighbours of the same place.
         let from = values.len().saturating_sub(2 * reach);
         let upto = (from + reach).min(values.len());
@@ -74,57 +88,94 @@ impl Recursion {
         let first = known.first().copied().unwrap_or(0.0);
         let mut recent = vec![first; reach - known.len()];
         recent.extend(known);
-        let mut recursion = Recursion { lags, near, far, next: upto, recent, oldest: 0 };
+        let recent = Last::Own { values: Kept::whole(&recent), oldest: 0 };
+        let lags = lags.iter().map(|&lag| lag as u32).collect();
+        let far = far.map(Box::new);
+        let mut recursion = Recursion { lags, near, far, next: upto, recent };
         values[upto..].iter().for_each(|&value| recursion.take(value));
         recursion
     }
 
     /// How many of the last values it keeps.
     pub fn reach(&self) -> usize {
-        self.recent.len()
+        match &self.recent {
+            Last::Own { values, .. } => values.len(),
+            Last::Lent { values, .. } => values.read().len(),
+        }
     }
 
     /// The value `lag` steps before the next; `lag` is 1 up to the reach.
     pub fn recent(&self, lag: usize) -> f64 {
-        let len = self.recent.len();
-        self.recent[(self.oldest + len - lag) % len]
+        match &self.recent {
+            Last::Own { values, oldest } => values.get((oldest + values.len() - lag) % values.len()),
+            Last::Lent { values, transform } => transform.apply(values.read().get(lag)),
+        }
+    }
+
+    /// The values it keeps, the latest last; none where they are lent to it.
+    pub fn own(&self) -> Vec<f64> {
+        match &self.recent {
+            Last::Own { values, .. } => (1..=values.len()).rev().map(|lag| self.recent(lag)).collect(),
+            Last::Lent { .. } => Vec::new(),
+        }
+    }
+
+    /// Reads the last values from `values` from now on, where they reach as far as its own.
+    pub fn lean_on(&mut self, values: &Shared, transform: Transform) {
+        if values.read().len() >= self.reach() {
+            self.recent = Last::Lent { values: Shared::clone(values), transform };
+        }
     }
 
     /// What `weights` expect `ahead` steps after the next, where `points` holds the values before that.
     fn expected(&self, weights: &Weights, points: &[f64], ahead: usize) -> f64 {
         let lagged = |lag: usize| if lag <= ahead { points[ahead - lag] } else { self.recent(lag - ahead) };
-        let of_lags: f64 = self.lags.iter().zip(&weights.on_lags).map(|(&lag, weight)| weight * lagged(lag)).sum();
+        let of_lags: f64 =
+            self.lags.iter().zip(&weights.on_lags).map(|(&lag, weight)| weight * lagged(lag as usize)).sum();
         weights.effects.get((self.next + ahead) % weights.effects.len()) + of_lags
     }
 
     /// Moves on by one step at which `value` was seen; NaN is a gap, where what was expected stands in.
     pub fn take(&mut self, value: f64) {
         let value = if value.is_nan() { self.expected(&self.near, &[], 0) } else { value };
-        self.recent[self.oldest] = value;
-        self.oldest = (self.oldest + 1) % self.recent.len();
+        if let Last::Own { values, oldest } = &mut self.recent {
+            values.set(*oldest, value);
+            *oldest = (*oldest + 1) % values.len();
+        }
         self.next += 1;
     }
 
     /// The values expected at the next steps, each passed through `held` before it counts for later ones.
     pub fn points_into(&self, points: &mut [f64], held: impl Fn(f64) -> f64) {
-        let longest = longest(&self.lags);
+        let longest = longest(self.lags.last().map(|&lag| lag as usize));
         for ahead in 0..points.len() {
             let is_near = ahead < longest;
-            let weights = self.far.as_ref().filter(|_| !is_near).unwrap_or(&self.near);
+            let weights = self.far.as_deref().filter(|_| !is_near).unwrap_or(&self.near);
             points[ahead] = held(self.expected(weights, points, ahead));
+        }
+    }
+
+    /// Keeps effects and values as well as values that may be off by `tolerance` need.
+    pub fn thin(&mut self, tolerance: f64) {
+        if let Last::Own { values, .. } = &mut self.recent {
+            values.coarsen(FINE * tolerance);
+        }
+        for weights in std::iter::once(&mut self.near).chain(self.far.as_deref_mut()) {
+            weights.effects.coarsen(FINE * tolerance);
         }
     }
 
     pub fn n_bytes(&self) -> usize {
         let of = |weights: &Weights| size_of_val(&weights.on_lags[..]) + weights.effects.n_bytes();
-        let weights = of(&self.near) + self.far.as_ref().map_or(0, of);
-        weights + size_of_val(&self.lags[..]) + size_of_val(&self.recent[..])
+        let weights = of(&self.near) + self.far.as_deref().map_or(0, |far| size_of::<Weights>() + of(far));
+        let recent = if let Last::Own { values, .. } = &self.recent { values.n_bytes() } else { 0 };
+        weights + size_of_val(&self.lags[..]) + recent
     }
 }
 
-/// The longest of ascending lags; 1 without any.
-fn longest(lags: &[usize]) -> usize {
-    lags.last().map_or(1, |&lag| lag.max(1))
+/// The longest of the lags; 1 without any.
+fn longest(last: Option<usize>) -> usize {
+    last.unwrap_or(1).max(1)
 }
 
 /// `values` with each gap filled by straight lines between the values of its place of the cycle, and what remains by
@@ -185,7 +236,7 @@ fn calmed(lags: &[usize], weights: &Weights, values: &[f64]) -> Option<Weights> 
         effect + taken.map(|((&lag, before), after)| (before - after) * at(lag)).sum::<f64>()
     };
     let effects: Vec<f64> = weights.effects.iter().enumerate().map(effect).collect();
-    calm.effects = Singles::of(&effects);
+    calm.effects = Kept::of(&effects);
     Some(calm)
 }
 
@@ -234,7 +285,7 @@ mod tests {
     #[test]
     fn what_explodes_is_calmed_and_what_does_not_is_left() {
         let is_calm = |lags: &[usize], weights: &[f64]| {
-            calmed(lags, &Weights { on_lags: weights.to_vec(), effects: Singles::of(&[0.0]) }, &[1.0; 9]).is_none()
+            calmed(lags, &Weights { on_lags: weights.into(), effects: Kept::of(&[0.0]) }, &[1.0; 9]).is_none()
         };
         assert!(is_calm(&[1, 2], &[1.5, -0.6]) && is_calm(&[4], &[1.0]));
         assert!(!is_calm(&[1, 2], &[1.5, -0.4]));

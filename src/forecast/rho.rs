@@ -22,6 +22,8 @@ const ROOT: [f64; 2] = [0.9, 0.99];
 /// How many standard errors of the drift do not count.
 const OF_DRIFT: f64 = 1.645;
 
+const NAMES: [&str; 2] = ["first_coefficient", "season"];
+
 /// Uses all of `seasons`.
 #[derive(Clone, Debug)]
 pub(super) struct Rho {
@@ -94,8 +96,8 @@ impl Forecaster for Rho {
         let mut stretch = Stretch::of(past, &self.seasons)?;
         let (mut recursion, first, _) = bearable(&mut stretch, self.is_calm)?;
         (0..stretch.n_silent).for_each(|_| recursion.take(f64::NAN));
-        let settings = vec![("first_coefficient", first), ("season", stretch.season() as f64)];
-        Ok(Box::new(Continued { transform: stretch.transform, recursion, settings }))
+        let settings = Box::new([first, stretch.season() as f64]);
+        Ok(Box::new(Continued { transform: stretch.transform, recursion, names: &NAMES, settings }))
     }
 }
 

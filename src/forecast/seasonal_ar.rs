@@ -47,6 +47,8 @@ const MOST_PLACES: usize = 336;
 /// Waves that a cycle of many places is made of.
 const MOST_WAVES: usize = 8;
 
+const NAMES: [&str; 6] = ["first_coefficient", "deviation", "log", "season", "second_season", "third_season"];
+
 /// Uses all of `seasons`.
 #[derive(Clone, Debug)]
 pub(super) struct SeasonalAr {
@@ -81,15 +83,16 @@ impl Forecaster for SeasonalAr {
         loop {
             if let Some((recursion, explained, is_differenced)) = self.regress(&values, &seasons) {
                 let first = explained.on_lags.first().copied().unwrap_or(0.0);
-                let names = ["season", "second_season", "third_season"];
-                let mut settings: Vec<(&'static str, f64)> =
-                    names.into_iter().zip(seasons.iter().map(|&steps| steps as f64)).collect();
-                settings.extend([
-                    ("first_coefficient", if is_differenced { 1.0 } else { first }),
-                    ("deviation", explained.deviation),
-                    ("log", f64::from(u8::from(matches!(transform, Transform::Log { .. })))),
+                let season = |nr: usize| seasons.get(nr).map_or(f64::NAN, |&steps| steps as f64);
+                let settings = Box::new([
+                    if is_differenced { 1.0 } else { first },
+                    explained.deviation,
+                    f64::from(u8::from(matches!(transform, Transform::Log { .. }))),
+                    season(0),
+                    season(1),
+                    season(2),
                 ]);
-                return Ok(Box::new(Continued { transform, recursion, settings }));
+                return Ok(Box::new(Continued { transform, recursion, names: &NAMES, settings }));
             }
             if seasons.pop().is_none() {
                 return Err(FitError::NotFinite("too few values stand beside each other".to_owned()));

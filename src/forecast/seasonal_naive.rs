@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use super::compact::{COARSE, Kept};
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::profile::mended;
+use super::recent::Shared;
 use crate::series::Season;
 
 /// Repeats the last cycle.
@@ -22,10 +24,18 @@ pub(super) struct SeasonalNaive {
 struct FittedSeasonalNaive {
     // Exactly one cycle, so never empty; `cycle[next]` belongs to the coming step. NaN at a place never seen, but
     // never everywhere.
-    cycle: Vec<f64>,
+    cycle: Kept,
     // The cycle without NaN; empty when it has none.
-    mended: Vec<f64>,
+    mended: Kept,
     next: usize,
+    // Where the cycle is part of what a pool keeps.
+    lent: Option<Lent>,
+}
+
+#[derive(Clone, Debug)]
+struct Lent {
+    recent: Shared,
+    season: usize,
 }
 
 impl Forecaster for SeasonalNaive {
@@ -48,25 +58,34 @@ impl Forecaster for SeasonalNaive {
                 break;
             }
         }
-        let mended = if n_missing > 0 { mended(&cycle) } else { Vec::new() };
-        Ok(Box::new(FittedSeasonalNaive { cycle, mended, next: 0 }))
+        let mended = if n_missing > 0 { Kept::whole(&mended(&cycle)) } else { Kept::none() };
+        Ok(Box::new(FittedSeasonalNaive { cycle: Kept::whole(&cycle), mended, next: 0, lent: None }))
     }
 }
 
 impl Fitted for FittedSeasonalNaive {
     fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
+        if let Some(Lent { recent, season }) = &self.lent {
+            let recent = recent.read();
+            points.iter_mut().enumerate().for_each(|(ahead, point)| *point = recent.get(season - ahead % season));
+            return;
+        }
         let cycle = if self.mended.is_empty() { &self.cycle } else { &self.mended };
         for (point, value) in points.iter_mut().zip(cycle.iter().cycle().skip(self.next)) {
-            *point = *value;
+            *point = value;
         }
     }
 
     fn update(&mut self, value: f64, _known: Regressors<'_>) -> Updated {
+        if self.lent.is_some() {
+            return Updated::Filtered;
+        }
         if value.is_finite() {
-            self.cycle[self.next] = value;
+            self.cycle.set(self.next, value);
             if !self.mended.is_empty() {
-                self.mended =
-                    if self.cycle.iter().any(|value| value.is_nan()) { mended(&self.cycle) } else { Vec::new() };
+                let cycle: Vec<f64> = self.cycle.iter().collect();
+                let is_known = !cycle.iter().any(|value| value.is_nan());
+                self.mended = if is_known { Kept::none() } else { Kept::whole(&mended(&cycle)) };
             }
         }
         self.next = (self.next + 1) % self.cycle.len();
@@ -74,11 +93,30 @@ impl Fitted for FittedSeasonalNaive {
     }
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
-        BTreeMap::from([("season", self.cycle.len() as f64)])
+        let season = self.lent.as_ref().map_or(self.cycle.len(), |lent| lent.season);
+        BTreeMap::from([("season", season as f64)])
+    }
+
+    fn recent(&self) -> Vec<f64> {
+        let cycle = if self.mended.is_empty() { &self.cycle } else { &self.mended };
+        cycle.iter().cycle().skip(self.next).take(cycle.len()).collect()
+    }
+
+    fn lean_on(&mut self, recent: &Shared) {
+        let season = self.cycle.len();
+        if self.lent.is_none() && recent.read().len() >= season {
+            self.lent = Some(Lent { recent: Shared::clone(recent), season });
+            (self.cycle, self.mended) = (Kept::none(), Kept::none());
+        }
+    }
+
+    fn thin(&mut self, tolerance: f64) {
+        self.cycle.coarsen(COARSE * tolerance);
+        self.mended.coarsen(COARSE * tolerance);
     }
 
     fn n_bytes(&self) -> usize {
-        size_of_val(self.cycle.as_slice()) + size_of_val(self.mended.as_slice())
+        self.cycle.n_bytes() + self.mended.n_bytes()
     }
 }
 

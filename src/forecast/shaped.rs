@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::guard::clip;
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Facts, Past, Regressors};
+use super::recent::Shared;
 
 /// A method whose points keep to what is known of the metric.
 pub(super) struct Shaped<F>(pub F);
@@ -57,6 +58,18 @@ impl Fitted for FittedShaped {
 
     fn settings(&self) -> BTreeMap<&'static str, f64> {
         self.inner.settings()
+    }
+
+    fn recent(&self) -> Vec<f64> {
+        self.inner.recent()
+    }
+
+    fn lean_on(&mut self, recent: &Shared) {
+        self.inner.lean_on(recent);
+    }
+
+    fn thin(&mut self, tolerance: f64) {
+        self.inner.thin(tolerance);
     }
 
     fn n_bytes(&self) -> usize {

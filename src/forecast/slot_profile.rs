@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use super::compact::{COARSE, Kept};
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::profile::mended;
@@ -36,8 +37,10 @@ struct FittedSlotProfile {
     level: f64,
     // `KEPT` cells per slot, NaN where fewer were seen; `kept[next * KEPT..]` belongs to the coming step.
     kept: Vec<f32>,
-    middles: Vec<f32>,
+    middles: Kept,
     next: usize,
+    // Where `kept` is let go of: how far values usually were from their middles.
+    thinned: Option<f64>,
 }
 
 impl Forecaster for SlotProfile {
@@ -66,9 +69,9 @@ impl Forecaster for SlotProfile {
                 kept[slot * KEPT + place] = (value - of_cycle) as f32;
             }
         }
-        let mut fitted = FittedSlotProfile { scale, level, kept, middles: Vec::new(), next: 0 };
+        let mut fitted = FittedSlotProfile { scale, level, kept, middles: Kept::none(), next: 0, thinned: None };
         let middles: Vec<f64> = (0..season).map(|slot| fitted.middle(slot)).collect();
-        fitted.middles = mended(&middles).into_iter().map(|middle| middle as f32).collect();
+        fitted.middles = Kept::of(&mended(&middles));
         Ok(Box::new(fitted))
     }
 }
@@ -92,7 +95,7 @@ impl FittedSlotProfile {
         for away in 0..=2 * reach {
             let near = (slot + n + away - reach) % n;
             // A neighbour stands for how far off this slot may be, not for where it is.
-            let (here, middle) = (f64::from(self.middles[slot]), f64::from(self.middles[near]));
+            let (here, middle) = (self.middles.get(slot), self.middles.get(near));
             let values = || self.of_slot(near).iter().filter(|value| !value.is_nan());
             let k = values().count() as f64;
             // Values lie nearer to a middle made of them than the next one will.
@@ -115,7 +118,7 @@ impl FittedSlotProfile {
             }
             last = Some((value, at));
         }
-        last.map_or(f64::from(self.middles[slot]), |(value, _)| value)
+        last.map_or(self.middles.get(slot), |(value, _)| value)
     }
 }
 
@@ -123,11 +126,14 @@ impl Fitted for FittedSlotProfile {
     fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
         for (ahead, point) in points.iter_mut().enumerate() {
             let slot = (self.next + ahead) % self.middles.len();
-            *point = self.scale.undo(self.level + f64::from(self.middles[slot]));
+            *point = self.scale.undo(self.level + self.middles.get(slot));
         }
     }
 
     fn quantile_into(&self, share: f64, _known: Regressors<'_>, points: &mut [f64]) -> bool {
+        if self.thinned.is_some() {
+            return false;
+        }
         for (ahead, point) in points.iter_mut().enumerate() {
             let slot = (self.next + ahead) % self.middles.len();
             *point = self.scale.undo(self.level + self.quantile(slot, share));
@@ -141,11 +147,18 @@ impl Fitted for FittedSlotProfile {
         let scaled = self.scale.apply(value);
         if scaled.abs() < 1e6 {
             let off = scaled - self.level;
-            self.level += (off - f64::from(self.middles[slot])) / (OF_LEVEL * self.middles.len() as f64);
+            let middle = self.middles.get(slot);
+            self.level += (off - middle) / (OF_LEVEL * self.middles.len() as f64);
+            if let Some(usual) = self.thinned {
+                // As a median of the last few moves: by a share of how far what comes is off, however far it lies.
+                let moved = 2.0 * (off - middle).clamp(-usual, usual) / (KEPT as f64 + 1.0);
+                self.middles.set(slot, middle + moved);
+                return Updated::Filtered;
+            }
             let kept = &mut self.kept[slot * KEPT..(slot + 1) * KEPT];
             kept.rotate_left(1);
             kept[KEPT - 1] = off as f32;
-            self.middles[slot] = self.middle(slot) as f32;
+            self.middles.set(slot, self.middle(slot));
         }
         Updated::Filtered
     }
@@ -154,8 +167,20 @@ impl Fitted for FittedSlotProfile {
         BTreeMap::from([("season", self.middles.len() as f64), ("level", self.scale.undo(self.level))])
     }
 
+    fn thin(&mut self, tolerance: f64) {
+        self.middles.coarsen(COARSE * tolerance / self.scale.unit());
+        if self.thinned.is_none() {
+            let offs = self.middles.iter().enumerate().flat_map(|(slot, middle)| {
+                self.of_slot(slot).iter().map(move |value| (f64::from(*value) - middle).abs())
+            });
+            let offs: Vec<f64> = offs.filter(|off| !off.is_nan()).collect();
+            self.thinned = Some(2.0 * median(&offs).unwrap_or(0.0));
+            self.kept = Vec::new();
+        }
+    }
+
     fn n_bytes(&self) -> usize {
-        size_of_val(self.kept.as_slice()) + size_of_val(self.middles.as_slice())
+        size_of_val(self.kept.as_slice()) + self.middles.n_bytes()
     }
 }
 

@@ -61,6 +61,14 @@ impl Transform {
         }
     }
 
+    /// What values may be off by, on the method's scale.
+    pub fn tolerance(&self, tolerance: f64) -> f64 {
+        match self {
+            Transform::Log { most, .. } => tolerance / most.exp(),
+            Transform::Linear(scale) => tolerance / scale.unit(),
+        }
+    }
+
     /// A transformed value within what this series may reach.
     pub fn held(&self, transformed: f64) -> f64 {
         match self {

@@ -196,6 +196,11 @@ impl Fitted for FittedTheta {
         settings
     }
 
+    fn thin(&mut self, tolerance: f64) {
+        let largest = self.adjusted.0.abs().max(self.adjusted.1.abs());
+        self.adjustment.thin(tolerance / self.scale.unit(), largest);
+    }
+
     fn n_bytes(&self) -> usize {
         self.adjustment.n_bytes()
     }
