@@ -155,7 +155,7 @@ impl Conformal {
             sizes: nodes(&sizes, 2.0),
             below: nodes(&mirrored, 1.0),
             above: nodes(&scaled, 1.0),
-            most: rows.iter().flatten().fold(0.0, |most: f64, error| most.max(error.abs())),
+            most: rows.iter().flat_map(AsRef::as_ref).fold(0.0, |most: f64, error| most.max(error.abs())),
             worth: worth(&scaled_rows, growth.n_leads(), n_cells),
             growth,
             n_cells,
