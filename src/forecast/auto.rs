@@ -234,12 +234,13 @@ pub(super) fn choose(
             .iter()
             .filter_map(|(idx, weight)| fitted[*idx].take().map(|fitted| (fitted, *weight)))
             .collect();
-        let seasons = candidates.iter().filter_map(|candidate| candidate.season);
-        let longest = seasons.clone().map(Season::steps).max().unwrap_or(0);
+        let of_members = pool.members.iter().filter_map(|(idx, _)| candidates[*idx].season);
+        let longest = of_members.map(Season::steps).max().unwrap_or(0);
         let replays: Vec<&Replay> = pool.members.iter().map(|(idx, _)| &judged.replays[*idx]).collect();
         let whole = FittedPool { members, middle: pool.middle, takes_values };
         let mut fitted = thinned(whole, &replays, past, horizon, longest);
         let (mut replayed, mut honest) = (replayed, judged.replayed(None, &allowed));
+        let seasons = candidates.iter().filter_map(|candidate| candidate.season);
         if let Some(year) = Year::of(past, seasons, horizon)
             && let (Some(own), Some(others)) = (year.raised(&replayed, past), year.raised(&honest, past))
         {

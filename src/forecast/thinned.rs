@@ -219,6 +219,7 @@ mod tests {
     use crate::forecast::pool::Middle;
     use crate::forecast::registry::{Settings, find};
     use crate::forecast::tests::Noise;
+    use crate::forecast::{Horizon, Request, prepare};
     use crate::series::{Season, Step};
 
     fn hours(n: usize) -> Vec<f64> {
@@ -285,6 +286,19 @@ mod tests {
         let left = apart(&*small, &*whole);
         assert!(left < 2.0, "{left}");
         assert!(n_bytes_of(&*small) < LEAST_ROOM + 700, "{}", n_bytes_of(&*small));
+    }
+
+    #[test]
+    fn what_auto_makes_of_hours_with_a_week_is_below_four_kibibytes() {
+        let values = hours(1000);
+        let request = Request { horizon: Horizon::new(48).unwrap(), ..Request::default() };
+        let mut prepared = prepare(Past::new(0, Step::seconds(3600), &values[..800]), &request).unwrap();
+        assert!(prepared.model().matches('+').count() >= 3, "{}", prepared.model());
+        assert!(prepared.n_bytes() < 4096, "{}", prepared.n_bytes());
+        for value in &values[800..] {
+            assert_eq!(prepared.update(*value, Regressors::NONE), Updated::Filtered);
+        }
+        assert!(prepared.n_bytes() < 4096 + 512, "{}", prepared.n_bytes());
     }
 
     #[test]
