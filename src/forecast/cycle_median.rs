@@ -13,7 +13,7 @@ use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::profile::mended;
 use super::transform::Transform;
-use crate::series::{Season, median};
+use crate::series::{Season, median_of};
 
 /// Cycles of which a place's usual value is the median, the last ones.
 const OF_PROFILE: usize = 26;
@@ -49,8 +49,7 @@ struct FittedCycleMedian {
 
 /// The median of what is not a gap; NaN without.
 fn middle(values: impl Iterator<Item = f64>) -> f64 {
-    let seen: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
-    median(&seen).unwrap_or(f64::NAN)
+    median_of(values).unwrap_or(f64::NAN)
 }
 
 impl Forecaster for CycleMedian {

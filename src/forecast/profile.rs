@@ -1,15 +1,10 @@
 //! What a cycle looks like once the trend is taken off.
 
-use crate::series::{filled, median};
+use crate::series::{filled, median_of};
 
 /// The median of `detrended` at each place of a cycle of `season`; places count from the first cell.
 pub(super) fn profile_of(detrended: &[f64], season: usize) -> Vec<f64> {
-    (0..season)
-        .map(|slot| {
-            let seen: Vec<f64> = detrended.iter().skip(slot).step_by(season).copied().filter(|v| !v.is_nan()).collect();
-            median(&seen).unwrap_or(0.0)
-        })
-        .collect()
+    (0..season).map(|slot| median_of(detrended.iter().skip(slot).step_by(season).copied()).unwrap_or(0.0)).collect()
 }
 
 /// `profile` with a mean of nothing.

@@ -14,7 +14,7 @@ use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::profile::mended;
 use super::scale::Scale;
-use crate::series::{Season, median};
+use crate::series::{Season, median, median_of};
 
 /// Values that each slot keeps, the last ones.
 const KEPT: usize = 5;
@@ -83,8 +83,7 @@ impl FittedSlotProfile {
 
     /// The median of a slot's values; NaN without one.
     fn middle(&self, slot: usize) -> f64 {
-        let seen: Vec<f64> = self.of_slot(slot).iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v)).collect();
-        median(&seen).unwrap_or(f64::NAN)
+        median_of(self.of_slot(slot).iter().map(|&v| f64::from(v))).unwrap_or(f64::NAN)
     }
 
     /// The value of the slot and its neighbours below which `share` of the weight lies.

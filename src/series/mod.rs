@@ -27,5 +27,6 @@ pub use labels::{LabelError, LabelLimits, Labels, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError, Selector};
 pub use metric::{MetricKind, MetricSettings, Side};
 pub use sample::{STALE_MARKER_BITS, Sample, Series, is_stale_marker};
+pub(crate) use stats::median_of;
 pub use stats::{Summary, mad, median, quantile_sorted, summarize};
 pub use time::{DAY, HOUR, MINUTE, Millis, SECOND, Season, Step, TimeRange, TimeRangeError, WEEK};

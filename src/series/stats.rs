@@ -90,8 +90,13 @@ pub fn quantile_sorted(sorted: &[f64], share: f64) -> Option<f64> {
 
 /// The median of the values that are not NaN; `None` when there are none.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut known = Vec::with_capacity(values.len());
-    known.extend(values.iter().copied().filter(|value| !value.is_nan()));
+    median_of(values.iter().copied())
+}
+
+/// The same of values as they come.
+pub(crate) fn median_of(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut known = Vec::with_capacity(values.size_hint().1.unwrap_or(0));
+    known.extend(values.filter(|value| !value.is_nan()));
     let half = known.len() / 2;
     if half == 0 {
         return known.first().copied();
@@ -105,8 +110,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 
 /// The median absolute deviation around `centre`, unscaled; `None` when there are no values.
 pub fn mad(values: &[f64], centre: f64) -> Option<f64> {
-    let off: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
-    median(&off)
+    median_of(values.iter().map(|value| (value - centre).abs()))
 }
 
 #[cfg(test)]
