@@ -142,6 +142,13 @@ struct Line<'a> {
     tally: Tally,
 }
 
+impl Line<'_> {
+    /// Of several series by scaled errors: bytes and ratios do not add up.
+    fn relative(&self) -> Option<f64> {
+        if self.n_series > 1 { self.tally.scaled_relative() } else { self.tally.relative() }
+    }
+}
+
 /// The models in the order in which they were asked, each with its backtests over all series.
 fn by_model(all: &[SeriesBacktest]) -> Vec<(&str, Vec<(usize, &Backtest)>)> {
     let mut models: Vec<(&str, Vec<(usize, &Backtest)>)> = Vec::new();
@@ -208,7 +215,7 @@ fn series_lines(all: &[SeriesBacktest]) -> Vec<(Line<'_>, &[Tally])> {
 /// all series (`series` empty).
 ///
 /// Columns: series, model, chosen, origins, lead, n, mase, relative, smape, msis, coverage, mae, bias. `mae` and `bias`
-/// are in the series' unit, and empty over several series.
+/// are in the series' unit, and empty over several series; `relative` is then of scaled errors, as mase is.
 pub fn backtest_table(rows: &Rows, all: &[SeriesBacktest]) -> Table {
     fn with_leads<'a>(line: Line<'a>, leads: &[Tally]) -> Vec<Line<'a>> {
         let each = leads.iter().enumerate().filter(|(_, tally)| tally.n() > 0).map(|(idx, tally)| Line {
@@ -237,7 +244,7 @@ pub fn backtest_table(rows: &Rows, all: &[SeriesBacktest]) -> Table {
         .with("lead", Column::Int(lines.iter().map(|line| line.leads.map(|(lead, _)| lead as i64)).collect()))
         .with("n", Column::Int(lines.iter().map(|line| Some(line.tally.n() as i64)).collect()))
         .with("mase", Column::floats(lines.iter().map(|line| line.tally.mase())))
-        .with("relative", Column::floats(lines.iter().map(|line| line.tally.relative())))
+        .with("relative", Column::floats(lines.iter().map(Line::relative)))
         .with("smape", Column::floats(lines.iter().map(|line| line.tally.smape())))
         .with("msis", Column::floats(lines.iter().map(|line| line.tally.msis())))
         .with("coverage", Column::floats(lines.iter().map(|line| line.tally.coverage())))
@@ -292,7 +299,7 @@ pub fn series_summary(rows: &Rows, all: &[SeriesBacktest]) -> Table {
 fn figures(table: Table, lines: &[Line<'_>]) -> Table {
     table
         .with("mase", Column::floats(lines.iter().map(|line| line.tally.mase())))
-        .with("relative", Column::floats(lines.iter().map(|line| line.tally.relative())))
+        .with("relative", Column::floats(lines.iter().map(Line::relative)))
         .with("smape", Column::floats(lines.iter().map(|line| line.tally.smape())))
         .with("msis", Column::floats(lines.iter().map(|line| line.tally.msis())))
         .with("coverage", Column::floats(lines.iter().map(|line| line.tally.coverage())))

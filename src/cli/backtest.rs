@@ -24,7 +24,7 @@ const MOST_SHOWN: usize = 40;
 /// values before that moment alone: the season, the method, its band. What came is compared with it.
 ///
 /// mase: mean error over that of the seasonal naive one cycle ahead; relative: over that of the seasonal naive for the
-/// same values (below 1 is better); smape in percent; msis: the bands' width with a fine for each miss, in the unit of
+/// same values (below 1 is better), of errors scaled as mase scales them where several series are taken together; smape in percent; msis: the bands' width with a fine for each miss, in the unit of
 /// mase; coverage: the share of values inside the band; bias: mean of value minus forecast, in the unit of mase on the
 /// terminal and in the series' own in the file. A file has a row for each series, model and lead; rows without a lead
 /// are over all leads, rows without a series over all series.

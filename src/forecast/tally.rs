@@ -120,6 +120,9 @@ pub struct Tally {
     /// Sizes where the yardstick is known too, and the yardstick's.
     beside: Sum,
     naive: Sum,
+    /// The same, scaled.
+    scaled_beside: Sum,
+    scaled_naive: Sum,
     inside: Sum,
     promised: Sum,
     widths: Sum,
@@ -142,6 +145,10 @@ impl Tally {
             self.naive.add((value - naive).abs());
         }
         let scale = scale.filter(|scale| *scale > 0.0);
+        if let Some((naive, scale)) = naive.zip(scale) {
+            self.scaled_beside.add(error.abs() / scale);
+            self.scaled_naive.add((value - naive).abs() / scale);
+        }
         if let Some(scale) = scale {
             self.scaled.add(error.abs() / scale);
             self.scaled_errors.add(error / scale);
@@ -167,6 +174,8 @@ impl Tally {
             (&mut self.scaled_errors, &other.scaled_errors),
             (&mut self.beside, &other.beside),
             (&mut self.naive, &other.naive),
+            (&mut self.scaled_beside, &other.scaled_beside),
+            (&mut self.scaled_naive, &other.scaled_naive),
             (&mut self.inside, &other.inside),
             (&mut self.promised, &other.promised),
             (&mut self.widths, &other.widths),
@@ -235,6 +244,12 @@ impl Tally {
     /// made no error.
     pub fn relative(&self) -> Option<f64> {
         let (own, naive) = (self.beside.mean()?, self.naive.mean()?);
+        (naive > 0.0).then(|| own / naive)
+    }
+
+    /// The same of scaled errors, for tallies over series of different size or unit.
+    pub fn scaled_relative(&self) -> Option<f64> {
+        let (own, naive) = (self.scaled_beside.mean()?, self.scaled_naive.mean()?);
         (naive > 0.0).then(|| own / naive)
     }
 
@@ -327,6 +342,30 @@ mod tests {
         let mut bare = Tally::default();
         bare.add(&Judged { band: None, naive: None, scale: Some(0.0), ..judged(4.0, 3.0) });
         assert_eq!((bare.mae(), bare.mase(), bare.coverage(), bare.relative()), (Some(1.0), None, None, None));
+    }
+
+    #[test]
+    fn what_is_relative_over_series_does_not_go_by_their_size() {
+        let of = |size: f64, own: f64| {
+            let mut tally = Tally::default();
+            let judged = Judged {
+                value: size * 10.0,
+                point: size * (10.0 - own),
+                band: None,
+                naive: Some(size * 6.0),
+                scale: Some(size * 2.0),
+            };
+            (0..5).for_each(|_| tally.add(&judged));
+            tally
+        };
+        let (small, large) = (of(1.0, 2.0), of(1e9, 6.0));
+        let close = |a: Option<f64>, b: f64| (a.unwrap() - b).abs() < 1e-9;
+        assert!(close(small.relative(), 0.5) && close(large.relative(), 1.5) && close(large.scaled_relative(), 1.5));
+        let mut both = small;
+        both.merge(&large);
+        assert!((both.relative().unwrap() - 1.5).abs() < 1e-6, "the large one drowns the small");
+        assert!(close(both.scaled_relative(), 1.0), "{:?}", both.scaled_relative());
+        assert_eq!(Tally::default().scaled_relative(), None);
     }
 
     #[test]

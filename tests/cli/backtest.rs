@@ -39,6 +39,41 @@ fn models_are_judged_by_series_and_lead_and_as_a_whole() {
 }
 
 #[test]
+fn series_of_different_units_are_relative_to_their_own_scale() {
+    // The same wave as a ratio and in bytes; at the end of the bytes everything is off.
+    let dir = TempDir::new().unwrap();
+    let mut csv = String::from("series,timestamp,value\n");
+    for t in 0..336 {
+        let off = if t > 250 { (t % 5) as f64 } else { 1.0 };
+        csv.push_str(&format!("ratio,{0},{1}\nbytes,{0},{2}\n", START + t * HOUR, wave(t) / 1e3, off * wave(t) * 1e9));
+    }
+    let input = write(&dir, "units.csv", csv);
+    let out = dir.path().join("out.csv");
+    done(&[
+        "backtest",
+        text(&input),
+        "--model",
+        "moving-average",
+        "--horizon",
+        "6",
+        "--season",
+        "24",
+        "-o",
+        text(&out),
+    ]);
+    let csv = std::fs::read_to_string(&out).unwrap();
+    let relative = |series: &str| -> f64 {
+        let line = csv.lines().find(|line| line.starts_with(&format!("{series},moving-average"))).unwrap();
+        line.split(',').nth(7).unwrap().parse().unwrap()
+    };
+    let (ratio, bytes, both) = (relative("ratio"), relative("bytes"), relative(""));
+    assert!((ratio - bytes).abs() > 0.2, "{ratio} {bytes}");
+    let (least, most) = (ratio.min(bytes), ratio.max(bytes));
+    let margin = 0.02 * (most - least);
+    assert!((least + margin..most - margin).contains(&both), "{both} is not between {ratio} and {bytes}");
+}
+
+#[test]
 fn nothing_of_the_future_reaches_a_judged_forecast() {
     // The level doubles at the end, behind every target: the figures must not change.
     let dir = TempDir::new().unwrap();
