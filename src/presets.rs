@@ -1,7 +1,9 @@
 //! What is known beforehand of the metrics people have: kinds, units, limits and which deviations matter.
 //!
-//! In: the YAML files of `models/`, compiled into the binary. Out: for a series' key the first [`Rule`] whose
+//! In: the YAML files of `models/`, compiled into the binary, and the operator's own. Out: for a series' key the first [`Rule`] whose
 //! selector matches. `models/README.md` documents every field.
+
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -21,12 +23,20 @@ const SHIPPED: [(&str, &str); 5] = [
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PresetError {
     /// No preset of that name.
-    #[error("there is no preset `{name}`; the presets are {known}")]
+    #[error("there is no preset `{name}`; the presets are {known}, and files that end in .yaml or .yml")]
     Unknown {
         /// The name that was asked for.
         name: String,
         /// The names there are.
         known: String,
+    },
+    /// A file that cannot be read.
+    #[error("preset `{path}` cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: String,
     },
     /// A preset that does not read.
     #[error("preset `{name}`: {reason}")]
@@ -168,12 +178,18 @@ impl Presets {
         Presets { presets: presets.collect() }
     }
 
-    /// The shipped presets of these names, in that order.
+    /// The shipped presets of these names, and files of the same kind where a name ends in `.yaml` or `.yml`, in that
+    /// order.
     ///
     /// # Errors
-    /// When a name is not among them.
+    /// When a name is not among them, when a file cannot be read or is no preset.
     pub fn load(names: &[String]) -> Result<Presets, PresetError> {
         let load_one = |name: &String| {
+            if Path::new(name).extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+                let text = std::fs::read_to_string(name)
+                    .map_err(|error| PresetError::Unreadable { path: name.clone(), reason: error.to_string() })?;
+                return Preset::parse(name, &text);
+            }
             let known = || SHIPPED.map(|(name, _)| name).join(", ");
             let (name, text) = SHIPPED
                 .iter()
@@ -310,5 +326,26 @@ mod tests {
         check("name: a\nsummary: b\nrules:\n  - selector: up\n    metric: { mater: up }\n", "mater");
         let unknown = Presets::load(&["nodes".to_owned()]).unwrap_err().to_string();
         assert!(unknown.contains("`nodes`") && unknown.contains("node, container"), "{unknown}");
+        let missing = Presets::load(&["not-here.yaml".to_owned()]).unwrap_err().to_string();
+        assert!(missing.contains("`not-here.yaml` cannot be read"), "{missing}");
+    }
+
+    #[test]
+    fn a_file_of_ones_own_is_asked_in_its_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.yaml");
+        let rules = "name: mine\nsummary: what we have\nrules:\n  - selector: temperature_celsius\n    metric: { valid_min: -.inf }\n  - selector: node_memory_MemAvailable_bytes\n    metric: { integer: true, valid_min: -5 }\n";
+        std::fs::write(&path, rules).unwrap();
+        let mine = path.to_str().unwrap().to_owned();
+        let settings = |names: &[String], metric: &str| {
+            Presets::load(names).unwrap().settings_for(&Key::from_pairs(metric, &[]).unwrap())
+        };
+        let (first, last) = ([mine.clone(), "node".to_owned()], ["node".to_owned(), mine]);
+        assert_eq!(settings(&first, "temperature_celsius").valid_min, Some(f64::NEG_INFINITY));
+        assert!(settings(&first, "node_memory_MemAvailable_bytes").integer);
+        assert_eq!(settings(&last, "node_memory_MemAvailable_bytes").valid_min, Some(0.0));
+        std::fs::write(&path, "name: mine\nsummary: a\nrules: [{ selector: up, metric: { integers: true } }]\n")
+            .unwrap();
+        assert!(Presets::load(&first).unwrap_err().to_string().contains("integers"));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::forecast::Forecast;
 use crate::presets::Presets;
-use crate::series::{Aggregate, Aggregator, History, HistoryError, Key, Millis, Step};
+use crate::series::{Aggregate, Aggregator, History, HistoryError, Key, MetricSettings, Millis, Step};
 
 use super::coarsen::history_of;
 use super::forecast::{ForecastAsk, ForecastFailure, forecast_history};
@@ -51,7 +51,10 @@ pub fn forecast_groups(
     }
     let one = |members: Vec<usize>| {
         let source = group_of(&rows.sources[members[0]], grouping);
-        let settings = rows.sources[members[0]].settings(presets).aggregated(grouping.how);
+        // Series that are no metric's may be of anything.
+        let known =
+            if source.is_metric { rows.sources[members[0]].settings(presets) } else { MetricSettings::default() };
+        let settings = known.aggregated(grouping.how);
         let histories: Vec<(usize, History)> = members
             .iter()
             .filter_map(|&idx| {
@@ -71,7 +74,8 @@ pub fn forecast_groups(
                     Axis::Time => ask.events.of_aggregate(named, grouping.how).0,
                     Axis::Steps => crate::forecast::Events::default(),
                 };
-                forecast_history(source.axis, &history, ask, &settings, &events)
+                let is_mean = histories.iter().any(|(_, member)| member.step() != history.step());
+                forecast_history(source.axis, &history, ask, &source.facts(&settings, is_mean), &events)
             }
         };
         GroupForecast { source, n_members, outcome }

@@ -10,7 +10,7 @@ use crate::forecast::{
     Backtest, Coverage, Events, Facts, Past, Request, SeasonChoice, Tally, backtest_at, lead_group, origins,
 };
 use crate::presets::Presets;
-use crate::series::{History, MetricSettings, Sample};
+use crate::series::{History, Sample};
 
 use super::coarsen::history_of;
 use super::forecast::{Ahead, ForecastFailure, events_of};
@@ -52,7 +52,7 @@ pub struct SeriesBacktest {
 struct Prepared {
     source_idx: usize,
     history: History,
-    metric: MetricSettings,
+    facts: Facts,
     events: Events,
     request: Request,
     origins: Vec<usize>,
@@ -119,13 +119,13 @@ fn prepare(
     let request = Request { season: ask.season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);
     let events = events_of(source, &ask.events);
-    Ok(Prepared { source_idx, history, metric, events, request, origins })
+    let facts = source.facts(&metric, false);
+    Ok(Prepared { source_idx, history, facts, events, request, origins })
 }
 
 fn judge(it: &Prepared, model: &str, origin: usize, ask: &BacktestAsk) -> Result<Backtest, ForecastFailure> {
     let request = Request { model: model.to_owned(), ..it.request.clone() };
-    let facts = Facts::from(&it.metric);
-    let past = Past::of(&it.history).with_facts(&facts);
+    let past = Past::of(&it.history).with_facts(&it.facts);
     Ok(backtest_at(past, &it.events, &request, ask.coverage, origin)?)
 }
 

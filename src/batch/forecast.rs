@@ -8,9 +8,7 @@ use crate::forecast::{
     Coverage, Events, Facts, Forecast, ForecastError, Horizon, Past, Request, SeasonChoice, UnderEvents,
 };
 use crate::presets::Presets;
-use crate::series::{
-    DurationError, History, HistoryError, MetricSettings, Millis, Sample, Step, format_duration, parse_duration,
-};
+use crate::series::{DurationError, History, HistoryError, Millis, Sample, Step, format_duration, parse_duration};
 
 use super::coarsen::{coarsen, history_of};
 use super::parallel::spread;
@@ -134,7 +132,8 @@ fn forecast_one(
 ) -> Result<Forecast, ForecastFailure> {
     let metric = source.settings(presets);
     let history = history_of(source, samples, source.kind_by(&metric))?;
-    forecast_history(source.axis, &history.tail(ask.most_cells), ask, &metric, &events_of(source, &ask.events))
+    let (facts, events) = (source.facts(&metric, false), events_of(source, &ask.events));
+    forecast_history(source.axis, &history.tail(ask.most_cells), ask, &facts, &events)
 }
 
 /// For the many series of an analysis: like [`forecast_all`] for one, on a history of at most `most_cells` cells made
@@ -145,8 +144,10 @@ pub(super) fn forecast_coarse(
     ask: &ForecastAsk,
     presets: &Presets,
 ) -> Result<Forecast, ForecastFailure> {
-    let (metric, events) = (source.settings(presets), events_of(source, &ask.events));
-    forecast_history(source.axis, &coarsen(history, ask.most_cells), ask, &metric, &events)
+    let coarse = coarsen(history, ask.most_cells);
+    let is_mean = coarse.step() != history.step();
+    let (facts, events) = (source.facts(&source.settings(presets), is_mean), events_of(source, &ask.events));
+    forecast_history(source.axis, &coarse, ask, &facts, &events)
 }
 
 /// The forecast of one history.
@@ -154,13 +155,12 @@ pub(super) fn forecast_history(
     axis: Axis,
     history: &History,
     ask: &ForecastAsk,
-    metric: &MetricSettings,
+    facts: &Facts,
     events: &Events,
 ) -> Result<Forecast, ForecastFailure> {
     let horizon = ask.ahead.in_steps(axis, history.step())?;
     let request = Request { model: ask.model.clone(), season: ask.season, horizon };
-    let facts = Facts::from(metric);
-    let model = UnderEvents::prepare(&Past::of(history).with_facts(&facts), events, &request)?;
+    let model = UnderEvents::prepare(&Past::of(history).with_facts(facts), events, &request)?;
     Ok(model.forecast(0, horizon, ask.coverage))
 }
 

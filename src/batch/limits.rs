@@ -43,7 +43,7 @@ pub(super) fn limits_of(
         if source.axis == Axis::Steps {
             return None;
         }
-        let rule = source.is_metric.then(|| presets.rule_for(&source.key)).flatten();
+        let rule = source.rule(presets);
         let side = rule.map_or(Side::Up, |rule| rule.metric.matters);
         let asked = given.iter().find(|limit| limit.matches(source));
         if let Some(asked) = asked {

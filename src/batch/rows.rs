@@ -2,8 +2,9 @@
 
 use hashbrown::HashMap;
 
-use crate::presets::Presets;
-use crate::series::{Key, METRIC_NAME, MetricKind, MetricSettings, Millis, Sample, Step};
+use crate::forecast::Facts;
+use crate::presets::{Presets, Rule};
+use crate::series::{Key, LabelLimits, Labels, METRIC_NAME, MetricKind, MetricSettings, Millis, Sample, Step};
 
 /// What dates the rows of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,15 +49,38 @@ pub struct Source {
 }
 
 impl Source {
-    /// What `presets` know of the metric; nothing of a series that is not a named metric.
+    /// What `presets` say of the metric. A series or file that is merely called like a metric is taken for it, but for a
+    /// counter's: whether its values are the counter's or rates already, nobody knows.
+    pub fn rule<'a>(&self, presets: &'a Presets) -> Option<&'a Rule> {
+        if self.is_metric {
+            return presets.rule_for(&self.key);
+        }
+        let labels = self.key.labels().without_metric();
+        let pairs: Vec<(&str, &str)> = labels.chain([(METRIC_NAME, bare(self.key.metric()))]).collect();
+        let key = Key::new(Labels::new(pairs, &LabelLimits::default()).ok()?);
+        presets.rule_for(&key).filter(|rule| rule.metric.kind != Some(MetricKind::Counter))
+    }
+
+    /// What `presets` know of the metric; the defaults where they know nothing.
     pub fn settings(&self, presets: &Presets) -> MetricSettings {
-        if self.is_metric { presets.settings_for(&self.key) } else { MetricSettings::default() }
+        self.rule(presets).map(|rule| rule.metric.clone()).unwrap_or_default()
+    }
+
+    /// What is declared in `settings`; `is_mean` when cells are means of values.
+    pub fn facts(&self, settings: &MetricSettings, is_mean: bool) -> Facts {
+        Facts::declared(settings, bare(self.key.metric()), self.kind_by(settings), is_mean)
     }
 
     /// Gauge or counter: as declared in `settings`, else as the metric's name says.
     pub fn kind_by(&self, settings: &MetricSettings) -> MetricKind {
         if self.is_metric { settings.kind_of(self.key.metric()) } else { settings.kind.unwrap_or_default() }
     }
+}
+
+/// The name without the folders and the ending of a file that is called so.
+fn bare(name: &str) -> &str {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    [".parquet", ".csv"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
 /// Every row that was read, in input order, as columns.

@@ -8,10 +8,9 @@ use crate::capacity::CapacitySettings;
 use crate::detect::{AlarmSettings, Settings};
 use crate::forecast::{Coverage, SeasonChoice};
 use crate::incident::GroupSettings;
-use crate::presets::Presets;
 use crate::query::parse_limit;
 
-use super::arguments::{self, Inputs, Planned};
+use super::arguments::{self, Inputs, Known, Planned};
 use super::{Failure, progress};
 
 /// Cells that an analysis forecasts from per series at most; longer histories are averaged to fit.
@@ -51,6 +50,8 @@ pub(super) struct Arguments {
     level: Coverage,
     #[command(flatten)]
     planned: Planned,
+    #[command(flatten)]
+    known: Known,
     /// The folder to write to; created when missing.
     #[arg(short, long, value_name = "DIR", default_value = "analysis")]
     output: PathBuf,
@@ -78,6 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         None => None,
     };
+    let presets = arguments.known.load()?;
     let rows = arguments.inputs.read()?;
     // Before the work rather than after it.
     std::fs::create_dir_all(&arguments.output)
@@ -107,7 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     let bar = progress::bar(rows.sources.len(), "analyzing");
-    let analysis = batch::analyze(rows, &ask, &Presets::shipped(), || bar.inc(1))?;
+    let analysis = batch::analyze(rows, &ask, &presets, || bar.inc(1))?;
     bar.finish_and_clear();
 
     let into = |name: &str| arguments.output.join(name);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::batch::{Axis, Format, ReadError, Rows};
 use crate::events::PlannedEvents;
 use crate::forecast::{Coverage, SeasonChoice};
+use crate::presets::Presets;
 
 use super::Failure;
 
@@ -51,6 +52,28 @@ impl Planned {
             eprintln!("warning: {}: series that count steps have no dates, and no events", path.display());
         }
         Ok(Arc::new(planned))
+    }
+}
+
+/// What is known of metrics beforehand; the same words in every command's help.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Known {
+    /// A YAML file of presets of your own (models/README.md), asked before the shipped ones; may be given several times.
+    ///
+    /// There a metric gets its range (`valid_min`, `valid_max`), whole numbers (`integer`), unit and limit. Without them
+    /// forecasts of what was never below 0 stay at or above 0, and shares (`_percent`, `_ratio`) within their whole.
+    #[arg(long, value_name = "FILE")]
+    presets: Vec<String>,
+}
+
+impl Known {
+    /// The given presets, then the shipped ones.
+    pub(super) fn load(&self) -> Result<Presets, Failure> {
+        if let Some(other) = self.presets.iter().find(|path| !path.ends_with(".yaml") && !path.ends_with(".yml")) {
+            return Err(Failure::Usage(format!("--presets {other}: a file that ends in .yaml or .yml is wanted")));
+        }
+        let names = self.presets.iter().cloned().chain(Presets::names().map(str::to_owned));
+        Presets::load(&names.collect::<Vec<_>>()).map_err(|error| Failure::Failed(error.into()))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::forecast::{Coverage, FORECASTERS, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::{Millis, format_duration};
 
-use super::arguments::{self, Inputs, MOST_CELLS, Planned};
+use super::arguments::{self, Inputs, Known, MOST_CELLS, Planned};
 use super::{Failure, progress};
 
 /// The word that stands for every method.
@@ -55,16 +55,19 @@ pub(super) struct Arguments {
     origins: usize,
     #[command(flatten)]
     planned: Planned,
+    #[command(flatten)]
+    known: Known,
     /// Where to write every number: .parquet, .csv or .json.
     #[arg(short, long, value_name = "OUT", value_parser = arguments::output)]
     output: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let presets = arguments.known.load()?;
     let rows = arguments.inputs.read()?;
     match &arguments.detector {
-        Some(detector) => replay_detector(arguments, &rows, detector),
-        None => judge_models(arguments, &rows),
+        Some(detector) => replay_detector(arguments, &rows, detector, &presets),
+        None => judge_models(arguments, &rows, &presets),
     }
 }
 
@@ -76,7 +79,7 @@ fn model_or_all(text: &str) -> Result<String, String> {
     arguments::model_name(text).map_err(|error| format!("{error}, and `{ALL}` for every one of them"))
 }
 
-fn judge_models(arguments: &Arguments, rows: &Rows) -> Result<(), Failure> {
+fn judge_models(arguments: &Arguments, rows: &Rows, presets: &Presets) -> Result<(), Failure> {
     let mut models: Vec<String> = Vec::new();
     for name in &arguments.model {
         let named = FORECASTERS.iter().filter(|entry| name == ALL || entry.name == name);
@@ -104,7 +107,7 @@ fn judge_models(arguments: &Arguments, rows: &Rows) -> Result<(), Failure> {
             bar.inc(1);
         }
     };
-    let all = batch::backtest_all(rows, &ask, &Presets::shipped(), begin, done);
+    let all = batch::backtest_all(rows, &ask, presets, begin, done);
     if let Some(bar) = bar.get() {
         bar.finish_and_clear();
     }
@@ -134,11 +137,11 @@ fn judge_models(arguments: &Arguments, rows: &Rows) -> Result<(), Failure> {
     Ok(())
 }
 
-fn replay_detector(arguments: &Arguments, rows: &Rows, detector: &str) -> Result<(), Failure> {
+fn replay_detector(arguments: &Arguments, rows: &Rows, detector: &str, presets: &Presets) -> Result<(), Failure> {
     let ask =
         DetectAsk { detector: detector.to_owned(), settings: Settings::default(), alarm: AlarmSettings::default() };
     let bar = progress::bar(rows.sources.len(), "replaying");
-    let found = batch::detect_all(rows, None, &ask, &Presets::shipped(), || bar.inc(1))?;
+    let found = batch::detect_all(rows, None, &ask, presets, || bar.inc(1))?;
     bar.finish_and_clear();
     let table = firings(rows, &found);
     if let Some(path) = &arguments.output {

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::batch::{self, DetectAsk};
 use crate::detect::{AlarmSettings, MATRIX_DETECTORS, Settings, find, find_matrix};
-use crate::presets::Presets;
 use crate::series::Season;
 
-use super::arguments::{self, Inputs};
+use super::arguments::{self, Inputs, Known};
 use super::{Failure, progress};
 
 /// Score every row of Parquet or CSV files: how odd is it?
@@ -41,6 +40,8 @@ pub(super) struct Arguments {
     /// Scores above this make an anomaly.
     #[arg(long, value_name = "SCORE", default_value_t = AlarmSettings::default().open_at, value_parser = threshold)]
     threshold: f64,
+    #[command(flatten)]
+    known: Known,
     /// Leave the score of rows that cannot be scored empty in files, too, instead of 0.
     #[arg(long)]
     keep_empty: bool,
@@ -81,10 +82,11 @@ impl Arguments {
 fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
     find(&arguments.detector).map_err(|unknown| Failure::Usage(unknown.to_string()))?;
     arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
+    let presets = arguments.known.load()?;
     let rows = arguments.inputs.read()?;
     let warmup = if arguments.warmup.is_empty() { None } else { Some(arguments::read(&arguments.warmup)?) };
     let bar = progress::bar(rows.sources.len(), "detecting");
-    let found = batch::detect_all(&rows, warmup.as_ref(), ask, &Presets::shipped(), || bar.inc(1))?;
+    let found = batch::detect_all(&rows, warmup.as_ref(), ask, &presets, || bar.inc(1))?;
     bar.finish_and_clear();
     batch::detect_table(&rows, &found, arguments.fills()).write(&arguments.output)?;
     if !arguments::is_stdout(&arguments.output) {

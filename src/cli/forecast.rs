@@ -9,7 +9,7 @@ use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::Aggregate;
 
-use super::arguments::{self, Inputs, MOST_CELLS, Planned};
+use super::arguments::{self, Inputs, Known, MOST_CELLS, Planned};
 use super::{Failure, progress};
 
 /// Forecast every series of Parquet or CSV files
@@ -44,12 +44,15 @@ pub(super) struct Arguments {
     by: Vec<String>,
     #[command(flatten)]
     planned: Planned,
+    #[command(flatten)]
+    known: Known,
     /// Where to write: .parquet, .csv, .json, or - for a table.
     #[arg(short, long, value_name = "OUT", default_value = "-", value_parser = arguments::output)]
     output: PathBuf,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let presets = arguments.known.load()?;
     let rows = arguments.inputs.read()?;
     let ask = ForecastAsk {
         model: arguments.model.clone(),
@@ -60,21 +63,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         events: arguments.planned.read(&rows)?,
     };
     if let Some(how) = arguments.aggregate {
-        return forecast_groups(arguments, &rows, &Grouping { how, by: arguments.by.clone() }, &ask);
+        return forecast_groups(arguments, &rows, &Grouping { how, by: arguments.by.clone() }, &ask, &presets);
     }
     let bar = progress::bar(rows.sources.len(), "forecasting");
-    let forecasts = batch::forecast_all(&rows, &ask, &Presets::shipped(), || bar.inc(1));
+    let forecasts = batch::forecast_all(&rows, &ask, &presets, || bar.inc(1));
     bar.finish_and_clear();
     let all: Vec<(&Source, &Result<Forecast, ForecastFailure>)> = rows.sources.iter().zip(&forecasts).collect();
     tell(arguments, &all)
 }
 
-fn forecast_groups(arguments: &Arguments, rows: &Rows, grouping: &Grouping, ask: &ForecastAsk) -> Result<(), Failure> {
+fn forecast_groups(
+    arguments: &Arguments,
+    rows: &Rows,
+    grouping: &Grouping,
+    ask: &ForecastAsk,
+    presets: &Presets,
+) -> Result<(), Failure> {
     let names = |label: &String| rows.sources.iter().any(|source| source.key.labels().get(label).is_some());
     if let Some(unknown) = grouping.by.iter().find(|label| !names(label)) {
         return Err(Failure::Usage(format!("--by {unknown}: no series has this label")));
     }
-    let groups = batch::forecast_groups(rows, grouping, ask, &Presets::shipped(), || ());
+    let groups = batch::forecast_groups(rows, grouping, ask, presets, || ());
     for group in &groups {
         eprintln!("note: `{}` is of {} series", group.source.name, group.n_members);
     }

@@ -57,7 +57,10 @@ pub(super) struct Guarded<M> {
 impl<M: Method + 'static> Guarded<M> {
     /// A scorer around `method` that has walked along `warmup`.
     pub(super) fn start(method: M, metric: &MetricSettings, warmup: &History) -> Box<dyn Scorer> {
-        let mut scorer = Guarded { method, last: None, valid_min: metric.valid_min, valid_max: metric.valid_max };
+        // Infinite ones say that there is none.
+        let [valid_min, valid_max] =
+            [metric.valid_min, metric.valid_max].map(|bound| bound.filter(|it| it.is_finite()));
+        let mut scorer = Guarded { method, last: None, valid_min, valid_max };
         for sample in warmup.samples() {
             scorer.score(sample);
         }

@@ -29,8 +29,9 @@ impl Detector for StaticThreshold {
             other => Ok(other),
         };
         let limit = finite(metric.limit, "limit")?;
-        let min = finite(metric.valid_min, "valid_min")?;
-        let max = finite(metric.valid_max, "valid_max")?;
+        let bounded = |bound: Option<f64>| bound.filter(|bound| !bound.is_infinite());
+        let min = finite(bounded(metric.valid_min), "valid_min")?;
+        let max = finite(bounded(metric.valid_max), "valid_max")?;
         let edges = match (limit, metric.matters) {
             (Some(limit), Side::Down) => Edges { lower: Some(edge(limit, max)), upper: None },
             (Some(limit), Side::Up | Side::Both) => Edges { lower: None, upper: Some(edge(limit, min)) },

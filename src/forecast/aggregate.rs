@@ -10,6 +10,7 @@
 use super::backtest::{MOST_ORIGINS, Plan, Replay};
 use super::conformal::Conformal;
 use super::direction::direction;
+use super::facts::Facts;
 use super::model::Coverage;
 use super::outlook::{Band, Forecast};
 use super::past::Past;
@@ -147,6 +148,7 @@ pub fn aggregate(
         settings: [("series".to_owned(), pasts.len() as f64)].into(),
         accuracy: None,
         season,
+        facts: Facts::default(),
         events: Vec::new(),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::series::{MINUTE, Millis, Step};
 
+use super::facts::Facts;
 use super::model::Coverage;
 
 /// Lower and upper values between which the future lies with the promised coverage.
@@ -104,6 +105,8 @@ pub struct Forecast {
     pub accuracy: Option<Accuracy>,
     /// The season used, in steps.
     pub season: Option<usize>,
+    /// What points and bands keep to: the range of the metric, as declared or as its history has it.
+    pub facts: Facts,
     /// The names of the planned events that change a point.
     pub events: Vec<String>,
 }

@@ -3,38 +3,9 @@
 //! A [`Past`] borrows everything and is as cheap to cut as a slice, so that a replay shows a method one prefix after
 //! the other without a copy.
 
+use super::facts::Facts;
 use super::model::FitError;
-use crate::series::{History, MetricSettings, Millis, Step, filled};
-
-/// What is known of a metric beside its values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
-    /// What the clock on the wall is ahead of UTC, ms: where hours, days and weeks begin.
-    pub zone_offset: Millis,
-    /// Smallest possible value; points and bands stop there.
-    pub min: Option<f64>,
-    /// Largest possible value; points and bands stop there.
-    pub max: Option<f64>,
-    /// Whether values are whole numbers; points and bands are then too.
-    pub is_integer: bool,
-}
-
-impl Facts {
-    /// Nothing is known.
-    pub const NONE: &'static Facts = &Facts { zone_offset: 0, min: None, max: None, is_integer: false };
-}
-
-impl From<&MetricSettings> for Facts {
-    fn from(metric: &MetricSettings) -> Facts {
-        Facts { min: metric.valid_min, max: metric.valid_max, ..Facts::default() }
-    }
-}
-
-impl Default for Facts {
-    fn default() -> Facts {
-        Facts::NONE.clone()
-    }
-}
+use crate::series::{History, Millis, Step, filled};
 
 /// A column of numbers known beforehand, one per cell: a holiday, a planned load, a maintenance window.
 #[derive(Clone, Debug, PartialEq)]

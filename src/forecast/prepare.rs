@@ -7,9 +7,10 @@ use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
 use super::backtest::{MOST_ORIGINS, Plan, accuracy};
 use super::conformal::Conformal;
 use super::direction::direction;
+use super::facts::Facts;
 use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
-use super::past::{Facts, Past, Regressors};
+use super::past::{Past, Regressors};
 use super::recalibrate::{FOLLOWED, Recalibration};
 use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse, UnknownModel};
 use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
@@ -83,12 +84,20 @@ pub struct Prepared {
 
 /// Fits the method of `request` to `past` and replays it.
 ///
-/// A seasonal method asked for by name without a season takes the one of those found that did best.
+/// A seasonal method asked for by name without a season takes the one of those found that did best. Where no range is
+/// declared, points and bands keep to the one that the values have kept to, see [`Facts`].
 ///
 /// # Errors
 /// When no method bears the name, when the past is empty, when the method cannot be fitted to it.
 pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepared, ForecastError> {
     let past = past.into();
+    let facts = past.facts().learned_from(past.values());
+    prepare_as_known(&past.with_facts(&facts), request)
+}
+
+/// The same with no more known of the metric than the past says.
+pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Prepared, ForecastError> {
+    let past = *past;
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
     let (chosen, accuracy, seasons) = run(&past, request)?;
     let cycle = seasons.first().map(|season| season.steps());
@@ -230,6 +239,7 @@ impl Prepared {
             settings: self.fitted.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             accuracy: self.accuracy.clone().map(|known| Accuracy { coverage: self.bands.coverage(coverage), ..known }),
             season: self.season,
+            facts: self.facts.clone(),
             events: Vec::new(),
         }
     }
@@ -265,7 +275,14 @@ impl Prepared {
 
     /// Takes in the value at the next step; NaN is a gap. The first row of `known` belongs to that step. Bands are
     /// corrected by how the ones issued before have held; accuracy and direction stay those of the last fit.
+    /// A value beyond the range that was learned shows that there is none.
     pub fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        self.update_from(value, value, known)
+    }
+
+    /// The same with a value that the model is told instead of `own`, the metric's.
+    pub(super) fn update_from(&mut self, own: f64, value: f64, known: Regressors<'_>) -> Updated {
+        self.facts.take(own);
         let updated = self.fitted.update(value, known);
         if updated != Updated::NeedsRefit {
             self.n_seen += 1;

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use super::facts::Facts;
 use super::guard::clip;
 use super::model::{FitError, Fitted, Forecaster, Updated};
-use super::past::{Facts, Past, Regressors};
+use super::past::{Past, Regressors};
 use super::recent::Shared;
 
 /// A method whose points keep to what is known of the metric.
@@ -48,6 +49,7 @@ impl Fitted for FittedShaped {
     }
 
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        self.facts.take(value);
         self.inner.update(value, known)
     }
 

@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use super::backtest::{Replay, mean};
 use super::model::{Fitted, Updated};
-use super::past::{Facts, Past, Regressors};
+use super::facts::Facts;
+use super::past::{Past, Regressors};
 use super::shaped::shape;
 use crate::series::{DAY, Season, median};
 

@@ -10,7 +10,7 @@ use super::error::{Error, Fault};
 use super::params::Params;
 use super::routes::{Param, optional, required};
 use super::state::App;
-use crate::forecast::{Accuracy, Coverage, Direction, Forecast, Tally};
+use crate::forecast::{Accuracy, Coverage, Direction, Facts, Forecast, Tally};
 use crate::series::{Aggregate, DAY, Key, MINUTE, Millis, Step, TimeRange, format_duration};
 use crate::watch::{ForecastAsk, IssuedAccuracy, WatchError};
 
@@ -18,7 +18,11 @@ pub(super) const PARAMS: &[Param] = &[
     required("match", "selector of the series, such as disk_used_bytes{host=\"a\"}"),
     optional("horizon", "how far ahead, such as 6h, 7d, 90d", "7d"),
     optional("level", "share of future values the band promises to hold, above 0 and below 1", "0.95"),
-    optional("step", "spacing of the points, such as 1m, 1h", "the series' own"),
+    optional(
+        "step",
+        "spacing of the points, such as 1m, 1h",
+        "the series' own, or the next readable one at which the horizon has 2000 points",
+    ),
     optional("from", "`end` begins the points after the last sample, `now` after now", "end"),
     optional("model", "a model's name, or auto; `barograph models` lists them", "auto"),
     optional("limit", "at most so many series, 1 to 1000", "20"),
@@ -82,6 +86,8 @@ pub(super) struct Found {
     season: Option<usize>,
     /// Spacing of the points, in seconds.
     step: f64,
+    /// Where points and band stop.
+    range: RangeDoc,
     /// What the values are: `gauge` as stored, `counter` per second.
     kind: &'static str,
     /// The promised coverage of the band; null when there is no band.
@@ -100,6 +106,19 @@ pub(super) struct Found {
     /// The names of the events, planned or assumed, that change a point.
     events: Vec<String>,
     points: Vec<Point>,
+}
+
+/// The least and the greatest value that the metric can have, as far as they are known.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RangeDoc {
+    /// The metric's `valid_min`, or 0 where the series was never below.
+    min: Option<f64>,
+    /// The metric's `valid_max`, or the whole where a share never exceeded it.
+    max: Option<f64>,
+    /// Which of the two the history tells rather than a setting.
+    learned: Vec<&'static str>,
+    /// Whether values are whole numbers.
+    integer: bool,
 }
 
 /// Where the series is heading.
@@ -327,6 +346,7 @@ impl Found {
         Found {
             points: points.collect(),
             step: forecast.step.millis() as f64 / 1e3,
+            range: RangeDoc::of(&forecast.facts),
             kind,
             level: forecast.band.as_ref().map(|band| band.coverage.share()),
             direction: DirectionDoc::of(forecast.direction, forecast.step),
@@ -341,6 +361,15 @@ impl Found {
             last_sample: Time(forecast.last_seen),
             silent,
         }
+    }
+}
+
+impl RangeDoc {
+    fn of(facts: &Facts) -> RangeDoc {
+        let finite = |bound: Option<f64>| bound.filter(|bound| bound.is_finite());
+        let (min, max) = facts.is_learned;
+        let learned = [("min", min), ("max", max)].into_iter().filter_map(|(name, is)| is.then_some(name)).collect();
+        RangeDoc { min: finite(facts.min), max: finite(facts.max), learned, integer: facts.is_integer }
     }
 }
 

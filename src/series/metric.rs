@@ -49,10 +49,13 @@ pub struct MetricSettings {
     pub least_absolute: f64,
     /// The least deviation worth telling as a share of the expected value (0.2 = 20 %); default 0.
     pub least_relative: f64,
-    /// Smallest possible value; values below it score at least 1.01 and forecasts stop there.
+    /// Smallest possible value; values below it score at least 1.01 and forecasts stop there. Unset, forecasts of a
+    /// series that never went below 0 stop at 0; minus infinity lets them go anywhere.
     pub valid_min: Option<f64>,
     /// Largest possible value; values above it score at least 1.01 and forecasts stop there.
     pub valid_max: Option<f64>,
+    /// Whether values are whole numbers, as counts are; forecasts are then too. Not of rates and means.
+    pub integer: bool,
     /// The value that must not be reached: a full disk, a pool's size. In the metric's unit.
     pub limit: Option<f64>,
     /// What the values are counted in, for reports: `bytes`, `ratio`, `seconds`.
@@ -70,6 +73,7 @@ impl Default for MetricSettings {
             least_relative: 0.0,
             valid_min: None,
             valid_max: None,
+            integer: false,
             limit: None,
             unit: None,
             season: None,
@@ -82,11 +86,11 @@ impl MetricSettings {
     #[must_use]
     pub fn aggregated(&self, how: Aggregate) -> MetricSettings {
         match how {
-            Aggregate::Mean => self.clone(),
+            Aggregate::Mean => MetricSettings { integer: false, ..self.clone() },
             // However many there are, values of at least 0 add up to at least 0; what none may exceed, the sum may.
             Aggregate::Sum => MetricSettings {
-                valid_min: self.valid_min.filter(|least| *least == 0.0),
-                valid_max: None,
+                valid_min: self.valid_min.map(|least| if least >= 0.0 { 0.0 } else { f64::NEG_INFINITY }),
+                valid_max: Some(f64::INFINITY),
                 limit: None,
                 ..self.clone()
             },

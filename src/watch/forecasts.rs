@@ -281,7 +281,8 @@ impl Forecasts {
             horizon: Horizon::new(leads_for(step.count_in(purpose.longest()), history.len()))
                 .expect("count_in answers at least one"),
         };
-        let facts = Facts::from(&metric);
+        let kind = metric.kind_of(key.metric());
+        let facts = Facts::declared(&metric, key.metric(), kind, step.millis() > native.millis());
         let under = UnderEvents::prepare(&Past::of(history).with_facts(&facts), events, &request)
             .map_err(|source| WatchError::Forecast { key: key.clone(), source })?;
         self.counts.n_fits.fetch_add(1, Ordering::Relaxed);

@@ -321,7 +321,7 @@ fn value_of(points: &[Sample], target: &Target, native: Option<Step>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::{Band, Direction, Effect, Event, Heading};
+    use crate::forecast::{Band, Direction, Effect, Event, Facts, Heading};
     use crate::series::MINUTE;
 
     const START: Millis = 1_760_000_000_000 / DAY * DAY;
@@ -339,6 +339,7 @@ mod tests {
             points: vec![10.0; 12],
             band: Some(Band { coverage, lower: vec![8.0; 12], upper: vec![12.0; 12] }),
             band_reason: None,
+            facts: Facts::default(),
             last_seen: issued_at,
             direction: Direction { heading: Heading::Flat, slope_per_step: 0.0, p_value: 1.0 },
             model: "naive".to_owned(),

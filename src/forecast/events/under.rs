@@ -4,7 +4,7 @@ use super::Events;
 use crate::forecast::model::{Coverage, Horizon, Updated};
 use crate::forecast::outlook::Forecast;
 use crate::forecast::past::{Past, Regressors};
-use crate::forecast::prepare::{ForecastError, Prepared, Request, prepare};
+use crate::forecast::prepare::{ForecastError, Prepared, Request, prepare, prepare_as_known};
 use crate::series::Millis;
 
 /// A [`Prepared`] model and the events it was prepared under.
@@ -29,7 +29,9 @@ impl UnderEvents {
         }
         let events = events.measured(past);
         let quiet = events.quiet(past);
-        let prepared = prepare(past.with_values(&quiet), request)?;
+        // What the series itself kept to: without its events it may lie anywhere.
+        let facts = past.facts().learned_from(past.values());
+        let prepared = prepare_as_known(&past.with_values(&quiet).with_facts(&facts), request)?;
         Ok(UnderEvents { prepared, events, reference })
     }
 
@@ -65,6 +67,6 @@ impl UnderEvents {
     pub fn update(&mut self, value: f64) -> Updated {
         let (at, len) = (self.prepared.end(), self.prepared.step().millis());
         let quiet = if self.events.is_empty() { value } else { self.events.quieted(value, at, len, self.reference) };
-        self.prepared.update(quiet, Regressors::NONE)
+        self.prepared.update_from(value, quiet, Regressors::NONE)
     }
 }

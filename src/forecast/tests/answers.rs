@@ -113,10 +113,12 @@ fn methods_are_judged_by_the_points_that_are_answered() {
     let values: Vec<f64> = (0..200).map(|t| (60.0 - t as f64 + noise.normal()).max(0.0)).collect();
     let all = history(values);
     let request = Request { model: "linear".to_owned(), horizon: steps(10), ..Request::default() };
-    let facts = Facts { min: Some(0.0), ..Facts::default() };
-    let mae = |past: Past<'_>| backtest(past, &request, Coverage::P95, 20).unwrap().overall.mae().unwrap();
-    let (free, held) = (mae(Past::of(&all)), mae(Past::of(&all).with_facts(&facts)));
-    assert!(held < 0.1 && free > 5.0, "{held} {free}");
+    let mae = |min: Option<f64>| {
+        let facts = Facts { min, ..Facts::default() };
+        backtest(Past::of(&all).with_facts(&facts), &request, Coverage::P95, 20).unwrap().overall.mae().unwrap()
+    };
+    let [free, held, learned] = [Some(f64::NEG_INFINITY), Some(0.0), None].map(mae);
+    assert!(held < 0.1 && free > 5.0 && learned == held, "{held} {free} {learned}");
 }
 
 /// A level and what an event known beforehand adds to it, by least squares.

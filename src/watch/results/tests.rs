@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::detect::{Anomaly, Kind as AnomalyKind};
-use crate::forecast::{Band, Coverage, Direction, Forecast, Heading};
+use crate::forecast::{Band, Coverage, Direction, Facts, Forecast, Heading};
 use crate::incident::{Cause, Incident, Member};
 use crate::series::{HOUR, Key, Step};
 use crate::watch::anomalies::anomaly_id;
@@ -155,6 +155,7 @@ fn incidents_have_a_row_per_cause_and_forecasts_one_per_target() {
         points: vec![1.0, 2.0, 3.0],
         band: Some(Band { coverage: Coverage::P95, lower: vec![0.0; 3], upper: vec![9.0; 3] }),
         band_reason: None,
+        facts: Facts::default(),
         last_seen: START,
         direction: Direction { heading: Heading::Flat, slope_per_step: 0.0, p_value: 1.0 },
         model: "naive".to_owned(),

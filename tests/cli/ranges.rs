@@ -1,0 +1,57 @@
+//! What a metric can be.
+
+use tempfile::TempDir;
+
+use super::support::{HOUR, START, done, fails, text, write};
+
+/// A level that falls to nearly nothing, give or take a little.
+fn draining(t: i64) -> f64 {
+    100.0 - 0.29 * t as f64 + ((t * 7919) % 13) as f64 / 4.0
+}
+
+fn series(name: &str, offset: f64) -> String {
+    let rows = (0..336).map(|t| format!("{name},{},{}\n", START + t * HOUR, draining(t) + offset));
+    format!("series,timestamp,value\n{}", rows.collect::<String>())
+}
+
+/// Value, lo and hi of each row.
+fn forecast(dir: &TempDir, arguments: &[&str]) -> Vec<[f64; 3]> {
+    let out = dir.path().join("out.csv");
+    done(&[&["forecast"], arguments, &["--model", "linear", "--horizon", "96", "-o", text(&out)]].concat());
+    let csv = std::fs::read_to_string(&out).unwrap();
+    let cells = |line: &str| line.split(',').skip(3).take(3).map(|cell| cell.parse().unwrap()).collect::<Vec<f64>>();
+    csv.lines().skip(1).map(|line| cells(line).try_into().unwrap()).collect()
+}
+
+#[test]
+fn what_was_never_below_zero_stays_there_unless_a_setting_says_otherwise() {
+    let dir = TempDir::new().unwrap();
+    let queue = write(&dir, "queue.csv", series("backlog", 0.0));
+    let kept = forecast(&dir, &[text(&queue)]);
+    assert!(kept.iter().flatten().all(|value| *value >= 0.0) && kept[95][0] == 0.0, "{kept:?}");
+    let level = write(&dir, "level.csv", series("level", -50.0));
+    assert!(forecast(&dir, &[text(&level)])[95][0] < -50.0, "what was below zero may go on");
+
+    let rules = "name: mine\nsummary: mine\nrules:\n  - selector: backlog\n    metric: { valid_min: -.inf }\n";
+    let mine = write(&dir, "mine.yaml", rules);
+    assert!(forecast(&dir, &[text(&queue), "--presets", text(&mine)])[95][0] < -10.0);
+    let rules =
+        "name: mine\nsummary: mine\nrules:\n  - selector: backlog\n    metric: { valid_min: 4, valid_max: 9 }\n";
+    let mine = write(&dir, "mine.yaml", rules);
+    let narrow = forecast(&dir, &[text(&queue), "--presets", text(&mine)]);
+    assert!(narrow.iter().flatten().all(|value| (4.0..=9.0).contains(value)), "{narrow:?}");
+    fails(&["forecast", text(&queue), "--horizon", "3", "--presets", "none.yaml"], 1, &["none.yaml", "read"]);
+    fails(&["forecast", text(&queue), "--horizon", "3", "--presets", "node"], 2, &["node", ".yaml"]);
+}
+
+#[test]
+fn a_series_or_file_that_is_called_like_a_metric_is_taken_for_it() {
+    let dir = TempDir::new().unwrap();
+    let rules = "name: mine\nsummary: mine\nrules:\n  - selector: spare_parts\n    metric: { valid_min: 7 }\n";
+    let mine = write(&dir, "mine.yaml", rules);
+    let as_series = write(&dir, "a.csv", series("spare_parts", 0.0));
+    let as_file = write(&dir, "spare_parts.csv", series("x", 0.0).replace("series,", "").replace("x,", ""));
+    for input in [as_series, as_file] {
+        assert_eq!(forecast(&dir, &[text(&input), "--presets", text(&mine)])[95][0], 7.0, "{}", input.display());
+    }
+}
