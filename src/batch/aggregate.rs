@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::forecast::Forecast;
 use crate::presets::Presets;
 use crate::series::{Aggregate, Aggregator, History, HistoryError, Key, MetricSettings, Millis, Step};
 
 use super::coarsen::history_of;
-use super::forecast::{ForecastAsk, ForecastFailure, forecast_history};
+use super::forecast::{ForecastAsk, ForecastFailure, SeriesForecast, forecast_newest};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
+
+/// Cells that are added up at most, the newest: more mean a stray timestamp in one of the histories.
+const MOST_ADDED: usize = 2_000_000;
 
 /// What is added up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct GroupForecast {
     /// How many series are in it.
     pub n_members: usize,
     /// Its forecast, or why there is none.
-    pub outcome: Result<Forecast, ForecastFailure>,
+    pub outcome: Result<SeriesForecast, ForecastFailure>,
 }
 
 /// Forecasts each group of series, in the order of their names. Different metrics are never added up.
@@ -64,7 +66,7 @@ pub fn forecast_groups(
             })
             .collect();
         let n_members = histories.len();
-        let history = add_up(histories.iter().map(|(_, history)| history), grouping.how, ask.most_cells);
+        let history = add_up(histories.iter().map(|(_, history)| history), grouping.how);
         let outcome = match history {
             None => Err(HistoryError::Empty.into()),
             Some(history) => {
@@ -74,8 +76,9 @@ pub fn forecast_groups(
                     Axis::Time => ask.events.of_aggregate(named, grouping.how).0,
                     Axis::Steps => crate::forecast::Events::default(),
                 };
-                let is_mean = histories.iter().any(|(_, member)| member.step() != history.step());
-                forecast_history(source.axis, &history, ask, &source.facts(&settings, is_mean), &events)
+                let is_mixed = histories.iter().any(|(_, member)| member.step() != history.step());
+                let facts = |is_mean| source.facts(&settings, is_mean || is_mixed);
+                forecast_newest(source.axis, history, ask, facts, &events)
             }
         };
         GroupForecast { source, n_members, outcome }
@@ -98,16 +101,12 @@ fn group_of(source: &Source, grouping: &Grouping) -> Source {
     Source { name, key, axis: source.axis, is_metric: source.is_metric }
 }
 
-/// The aggregate on the coarsest of the steps, its newest cells.
-fn add_up<'a>(
-    histories: impl Iterator<Item = &'a History> + Clone,
-    how: Aggregate,
-    most_cells: usize,
-) -> Option<History> {
+/// The aggregate on the coarsest of the steps.
+fn add_up<'a>(histories: impl Iterator<Item = &'a History> + Clone, how: Aggregate) -> Option<History> {
     let step: Step = histories.clone().map(History::step).max()?;
     let end = histories.clone().map(History::end).max()?;
     let first = histories.clone().map(History::start).min()?;
-    let most = step.millis().saturating_mul(Millis::try_from(most_cells).unwrap_or(Millis::MAX));
+    let most = step.millis().saturating_mul(Millis::try_from(MOST_ADDED).unwrap_or(Millis::MAX));
     let start = first.max(end.saturating_sub(most));
     // On whole multiples, where coarse cells of members with finer steps lie.
     let start = start.div_euclid(step.millis()) * step.millis();

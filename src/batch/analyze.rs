@@ -27,8 +27,10 @@ const CAPACITY_CELLS: usize = 4_000;
 /// What to analyze, and how.
 #[derive(Clone, Debug)]
 pub struct AnalyzeAsk {
-    /// How to look ahead; `most_cells` bounds what is looked at.
+    /// How to look ahead.
     pub forecast: ForecastAsk,
+    /// Histories of more cells are averaged to so many before they are forecast.
+    pub most_cells: usize,
     /// How to look for anomalies.
     pub detect: DetectAsk,
     /// When anomalies belong together.
@@ -48,6 +50,8 @@ pub struct Analysis {
     pub n_rows: usize,
     /// The first and the last timestamp, when there are any.
     pub span: Option<(Millis, Millis)>,
+    /// How many series were averaged before they were forecast.
+    pub n_averaged: usize,
     /// One per source.
     pub forecasts: Vec<Result<Forecast, ForecastFailure>>,
     /// With the index of the source they are of, by start.
@@ -87,6 +91,7 @@ pub fn analyze(
             let metric = source.settings(presets);
             let history = history_of(source, &samples, source.kind_by(&metric));
             drop(samples);
+            let is_averaged = history.as_ref().is_ok_and(|history| history.len() > ask.most_cells);
             let assessment = match (&history, limit) {
                 (Ok(history), Some(known)) => {
                     let mut settings = ask.capacity.clone();
@@ -99,15 +104,17 @@ pub fn analyze(
             };
             let forecast = history
                 .map_err(ForecastFailure::from)
-                .and_then(|history| forecast_coarse(source, &history, &ask.forecast, presets));
-            Ok::<_, DetectError>((found.anomalies, forecast, assessment))
+                .and_then(|history| forecast_coarse(source, &history, &ask.forecast, ask.most_cells, presets));
+            Ok::<_, DetectError>((found.anomalies, forecast, assessment, is_averaged))
         },
         done,
     );
 
     let (mut anomalies, mut forecasts, mut capacity) = (Vec::new(), Vec::new(), Vec::new());
+    let mut n_averaged = 0;
     for (idx, outcome) in per_series.into_iter().enumerate() {
-        let (found, forecast, assessment) = outcome?;
+        let (found, forecast, assessment, is_averaged) = outcome?;
+        n_averaged += usize::from(is_averaged);
         anomalies.extend(found.into_iter().map(|anomaly| (idx, anomaly)));
         forecasts.push(forecast);
         capacity.extend(assessment.map(|assessment| (idx, assessment)));
@@ -121,7 +128,7 @@ pub fn analyze(
         .map(|(idx, anomaly)| Member { key: sources[*idx].key.clone(), anomaly: anomaly.clone() })
         .collect();
     let incidents = group(&members, &ask.group);
-    Ok(Analysis { sources, n_rows, span, forecasts, anomalies, incidents, capacity })
+    Ok(Analysis { sources, n_rows, span, n_averaged, forecasts, anomalies, incidents, capacity })
 }
 
 fn last_value(samples: &[Sample]) -> f64 {

@@ -16,6 +16,7 @@ use super::coarsen::history_of;
 use super::forecast::{Ahead, ForecastFailure, events_of};
 use super::parallel::spread;
 use super::rows::{Rows, Source};
+use super::shown::{Shown, season_note, shown};
 use super::table::{Column, Table};
 
 /// What to replay.
@@ -31,8 +32,8 @@ pub struct BacktestAsk {
     pub coverage: Coverage,
     /// From how many points in the past.
     pub n_origins: usize,
-    /// Longer histories are cut to their newest cells.
-    pub most_cells: usize,
+    /// The newest cells that are looked at; `None` as many as are usual for the horizon.
+    pub cells: Option<usize>,
     /// What was known to change the series; what came in maintenance windows is not judged.
     pub events: Arc<PlannedEvents>,
 }
@@ -46,6 +47,8 @@ pub struct SeriesBacktest {
     pub asked: String,
     /// How it did, or why it could not be judged.
     pub outcome: Result<Backtest, ForecastFailure>,
+    /// What was left out or made coarser, a sentence each; with the first model only.
+    pub notes: Vec<String>,
 }
 
 /// A series with what each of its origins shares.
@@ -56,6 +59,7 @@ struct Prepared {
     events: Events,
     request: Request,
     origins: Vec<usize>,
+    notes: Vec<String>,
 }
 
 /// Judges every model on every series; answers stand series by series, models in the order asked.
@@ -83,7 +87,7 @@ pub fn backtest_all(
     let mut judged = judged.into_iter().peekable();
     let mut all = Vec::with_capacity(prepared.len() * ask.models.len());
     for (source_idx, prepared) in &prepared {
-        for model in &ask.models {
+        for (nr, model) in ask.models.iter().enumerate() {
             let outcome = match prepared {
                 Err(failure) => Err(failure.clone()),
                 Ok(it) => {
@@ -100,7 +104,9 @@ pub fn backtest_all(
                     if report.n_origins > 0 { Ok(report) } else { Err(failure) }
                 }
             };
-            all.push(SeriesBacktest { source_idx: *source_idx, asked: model.clone(), outcome });
+            let told = prepared.as_ref().ok().filter(|_| nr == 0);
+            let notes = told.map(|it| it.notes.clone()).unwrap_or_default();
+            all.push(SeriesBacktest { source_idx: *source_idx, asked: model.clone(), outcome, notes });
         }
     }
     all
@@ -114,13 +120,14 @@ fn prepare(
     presets: &Presets,
 ) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
-    let history = history_of(source, samples, source.kind_by(&metric))?.tail(ask.most_cells);
-    let horizon = ask.ahead.in_steps(source.axis, history.step())?;
+    let history = history_of(source, samples, source.kind_by(&metric))?;
+    let Shown { history, horizon, is_mean, mut notes } = shown(source.axis, history, ask.ahead, ask.cells)?;
+    notes.extend(season_note(ask.season, history.len()));
     let request = Request { season: ask.season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);
     let events = events_of(source, &ask.events);
-    let facts = source.facts(&metric, false);
-    Ok(Prepared { source_idx, history, facts, events, request, origins })
+    let facts = source.facts(&metric, is_mean);
+    Ok(Prepared { source_idx, history, facts, events, request, origins, notes })
 }
 
 fn judge(it: &Prepared, model: &str, origin: usize, ask: &BacktestAsk) -> Result<Backtest, ForecastFailure> {
@@ -137,6 +144,8 @@ struct Line<'a> {
     chosen: Option<String>,
     n_series: usize,
     n_origins: usize,
+    season: Option<usize>,
+    n_fallbacks: usize,
     /// First and last lead; `None` is all.
     leads: Option<(usize, usize)>,
     tally: Tally,
@@ -172,6 +181,9 @@ fn whole<'a>(asked: &'a str, reports: &[(usize, &Backtest)]) -> (Line<'a>, Vec<T
         chosen: chosen(&whole),
         n_series: reports.len(),
         n_origins: whole.n_origins,
+        // Steps of series with different spacing are not the same season.
+        season: None,
+        n_fallbacks: whole.n_fallbacks,
         leads: None,
         tally: whole.overall,
     };
@@ -195,7 +207,7 @@ fn chosen(report: &Backtest) -> Option<String> {
 
 fn series_lines(all: &[SeriesBacktest]) -> Vec<(Line<'_>, &[Tally])> {
     let mut lines = Vec::with_capacity(all.len());
-    for SeriesBacktest { source_idx, asked, outcome } in all {
+    for SeriesBacktest { source_idx, asked, outcome, .. } in all {
         let Ok(report) = outcome else { continue };
         let line = Line {
             source_idx: Some(*source_idx),
@@ -203,6 +215,8 @@ fn series_lines(all: &[SeriesBacktest]) -> Vec<(Line<'_>, &[Tally])> {
             chosen: chosen(report),
             n_series: 1,
             n_origins: report.n_origins,
+            season: report.season(),
+            n_fallbacks: report.n_fallbacks,
             leads: None,
             tally: report.overall,
         };
@@ -214,8 +228,9 @@ fn series_lines(all: &[SeriesBacktest]) -> Vec<(Line<'_>, &[Tally])> {
 /// Every figure: per series and model a row over all leads (`lead` empty) and one for each lead; then the same over
 /// all series (`series` empty).
 ///
-/// Columns: series, model, chosen, origins, lead, n, mase, relative, smape, msis, coverage, mae, bias. `mae` and `bias`
-/// are in the series' unit, and empty over several series; `relative` is then of scaled errors, as mase is.
+/// Columns: series, model, chosen, origins, lead, n, mase, relative, smape, msis, coverage, mae, bias, season,
+/// fallbacks. `mae` and `bias` are in the series' unit, and empty over several series; `relative` is then of scaled
+/// errors, as mase is. `season` is the one used most often, `fallbacks` at how many origins `auto` fell back.
 pub fn backtest_table(rows: &Rows, all: &[SeriesBacktest]) -> Table {
     fn with_leads<'a>(line: Line<'a>, leads: &[Tally]) -> Vec<Line<'a>> {
         let each = leads.iter().enumerate().filter(|(_, tally)| tally.n() > 0).map(|(idx, tally)| Line {
@@ -250,6 +265,8 @@ pub fn backtest_table(rows: &Rows, all: &[SeriesBacktest]) -> Table {
         .with("coverage", Column::floats(lines.iter().map(|line| line.tally.coverage())))
         .with("mae", Column::floats(lines.iter().map(|line| unit(line, line.tally.mae()))))
         .with("bias", Column::floats(lines.iter().map(|line| unit(line, line.tally.bias()))))
+        .with("season", Column::Int(lines.iter().map(|line| line.season.map(|steps| steps as i64)).collect()))
+        .with("fallbacks", Column::Int(lines.iter().map(|line| Some(line.n_fallbacks as i64)).collect()))
 }
 
 /// Each model over all series, for people: model, series, origins, mase, relative, smape, msis, coverage, bias (in the
@@ -342,7 +359,7 @@ mod tests {
             ahead: Ahead::Steps(Horizon::new(5).unwrap()),
             coverage: Coverage::P95,
             n_origins: 4,
-            most_cells: 1_000,
+            cells: None,
             events: Arc::default(),
         };
         let (n_told, n_done) = (std::cell::Cell::new(0), std::sync::atomic::AtomicUsize::new(0));

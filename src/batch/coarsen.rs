@@ -59,8 +59,12 @@ pub fn coarsen(history: &History, most: usize) -> History {
     let least = history.len().div_ceil(most.max(1)) as Millis;
     let per_cell =
         EVEN_STEPS.iter().find(|&&even| even % step == 0 && even / step >= least).map_or(least, |even| even / step);
-    let Some(coarse) = Step::new(step.saturating_mul(per_cell)) else { return history.clone() };
-    let per_cell = per_cell as usize;
+    Step::new(step.saturating_mul(per_cell)).map_or_else(|| history.clone(), |coarse| at_step(history, coarse))
+}
+
+/// `history` by a multiple of its step, each cell a mean. The newest cells are kept whole, the oldest may be left out.
+pub(super) fn at_step(history: &History, coarse: Step) -> History {
+    let per_cell = (coarse.millis() / history.step().millis()).max(1) as usize;
     let skipped = history.len() % per_cell;
     let values = history.values()[skipped..].chunks_exact(per_cell).map(mean).collect();
     History::new(history.at(skipped), coarse, values)

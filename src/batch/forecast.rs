@@ -13,6 +13,7 @@ use crate::series::{DurationError, History, HistoryError, Millis, Sample, Step, 
 use super::coarsen::{coarsen, history_of};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
+use super::shown::{Shown, season_note, shown};
 use super::table::{Column, Table};
 
 /// Steps beyond which a horizon is a mistake rather than a question.
@@ -83,8 +84,8 @@ pub struct ForecastAsk {
     pub ahead: Ahead,
     /// What the band promises.
     pub coverage: Coverage,
-    /// Longer histories are cut to their newest cells.
-    pub most_cells: usize,
+    /// The newest cells that are looked at; `None` as many as are usual for the horizon.
+    pub cells: Option<usize>,
     /// What is known to change the series; those that only count steps have no dates for it.
     pub events: Arc<PlannedEvents>,
 }
@@ -111,6 +112,15 @@ pub enum ForecastFailure {
     },
 }
 
+/// A forecast, and what its reader has to know of how it was made.
+#[derive(Clone, Debug)]
+pub struct SeriesForecast {
+    /// What comes next.
+    pub forecast: Forecast,
+    /// What was left out or made coarser, a sentence each.
+    pub notes: Vec<String>,
+}
+
 /// Forecasts every series; answers stand in the order of `rows.sources`.
 ///
 /// `done` is told after each series.
@@ -119,7 +129,7 @@ pub fn forecast_all(
     ask: &ForecastAsk,
     presets: &Presets,
     done: impl Fn() + Sync,
-) -> Vec<Result<Forecast, ForecastFailure>> {
+) -> Vec<Result<SeriesForecast, ForecastFailure>> {
     let items: Vec<(&Source, Vec<Sample>)> = rows.sources.iter().zip(rows.samples()).collect();
     spread(items, |(source, samples)| forecast_one(source, &samples, ask, presets), done)
 }
@@ -129,36 +139,51 @@ fn forecast_one(
     samples: &[Sample],
     ask: &ForecastAsk,
     presets: &Presets,
-) -> Result<Forecast, ForecastFailure> {
+) -> Result<SeriesForecast, ForecastFailure> {
     let metric = source.settings(presets);
     let history = history_of(source, samples, source.kind_by(&metric))?;
-    let (facts, events) = (source.facts(&metric, false), events_of(source, &ask.events));
-    forecast_history(source.axis, &history.tail(ask.most_cells), ask, &facts, &events)
+    let facts = |is_mean| source.facts(&metric, is_mean);
+    forecast_newest(source.axis, history, ask, facts, &events_of(source, &ask.events))
 }
 
-/// For the many series of an analysis: like [`forecast_all`] for one, on a history of at most `most_cells` cells made
-/// by averaging, so that a long one costs no more than a short one.
+/// The forecast from what is to be seen of `history`; `facts` are told whether cells are means of its own.
+pub(super) fn forecast_newest(
+    axis: Axis,
+    history: History,
+    ask: &ForecastAsk,
+    facts: impl Fn(bool) -> Facts,
+    events: &Events,
+) -> Result<SeriesForecast, ForecastFailure> {
+    let Shown { history, horizon, is_mean, mut notes } = shown(axis, history, ask.ahead, ask.cells)?;
+    notes.extend(season_note(ask.season, history.len()));
+    let forecast = forecast_history(&history, ask, horizon, &facts(is_mean), events)?;
+    Ok(SeriesForecast { forecast, notes })
+}
+
+/// For the many series of an analysis: like [`forecast_all`] for one, on a history of at most `most` cells made by
+/// averaging, so that a long one costs no more than a short one.
 pub(super) fn forecast_coarse(
     source: &Source,
     history: &History,
     ask: &ForecastAsk,
+    most: usize,
     presets: &Presets,
 ) -> Result<Forecast, ForecastFailure> {
-    let coarse = coarsen(history, ask.most_cells);
+    let coarse = coarsen(history, most);
+    let horizon = ask.ahead.in_steps(source.axis, coarse.step())?;
     let is_mean = coarse.step() != history.step();
     let (facts, events) = (source.facts(&source.settings(presets), is_mean), events_of(source, &ask.events));
-    forecast_history(source.axis, &coarse, ask, &facts, &events)
+    forecast_history(&coarse, ask, horizon, &facts, &events)
 }
 
 /// The forecast of one history.
-pub(super) fn forecast_history(
-    axis: Axis,
+fn forecast_history(
     history: &History,
     ask: &ForecastAsk,
+    horizon: Horizon,
     facts: &Facts,
     events: &Events,
 ) -> Result<Forecast, ForecastFailure> {
-    let horizon = ask.ahead.in_steps(axis, history.step())?;
     let request = Request { model: ask.model.clone(), season: ask.season, horizon };
     let model = UnderEvents::prepare(&Past::of(history).with_facts(facts), events, &request)?;
     Ok(model.forecast(0, horizon, ask.coverage))
@@ -172,13 +197,16 @@ pub(super) fn events_of(source: &Source, planned: &PlannedEvents) -> Events {
     }
 }
 
-/// The forecasts as rows of series, step, timestamp, value, lo, hi, model; series without one are left out.
+/// The forecasts as rows of series, step, timestamp, value, lo, hi, model, season, fallback; series without one are left
+/// out.
 ///
-/// A series without timestamps has none in its forecast either; `lo` and `hi` are empty where no band can be promised.
+/// A series without timestamps has none in its forecast either; `lo` and `hi` are empty where no band can be promised,
+/// `season` where none is used, and `fallback` unless `auto` answers with a yardstick or keeps to levels of the past: why.
 pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a Forecast)>) -> Table {
     let (mut texts, mut series) = (Vec::new(), Vec::new());
     let (mut step, mut timestamp, mut value) = (Vec::new(), Vec::new(), Vec::new());
     let (mut lo, mut hi, mut model) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut season, mut fallback) = (Vec::new(), Vec::new());
     for (source, forecast) in forecasts {
         let name_idx = texts.len() as u32;
         texts.push(source.name.clone());
@@ -191,6 +219,8 @@ pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a F
             lo.push(band.map_or(f64::NAN, |band| band.lower[lead]));
             hi.push(band.map_or(f64::NAN, |band| band.upper[lead]));
             model.push(forecast.model.clone());
+            season.push(forecast.season.and_then(|steps| i64::try_from(steps).ok()));
+            fallback.push(forecast.fallback.clone());
         }
     }
     Table::new()
@@ -201,6 +231,8 @@ pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a F
         .with("lo", Column::Float(lo))
         .with("hi", Column::Float(hi))
         .with("model", Column::texts(model))
+        .with("season", Column::Int(season))
+        .with("fallback", Column::Text(fallback))
 }
 
 #[cfg(test)]

@@ -269,7 +269,7 @@ pub fn to_json(analysis: &Analysis) -> serde_json::Value {
             Ok(it) => json!({
                 "series": name(idx), "model": it.model, "step": it.step.to_string(), "points": it.points,
                 "lo": it.band.as_ref().map(|band| &band.lower), "hi": it.band.as_ref().map(|band| &band.upper),
-                "band_reason": it.band_reason, "heading": it.direction.heading.as_str(),
+                "band_reason": it.band_reason, "season": it.season, "fallback": it.fallback, "heading": it.direction.heading.as_str(),
                 "mae": it.accuracy.as_ref().map(|accuracy| accuracy.mae),
                 "baseline_mae": it.accuracy.as_ref().map(|accuracy| accuracy.baseline_mae),
                 "coverage": it.accuracy.as_ref().and_then(|accuracy| accuracy.coverage),

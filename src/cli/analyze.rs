@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::batch::{self, Ahead, AnalyzeAsk, DetectAsk, ForecastAsk, GivenLimit, ReportFormat};
 use crate::capacity::CapacitySettings;
 use crate::detect::{AlarmSettings, Settings};
-use crate::forecast::{Coverage, SeasonChoice};
+use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::incident::GroupSettings;
 use crate::query::parse_limit;
 
@@ -24,7 +24,7 @@ const CELLS_IN_ALL: usize = 250_000;
 ///
 /// Writes forecasts.parquet, anomalies.parquet, incidents.parquet and capacity.parquet into DIR, and a report. Long
 /// histories are averaged before they are forecast, to at most 4,000 cells, and fewer when there are more than sixty
-/// series; every row is scored.
+/// series, and a horizon in steps counts the averaged ones; every row is scored.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  barograph analyze 'history/*.parquet' --limit 'disk_used_bytes{host=\"db-1\"}=500GiB' \\\n    \
@@ -90,9 +90,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             season: SeasonChoice::Auto,
             ahead: arguments.horizon,
             coverage: arguments.level,
-            most_cells: cells_per_series(rows.sources.len()),
+            cells: None,
             events: arguments.planned.read(&rows)?,
         },
+        most_cells: cells_per_series(rows.sources.len()),
         detect: DetectAsk {
             detector: arguments.detector.clone(),
             settings: Settings::default(),
@@ -120,8 +121,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some((path, format)) = report {
         batch::write_report(&analysis, path, format)?;
     }
+    tell_notes(&analysis);
     tell(&analysis, &arguments.output, arguments.report.as_deref(), started);
     Ok(())
+}
+
+fn tell_notes(analysis: &batch::Analysis) {
+    if analysis.n_averaged > 0 {
+        eprintln!(
+            "note: {} of {} series were averaged before they were forecast: their forecasts have a longer step than their \
+             samples",
+            analysis.n_averaged,
+            analysis.sources.len()
+        );
+    }
+    let told = |pick: fn(&Forecast) -> Option<String>| {
+        let forecasts = analysis.sources.iter().zip(&analysis.forecasts);
+        arguments::tell_notes(
+            forecasts.filter_map(|(source, it)| Some((source.name.as_str(), pick(it.as_ref().ok()?)?))),
+        );
+    };
+    told(|forecast| forecast.band_reason.as_ref().map(|reason| format!("no band: {reason}")));
+    told(|forecast| forecast.fallback.clone());
 }
 
 fn tell(analysis: &batch::Analysis, folder: &Path, report: Option<&Path>, started: Instant) {

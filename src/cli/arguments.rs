@@ -10,9 +10,6 @@ use crate::presets::Presets;
 
 use super::Failure;
 
-/// Cells of a history that a single forecast looks at: two years of hours, two weeks of minutes.
-pub(super) const MOST_CELLS: usize = 20_000;
-
 /// What to read; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Inputs {
@@ -120,6 +117,30 @@ pub(super) fn output(text: &str) -> Result<PathBuf, String> {
 /// Whether the answer itself goes to standard output, so that nothing else may.
 pub(super) fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Lines of one kind that are told of single series; the others are counted.
+const MOST_NOTES: usize = 3;
+
+/// How many steps of a history to look at; the same words in every command's help.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Cells {
+    /// The newest steps of each series that are looked at; unset, 50400 (five weeks of minutes), or five horizons where
+    /// that is more. A note tells when steps are left out.
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=50_000_000))]
+    pub(super) cells: Option<usize>,
+}
+
+/// Tells notes of one kind, each of a series; of many the first few, and how many more there are.
+pub(super) fn tell_notes<'a>(notes: impl IntoIterator<Item = (&'a str, String)>) {
+    let mut notes = notes.into_iter();
+    for (name, note) in notes.by_ref().take(MOST_NOTES) {
+        eprintln!("note: `{name}`: {note}");
+    }
+    let n_more = notes.count();
+    if n_more > 0 {
+        eprintln!("note: the same of {n_more} more series");
+    }
 }
 
 /// Tells of series that failed; an error when none succeeded.

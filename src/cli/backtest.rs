@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use crate::batch::{self, Ahead, BacktestAsk, Column, DetectAsk, Rows, SeriesScores, Table};
+use crate::batch::{self, Ahead, BacktestAsk, Column, DetectAsk, Rows, SeriesBacktest, SeriesScores, Table};
 use crate::detect::{AlarmSettings, Settings};
 use crate::forecast::{Coverage, FORECASTERS, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::{Millis, format_duration};
 
-use super::arguments::{self, Inputs, Known, MOST_CELLS, Planned};
+use super::arguments::{self, Cells, Inputs, Known, Planned};
 use super::{Failure, progress};
 
 /// The word that stands for every method.
@@ -27,7 +27,8 @@ const MOST_SHOWN: usize = 40;
 /// same values (below 1 is better), of errors scaled as mase scales them where several series are taken together; smape in percent; msis: the bands' width with a fine for each miss, in the unit of
 /// mase; coverage: the share of values inside the band; bias: mean of value minus forecast, in the unit of mase on the
 /// terminal and in the series' own in the file. A file has a row for each series, model and lead; rows without a lead
-/// are over all leads, rows without a series over all series.
+/// are over all leads, rows without a series over all series. It also has season, the one used most often, in steps, and
+/// fallbacks: at how many origins `auto` answered with a yardstick or kept to levels of the past.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph backtest metrics.parquet --model auto,seasonal-naive --horizon 24\n  \
     barograph backtest 'hourly/*.csv' --model all --season 24 --origins 30 -o backtest.parquet\n  \
@@ -53,6 +54,8 @@ pub(super) struct Arguments {
     /// From how many moments of the past to forecast, spread over its later half.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     origins: usize,
+    #[command(flatten)]
+    cells: Cells,
     #[command(flatten)]
     planned: Planned,
     #[command(flatten)]
@@ -95,7 +98,7 @@ fn judge_models(arguments: &Arguments, rows: &Rows, presets: &Presets) -> Result
         ahead: arguments.horizon,
         coverage: arguments.level,
         n_origins: arguments.origins,
-        most_cells: MOST_CELLS,
+        cells: arguments.cells.cells,
         events: arguments.planned.read(rows)?,
     };
     let bar = OnceLock::new();
@@ -119,6 +122,16 @@ fn judge_models(arguments: &Arguments, rows: &Rows, presets: &Presets) -> Result
         })
         .collect();
     arguments::tell_failures(&failures, all.len(), "judged")?;
+    let name = |one: &SeriesBacktest| rows.sources[one.source_idx].name.as_str();
+    arguments::tell_notes(all.iter().flat_map(|one| one.notes.iter().map(move |note| (name(one), note.clone()))));
+    arguments::tell_notes(all.iter().filter_map(|one| {
+        let report = one.outcome.as_ref().ok().filter(|report| report.n_fallbacks > 0)?;
+        let (n, all) = (report.n_fallbacks, report.n_origins);
+        Some((
+            name(one),
+            format!("{} fell back to a yardstick, or to levels of the past, at {n} of {all} origins", one.asked),
+        ))
+    }));
     if let Some(path) = &arguments.output {
         batch::backtest_table(rows, &all).write(path)?;
         if arguments::is_stdout(path) {

@@ -4,18 +4,22 @@ use std::path::PathBuf;
 
 use clap::builder::ArgAction;
 
-use crate::batch::{self, Ahead, ForecastAsk, ForecastFailure, Grouping, Rows, Source};
+use crate::batch::{self, Ahead, ForecastAsk, ForecastFailure, Grouping, Rows, SeriesForecast, Source};
 use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::Aggregate;
 
-use super::arguments::{self, Inputs, Known, MOST_CELLS, Planned};
+use super::arguments::{self, Cells, Inputs, Known, Planned};
 use super::{Failure, progress};
 
 /// Forecast every series of Parquet or CSV files
 ///
-/// The answer has a row per series and step: series, step (from 1), timestamp, value, lo, hi, model. Bands come from
-/// errors on the series' own past; where it is too short to promise one, lo and hi are empty.
+/// The answer has a row per series and step: series, step (from 1), timestamp, value, lo, hi, model, season (in steps),
+/// fallback. Bands come from errors on the series' own past; where it is too short to promise one, lo and hi are empty.
+/// `fallback` says why `auto` answers with a yardstick or keeps to levels of the past, where it does.
+///
+/// A horizon that is a duration and has more than 2000 of a series' steps is forecast by a longer step, from means; one
+/// that is a number of steps never is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph forecast metrics.parquet --horizon 7d -o forecast.parquet\n  \
     barograph forecast 'hourly/*.csv' --horizon 48 --season 24 --level 0.8 -o -\n  \
@@ -43,6 +47,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LABEL", value_delimiter = ',', requires = "aggregate")]
     by: Vec<String>,
     #[command(flatten)]
+    cells: Cells,
+    #[command(flatten)]
     planned: Planned,
     #[command(flatten)]
     known: Known,
@@ -59,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         season: arguments.season,
         ahead: arguments.horizon,
         coverage: arguments.level,
-        most_cells: MOST_CELLS,
+        cells: arguments.cells.cells,
         events: arguments.planned.read(&rows)?,
     };
     if let Some(how) = arguments.aggregate {
@@ -68,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = progress::bar(rows.sources.len(), "forecasting");
     let forecasts = batch::forecast_all(&rows, &ask, &presets, || bar.inc(1));
     bar.finish_and_clear();
-    let all: Vec<(&Source, &Result<Forecast, ForecastFailure>)> = rows.sources.iter().zip(&forecasts).collect();
+    let all: Vec<(&Source, &Result<SeriesForecast, ForecastFailure>)> = rows.sources.iter().zip(&forecasts).collect();
     tell(arguments, &all)
 }
 
@@ -92,20 +98,22 @@ fn forecast_groups(
 }
 
 /// Writes the forecasts there are, and tells of those there are not.
-fn tell(arguments: &Arguments, all: &[(&Source, &Result<Forecast, ForecastFailure>)]) -> Result<(), Failure> {
+fn tell(arguments: &Arguments, all: &[(&Source, &Result<SeriesForecast, ForecastFailure>)]) -> Result<(), Failure> {
     let failures: Vec<(String, String)> = all
         .iter()
         .filter_map(|(source, forecast)| Some((source.name.clone(), forecast.as_ref().err()?.to_string())))
         .collect();
     arguments::tell_failures(&failures, all.len(), "forecast")?;
-    let answered: Vec<(&Source, &Forecast)> =
-        all.iter().filter_map(|(source, forecast)| Some((*source, forecast.as_ref().ok()?))).collect();
-    for (source, forecast) in &answered {
-        if let Some(reason) = &forecast.band_reason {
-            eprintln!("note: `{}` has no band: {reason}", source.name);
-        }
-    }
-    batch::forecast_table(answered.iter().copied()).write(&arguments.output)?;
+    let answered: Vec<(&str, &SeriesForecast)> =
+        all.iter().filter_map(|(source, one)| Some((source.name.as_str(), one.as_ref().ok()?))).collect();
+    arguments::tell_notes(answered.iter().flat_map(|(name, one)| one.notes.iter().map(|note| (*name, note.clone()))));
+    let told = |pick: fn(&Forecast) -> Option<String>| {
+        arguments::tell_notes(answered.iter().filter_map(|(name, one)| Some((*name, pick(&one.forecast)?))));
+    };
+    told(|forecast| forecast.band_reason.as_ref().map(|reason| format!("no band: {reason}")));
+    told(|forecast| forecast.fallback.clone());
+    batch::forecast_table(all.iter().filter_map(|(source, one)| Some((*source, &one.as_ref().ok()?.forecast))))
+        .write(&arguments.output)?;
     if !arguments::is_stdout(&arguments.output) {
         eprintln!("{} series forecast into {}", answered.len(), arguments.output.display());
     }

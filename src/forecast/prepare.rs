@@ -110,7 +110,8 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
         bands,
         accuracy,
         direction: direction(past, seasons.first().copied()),
-        season: chosen.season.map(Season::steps),
+        // One as long as the past cannot have been used, whoever gave it.
+        season: chosen.season.map(Season::steps).filter(|steps| *steps < past.len()),
         facts: past.facts().clone(),
         end: past.end(),
         last_seen,

@@ -21,6 +21,10 @@ pub struct Backtest {
     pub n_origins: usize,
     /// The registered names of the methods that made the forecasts, and at how many origins each did.
     pub models: Vec<(String, usize)>,
+    /// The seasons used, and at how many origins each was.
+    pub seasons: Vec<(Option<usize>, usize)>,
+    /// At how many origins `auto` answered with a yardstick or kept to levels of the past.
+    pub n_fallbacks: usize,
     /// Over all leads.
     pub overall: Tally,
     /// By lead, from one step ahead on.
@@ -31,12 +35,9 @@ impl Backtest {
     /// Takes in what `other` has.
     pub fn merge(&mut self, other: &Backtest) {
         self.n_origins += other.n_origins;
-        for (model, n) in &other.models {
-            match self.models.iter_mut().find(|(known, _)| known == model) {
-                Some((_, known)) => *known += n,
-                None => self.models.push((model.clone(), *n)),
-            }
-        }
+        self.n_fallbacks += other.n_fallbacks;
+        add_counts(&mut self.models, &other.models);
+        add_counts(&mut self.seasons, &other.seasons);
         self.overall.merge(&other.overall);
         if self.leads.len() < other.leads.len() {
             self.leads.resize(other.leads.len(), Tally::default());
@@ -48,8 +49,26 @@ impl Backtest {
 
     /// The method that made most forecasts; the first of several.
     pub fn model(&self) -> Option<&str> {
-        self.models.iter().rev().max_by_key(|(_, n)| *n).map(|(model, _)| model.as_str())
+        most_often(&self.models).map(String::as_str)
     }
+
+    /// The season that was used most often; the first of several.
+    pub fn season(&self) -> Option<usize> {
+        most_often(&self.seasons).copied().flatten()
+    }
+}
+
+fn add_counts<T: Clone + PartialEq>(own: &mut Vec<(T, usize)>, other: &[(T, usize)]) {
+    for (what, n) in other {
+        match own.iter_mut().find(|(known, _)| known == what) {
+            Some((_, known)) => *known += n,
+            None => own.push((what.clone(), *n)),
+        }
+    }
+}
+
+fn most_often<T>(counts: &[(T, usize)]) -> Option<&T> {
+    counts.iter().rev().max_by_key(|(_, n)| *n).map(|(what, _)| what)
 }
 
 /// How many cells lie before each of up to `most` origins in `past`, ascending; empty when it is too short for one.
@@ -89,7 +108,13 @@ pub fn backtest_at<'a>(
     let scale = naive_error(before.values(), season);
     let naive = baseline(season, request.horizon.steps()).method.fit(&before).ok();
     let naive = naive.map(|naive| naive.points(request.horizon));
-    let mut report = Backtest { n_origins: 1, models: vec![(forecast.model.clone(), 1)], ..Backtest::default() };
+    let mut report = Backtest {
+        n_origins: 1,
+        models: vec![(forecast.model.clone(), 1)],
+        seasons: vec![(forecast.season, 1)],
+        n_fallbacks: usize::from(forecast.fallback.is_some()),
+        ..Backtest::default()
+    };
     let step = past.step().millis();
     for (idx, value) in past.values().iter().skip(origin).take(request.horizon.steps()).enumerate() {
         let value = if events.is_maintained(past.at(origin + idx), step) { &f64::NAN } else { value };

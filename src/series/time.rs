@@ -52,6 +52,45 @@ impl Step {
     }
 }
 
+/// Points beyond which a chart or a table cannot be read.
+const READABLE_POINTS: Millis = 2_000;
+
+/// Steps that people read easily.
+const READABLE: [Millis; 15] = [
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    15 * SECOND,
+    30 * SECOND,
+    MINUTE,
+    5 * MINUTE,
+    10 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    DAY,
+];
+
+impl Step {
+    /// The spacing of points that fill `span`: this one, or a readable multiple of it where they would be more than 2,000.
+    #[must_use]
+    pub fn readable_for(self, span: Millis) -> Step {
+        if span / self.0 <= READABLE_POINTS {
+            return self;
+        }
+        let least = span / READABLE_POINTS;
+        if least <= self.0 {
+            return self;
+        }
+        let readable = READABLE.into_iter().find(|readable| *readable >= least && readable % self.0 == 0);
+        let whole = least.saturating_add(self.0 - 1) / self.0 * self.0;
+        Step::new(readable.unwrap_or(whole)).unwrap_or(self)
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&format_duration(self.0))

@@ -1,13 +1,11 @@
 //! From stored samples to what a model sees: the latest cells, at the series' own spacing or a coarser one.
 
 use crate::series::{
-    DAY, HOUR, History, HistoryError, Key, MINUTE, MetricKind, Millis, SECOND, Sample, Selector, Step, TimeRange,
-    detect_step, rates, resolve,
+    DAY, HOUR, History, HistoryError, Key, MetricKind, Millis, Sample, Selector, Step, TimeRange, detect_step, rates,
+    resolve,
 };
 use crate::storage::{SelectError, Store};
 
-/// Points a forecast has at most before its step is made coarser.
-const MAX_POINTS: i64 = 2_000;
 /// Samples read for one history at most.
 const MAX_SAMPLES: i64 = 400_000;
 /// Timestamps up to this far in the future are believed; clocks differ.
@@ -16,25 +14,6 @@ const AHEAD: Millis = HOUR;
 const PROBES: [Millis; 4] = [2 * HOUR, 2 * DAY, 30 * DAY, 400 * DAY];
 /// Samples that tell the spacing.
 const ENOUGH: usize = 50;
-/// Steps that people read easily.
-const NICE: [Millis; 15] = [
-    SECOND,
-    2 * SECOND,
-    5 * SECOND,
-    10 * SECOND,
-    15 * SECOND,
-    30 * SECOND,
-    MINUTE,
-    5 * MINUTE,
-    10 * MINUTE,
-    15 * MINUTE,
-    30 * MINUTE,
-    HOUR,
-    3 * HOUR,
-    6 * HOUR,
-    DAY,
-];
-
 /// The samples of just this series.
 pub(super) fn samples_of(store: &Store, key: &Key, range: TimeRange) -> Result<Vec<Sample>, SelectError> {
     let found = store.select(&Selector::exactly(key), range)?;
@@ -95,20 +74,11 @@ pub(super) fn until(now: Millis, span: Millis) -> TimeRange {
 
 /// The spacing of a forecast's points: as asked, or the series' own unless the horizon is long for it.
 pub(super) fn step_for(native: Step, horizon: Millis, asked: Option<Step>) -> Step {
-    let least = match asked {
-        Some(asked) => asked.millis(),
-        None if horizon / native.millis() <= MAX_POINTS => return native,
-        None => horizon / MAX_POINTS,
-    };
-    if least <= native.millis() {
-        return native;
+    match asked {
+        Some(asked) if asked > native => asked,
+        Some(_) => native,
+        None => native.readable_for(horizon),
     }
-    if asked.is_some() {
-        return asked.unwrap_or(native);
-    }
-    let nice = NICE.into_iter().find(|nice| *nice >= least && nice % native.millis() == 0);
-    let whole = (least + native.millis() - 1) / native.millis() * native.millis();
-    Step::new(nice.unwrap_or(whole)).unwrap_or(native)
 }
 
 /// How far back `cells` of `step` reach, within what is read for one history.
@@ -182,7 +152,7 @@ pub(super) fn nearest(points: &[Sample], start: Millis, step: Step) -> Vec<f64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::Batch;
+    use crate::series::{Batch, MINUTE};
     use crate::storage::StoreSettings;
 
     #[test]

@@ -20,10 +20,8 @@ fn fleet(dir: &TempDir) -> std::path::PathBuf {
 /// Value, lo and hi of each row of a series.
 fn rows(csv: &str, series: &str) -> Vec<[f64; 3]> {
     let of = |line: &&str| line.trim_start_matches('"').starts_with(series);
-    let cells = |line: &str| -> Vec<f64> {
-        let cells: Vec<&str> = line.rsplit(',').collect();
-        [cells[3], cells[2], cells[1]].iter().map(|cell| cell.parse().unwrap()).collect()
-    };
+    let cells =
+        |line: &str| -> Vec<f64> { line.split(',').skip(3).take(3).map(|cell| cell.parse().unwrap()).collect() };
     csv.lines().filter(of).map(|line| cells(line).try_into().unwrap()).collect()
 }
 

@@ -16,7 +16,7 @@ fn models_are_judged_by_series_and_lead_and_as_a_whole() {
     }
     let csv = std::fs::read_to_string(&out).unwrap();
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
-    let columns = "series,model,chosen,origins,lead,n,mase,relative,smape,msis,coverage,mae,bias";
+    let columns = "series,model,chosen,origins,lead,n,mase,relative,smape,msis,coverage,mae,bias,season,fallbacks";
     assert_eq!(lines[0].join(","), columns);
     // Two series and the whole, two models each, six leads and all of them.
     assert_eq!(lines.len(), 1 + 3 * 2 * 7, "{csv}");
@@ -36,6 +36,7 @@ fn models_are_judged_by_series_and_lead_and_as_a_whole() {
     assert!((mean(&seasonal[1..]) - number(&seasonal[0], "mae")).abs() < 1e-9);
     let whole = &of("", "seasonal-naive")[0];
     assert_eq!((number(whole, "n"), whole[11], whole[12]), (144.0, "", ""));
+    assert_eq!((number(&seasonal[0], "season"), number(&seasonal[0], "fallbacks")), (24.0, 0.0));
 }
 
 #[test]

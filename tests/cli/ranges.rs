@@ -1,8 +1,8 @@
-//! What a metric can be.
+//! What a metric can be, and how much of a long history is looked at.
 
 use tempfile::TempDir;
 
-use super::support::{HOUR, START, done, fails, text, write};
+use super::support::{HOUR, START, done, fails, stderr, text, write};
 
 /// A level that falls to nearly nothing, give or take a little.
 fn draining(t: i64) -> f64 {
@@ -54,4 +54,27 @@ fn a_series_or_file_that_is_called_like_a_metric_is_taken_for_it() {
     for input in [as_series, as_file] {
         assert_eq!(forecast(&dir, &[text(&input), "--presets", text(&mine)])[95][0], 7.0, "{}", input.display());
     }
+}
+
+#[test]
+fn what_is_left_out_of_a_long_history_is_told() {
+    let dir = TempDir::new().unwrap();
+    let input = write(&dir, "queue.csv", series("backlog", 0.0));
+    let ask = ["forecast", text(&input), "--model", "naive", "--horizon"];
+    let told = |more: &[&str]| stderr(&done(&[&ask[..], more].concat()));
+    assert!(!told(&["3"]).contains("note"));
+    let cut = told(&["3", "--cells", "100"]);
+    assert!(
+        cut.contains("note: `backlog`: the oldest 236 of 336 steps are left out") && cut.contains("--cells 336"),
+        "{cut}"
+    );
+    let coarse = told(&["100d"]);
+    assert!(coarse.contains("samples come every 1h") && coarse.contains("forecast every 3h"), "{coarse}");
+    let season = told(&["3", "--season", "1000000"]);
+    assert!(season.contains("a season of 1000000 steps") && season.contains("none is used"), "{season}");
+    let many: String =
+        (0..7).map(|nr| series(&format!("s{nr}"), 0.0).replacen("series,timestamp,value\n", "", 1)).collect();
+    let many = write(&dir, "many.csv", format!("series,timestamp,value\n{many}"));
+    let told = stderr(&done(&["forecast", text(&many), "--model", "naive", "--horizon", "3", "--cells", "100"]));
+    assert_eq!((told.matches("are left out").count(), told.contains("the same of 4 more series")), (3, true), "{told}");
 }
