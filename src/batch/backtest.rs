@@ -12,7 +12,7 @@ use crate::forecast::{
 use crate::presets::Presets;
 use crate::series::{History, Sample};
 
-use super::coarsen::history_of;
+use super::coarsen::history_and_note;
 use super::forecast::{Ahead, ForecastFailure, events_of};
 use super::parallel::spread;
 use super::rows::{Rows, Source};
@@ -120,8 +120,9 @@ fn prepare(
     presets: &Presets,
 ) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
-    let history = history_of(source, samples, source.kind_by(&metric))?;
+    let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
     let Shown { history, horizon, is_mean, mut notes } = shown(source.axis, history, ask.ahead, ask.cells)?;
+    notes.splice(0..0, note);
     notes.extend(season_note(ask.season, history.len()));
     let request = Request { season: ask.season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);

@@ -1,6 +1,9 @@
 //! Makes long histories short enough for the work that is done on them, by rules that do not look at the values.
 
-use crate::series::{DAY, HOUR, History, HistoryError, MINUTE, MetricKind, Millis, SECOND, Sample, Step};
+use crate::series::{
+    DAY, HOUR, History, HistoryError, MINUTE, MetricKind, Millis, SECOND, Sample, Step, detect_step, longer_step,
+    resolve,
+};
 
 use super::rows::Source;
 
@@ -35,17 +38,32 @@ const EVEN_STEPS: [Millis; 24] = [
 /// More cells than this on a grid mean a stray timestamp or a burst; the grid then gets coarser instead.
 const MOST_CELLS: Millis = 2_000_000;
 
-/// The history of a source's samples; where its detected step would make an absurd grid, on a coarser one.
+/// The history of a source's samples; by the longer step at which they have come of late, where they have, and where the
+/// step would make an absurd grid, on a coarser one.
 ///
 /// # Errors
 /// When nothing is finite, or a single timestamp cannot tell the step.
 pub fn history_of(source: &Source, samples: &[Sample], kind: MetricKind) -> Result<History, HistoryError> {
-    match History::from_samples(samples, kind, source.axis.step()) {
+    history_and_note(source, samples, kind).map(|(history, _)| history)
+}
+
+/// The same, and what is to be said of its step.
+pub(super) fn history_and_note(
+    source: &Source,
+    samples: &[Sample],
+    kind: MetricKind,
+) -> Result<(History, Option<String>), HistoryError> {
+    let resolved = resolve(samples);
+    let longer = source.axis.step().is_none().then(|| longer_step(&resolved)).flatten();
+    let note = longer.zip(detect_step(&resolved)).map(|(now, usual)| {
+        format!("most samples came every {usual}, but those of late come every {now}: forecast by the latter")
+    });
+    match History::from_samples(&resolved, kind, longer.or(source.axis.step())) {
         Err(HistoryError::TooSparse { first, last, .. }) => {
             let step = last.saturating_sub(first) / MOST_CELLS + 1;
-            History::from_samples(samples, kind, Step::new(step))
+            History::from_samples(&resolved, kind, Step::new(step)).map(|history| (history, None))
         }
-        outcome => outcome,
+        outcome => outcome.map(|history| (history, note)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::forecast::{
 use crate::presets::Presets;
 use crate::series::{DurationError, History, HistoryError, Millis, Sample, Step, format_duration, parse_duration};
 
-use super::coarsen::{coarsen, history_of};
+use super::coarsen::{coarsen, history_and_note};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
 use super::shown::{Shown, season_note, shown};
@@ -141,9 +141,11 @@ fn forecast_one(
     presets: &Presets,
 ) -> Result<SeriesForecast, ForecastFailure> {
     let metric = source.settings(presets);
-    let history = history_of(source, samples, source.kind_by(&metric))?;
+    let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
     let facts = |is_mean| source.facts(&metric, is_mean);
-    forecast_newest(source.axis, history, ask, facts, &events_of(source, &ask.events))
+    let mut made = forecast_newest(source.axis, history, ask, facts, &events_of(source, &ask.events))?;
+    made.notes.splice(0..0, note);
+    Ok(made)
 }
 
 /// The forecast from what is to be seen of `history`; `facts` are told whether cells are means of its own.

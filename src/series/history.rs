@@ -267,6 +267,26 @@ pub fn detect_step(resolved: &[Sample]) -> Option<Step> {
     Step::new(Millis::try_from(if is_close { rounded } else { mean }).unwrap_or(usual))
 }
 
+/// Distances of one kind in a row, the newest, that tell that samples come less often for good.
+const SETTLED: usize = 100;
+
+/// The distance at which samples have come of late, where it is longer than [`detect_step`] finds over all of them: they
+/// came more often once, and will not again. `None` where nothing has changed, or too lately to tell.
+///
+/// A grid of the old step would be mostly gaps from then on. Where samples come more often than before, the old step
+/// stays until most of them do: a finer grid would have gaps before.
+pub fn longer_step(resolved: &[Sample]) -> Option<Step> {
+    let usual = detect_step(resolved)?;
+    let newest = detect_step(&resolved[resolved.len().saturating_sub(SETTLED + 1)..])?;
+    // Below that it is a gap here and there, or jitter.
+    if newest.millis() < usual.millis().saturating_mul(3) / 2 {
+        return None;
+    }
+    let is_short = |pair: &[Sample]| pair[1].at.saturating_sub(pair[0].at) < newest.millis() / 10 * 9;
+    let n_long = resolved.windows(2).rev().take_while(|pair| !is_short(pair)).count();
+    (n_long >= SETTLED).then_some(newest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,6 +335,23 @@ mod tests {
         assert_eq!(detect_step(&samples(&jittered)), Some(Step::seconds(15)));
         assert_eq!(detect_step(&samples(&[(0, 1.0), (DAY, 1.0)])).map(Step::millis), Some(DAY));
         assert_eq!(detect_step(&samples(&[(0, 1.0)])), None);
+    }
+
+    #[test]
+    fn a_longer_distance_for_good_is_the_step_and_gaps_are_not() {
+        let at =
+            |points: Vec<Millis>| -> Vec<Sample> { points.into_iter().map(|at| Sample { at, value: 1.0 }).collect() };
+        let minutes = |n: i64| (0..n).map(|i| i * MINUTE);
+        let fives = |from: i64, n: i64| (0..n).map(move |i| from * MINUTE + i * 5 * MINUTE);
+        let changed = at(minutes(4_320).chain(fives(4_320, 2_304)).collect());
+        assert_eq!(detect_step(&changed), Some(Step::seconds(60)));
+        assert_eq!(longer_step(&changed), Some(Step::seconds(300)));
+        let lately = at(minutes(4_320).chain(fives(4_320, SETTLED as i64 - 1)).collect());
+        assert_eq!(longer_step(&lately), None);
+        let back = at(minutes(4_320).chain(fives(4_320, 500)).chain((0..200).map(|i| (6_820 + i) * MINUTE)).collect());
+        assert_eq!(longer_step(&back), None);
+        assert_eq!(longer_step(&at(minutes(4_320).filter(|at| at / MINUTE % 7 < 4).collect())), None);
+        assert_eq!(longer_step(&at(fives(0, 500).chain((0..400).map(|i| (2_500 + i) * MINUTE)).collect())), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod time;
 pub use aggregate::{Aggregate, Aggregator, UnknownAggregate};
 pub use batch::{Batch, Columns};
 pub use duration::{DurationError, duration_text, format_duration, parse_duration};
-pub use history::{History, HistoryError, Rates, detect_step, filled, rates, resolve};
+pub use history::{History, HistoryError, Rates, detect_step, filled, longer_step, rates, resolve};
 pub use key::{Key, SeriesId, order_of};
 pub use labels::{LabelError, LabelLimits, Labels, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError, Selector};
