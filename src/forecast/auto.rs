@@ -56,7 +56,7 @@ const CHANCE: f64 = 0.5;
 const LONGEST_FOR_SEARCH: usize = 400;
 
 /// The registry's name of the method this file makes.
-pub(super) const AUTO: &str = "auto";
+pub const AUTO: &str = "auto";
 
 /// A method with a season, standing for election.
 pub(super) struct Candidate {

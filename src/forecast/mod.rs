@@ -93,6 +93,7 @@ mod air_passengers;
 mod tests;
 
 pub use aggregate::{Total, TotalError, aggregate};
+pub use auto::AUTO;
 pub use direction::direction;
 pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
 pub use events::{Change, Effect, Event, Events, Holiday, UnderEvents};

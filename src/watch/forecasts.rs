@@ -17,7 +17,9 @@ use super::history::{
 use super::settings::WatchSettings;
 use super::standing::{ForecastAsk, Plans};
 use crate::events::PlannedEvents;
-use crate::forecast::{Events, Facts, Forecast, Horizon, Past, Prepared, Request, SeasonChoice, UnderEvents, Updated};
+use crate::forecast::{
+    AUTO, Events, Facts, Forecast, Horizon, Past, Prepared, Request, SeasonChoice, UnderEvents, Updated, find,
+};
 use crate::presets::Presets;
 use crate::series::{History, Key, MetricSettings, Millis, Sample, Season, Step, TimeRange, format_duration};
 use crate::storage::{SelectError, Store};
@@ -237,6 +239,15 @@ impl Forecasts {
         (rule.map(|rule| rule.metric.clone()).unwrap_or_default(), rule.and_then(|rule| rule.forecaster.clone()))
     }
 
+    /// Which of the registered models `model` means for a series: as the preset or the settings have it for `auto`.
+    pub fn asked(&self, key: &Key, model: &str) -> &'static str {
+        find(&self.resolved(model, self.metric(key).1)).map_or(AUTO, |entry| entry.name)
+    }
+
+    fn resolved(&self, model: &str, named: Option<String>) -> String {
+        if model == AUTO { named.unwrap_or_else(|| self.default_model.clone()) } else { model.to_owned() }
+    }
+
     /// A model under the planned events and those that are assumed.
     fn fit(&self, purpose: &Purpose, assumed: &Events, now: Millis) -> Result<Model, WatchError> {
         let key = &purpose.key;
@@ -270,11 +281,7 @@ impl Forecasts {
     ) -> Result<Model, WatchError> {
         let (key, step, (metric, named)) = (&purpose.key, history.step(), about);
         let season = metric.season.map(|season| step.count_in(season)).and_then(Season::new);
-        let model = if purpose.model == "auto" {
-            named.unwrap_or_else(|| self.default_model.clone())
-        } else {
-            purpose.model.clone()
-        };
+        let model = self.resolved(&purpose.model, named);
         let request = Request {
             model,
             season: season.map_or(SeasonChoice::Auto, SeasonChoice::Steps),

@@ -1,7 +1,8 @@
 //! Forecasts that were issued, and how right they turned out.
 //!
 //! In: each kept forecast as it is made, and the samples that came since. Out: a [`Tally`] per series, day and lead, what
-//! is recorded of them by metric, lead and model, and what waits still.
+//! is recorded of them by metric, lead and model, and what waits still. The model is the one that was asked for, a
+//! registered name: what `auto` made of it changes with every fit, and would be as many series as there are pools.
 //!
 //! Of each forecast one target in each group of leads waits to be judged, the group's last (1, 2, 4, 8 steps and so on,
 //! and the horizon): a day of forecasts every quarter of an hour would otherwise wait with nine thousand values a
@@ -9,7 +10,6 @@
 //! and what no sample came for, is counted.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -46,7 +46,8 @@ pub(super) struct Target {
     pub point: f64,
     pub band: Option<(f64, f64, Coverage)>,
     pub scale: Option<f64>,
-    pub model: Arc<str>,
+    /// The registered name that was asked for.
+    pub model: &'static str,
 }
 
 impl Target {
@@ -108,8 +109,8 @@ pub(super) struct Issued {
     n_unjudged: u64,
     changed: HashSet<(Key, Millis, Millis)>,
     /// What was judged since it was last recorded, by metric, lead and model; and which of these there have been.
-    fresh: BTreeMap<(String, Millis, String), Tally>,
-    sets: HashSet<(String, Millis, String)>,
+    fresh: BTreeMap<(String, Millis, &'static str), Tally>,
+    sets: HashSet<(String, Millis, &'static str)>,
 }
 
 impl Issued {
@@ -145,10 +146,9 @@ impl Issued {
         }
     }
 
-    /// A forecast was issued. What lies in a maintenance window will not be judged.
-    pub fn add(&mut self, key: &Key, issued_at: Millis, forecast: &Forecast, events: &Events) {
+    /// A forecast that `model` was asked for was issued. What lies in a maintenance window will not be judged.
+    pub fn add(&mut self, key: &Key, issued_at: Millis, model: &'static str, forecast: &Forecast, events: &Events) {
         let n = forecast.points.len();
-        let model: Arc<str> = forecast.model.as_str().into();
         let known = self.series.entry(key.clone()).or_default();
         for idx in (0..n).filter(|idx| lead_group(idx + 1).1 == idx + 1 || idx + 1 == n) {
             let at = forecast.at(idx);
@@ -162,7 +162,7 @@ impl Issued {
             let Judged { point, band, scale, .. } = Judged::of(forecast, idx, f64::NAN);
             let lead = forecast.step.millis().saturating_mul(idx as Millis + 1);
             let step = forecast.step;
-            known.waiting.push(Target { issued_at, at, lead, step, point, band, scale, model: Arc::clone(&model) });
+            known.waiting.push(Target { issued_at, at, lead, step, point, band, scale, model });
             self.n_waiting += 1;
         }
     }
@@ -199,10 +199,10 @@ impl Issued {
             if self.most_sets == 0 {
                 continue;
             }
-            let mut set = (key.metric().to_owned(), lead, model.to_string());
+            let mut set = (key.metric().to_owned(), lead, model);
             if !self.sets.contains(&set) {
                 if self.sets.len() >= self.most_sets {
-                    set = (OTHER.to_owned(), lead, OTHER.to_owned());
+                    set = (OTHER.to_owned(), lead, OTHER);
                 }
                 self.sets.insert(set.clone());
             }
@@ -276,7 +276,7 @@ impl Issued {
         let mut samples = Vec::new();
         for ((metric, lead, model), tally) in std::mem::take(&mut self.fresh) {
             let lead = format_duration(lead);
-            let labels = [("metric", metric.as_str()), ("lead", lead.as_str()), ("model", model.as_str())];
+            let labels = [("metric", metric.as_str()), ("lead", lead.as_str()), ("model", model)];
             let figures = [
                 ("judged", Some(tally.n() as f64)),
                 ("mase", tally.mase()),
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_target_is_judged_when_its_cell_and_one_more_have_passed() {
         let mut issued = Issued::new(100, 10);
-        issued.add(&key("a"), START, &forecast(START), Events::NONE);
+        issued.add(&key("a"), START, "auto", &forecast(START), Events::NONE);
         // Leads 1, 2, 4, 8 and the horizon.
         assert_eq!(issued.counts().n_waiting, 5);
         assert_eq!(issued.needed(&key("a"), START + 29 * MINUTE), None);
@@ -394,7 +394,7 @@ mod tests {
             point: 0.0,
             band: None,
             scale: None,
-            model: "naive".into(),
+            model: "naive",
         };
         let points: Vec<Sample> = (0..40).map(|i| Sample { at: START + i * MINUTE + 3, value: i as f64 }).collect();
         let value = |target| value_of(&points, &target, Some(Step::seconds(60)));
@@ -406,8 +406,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_and_what_is_maintained_does_not_wait() {
         let mut issued = Issued::new(7, 10);
-        issued.add(&key("a"), START, &forecast(START), Events::NONE);
-        issued.add(&key("b"), START, &forecast(START), Events::NONE);
+        issued.add(&key("a"), START, "auto", &forecast(START), Events::NONE);
+        issued.add(&key("b"), START, "auto", &forecast(START), Events::NONE);
         assert_eq!(issued.counts(), IssuedCounts { n_waiting: 7, n_judged: 0, n_unjudged: 3 });
         issued.judge(&key("a"), START + 30 * MINUTE, &points(60, 10.0));
         // The series may be back within a day, with all that it missed.
@@ -420,14 +420,14 @@ mod tests {
         assert!(issued.of(&key("a")).is_none());
         let window = Effect::Maintenance(vec![(START, START + 20 * MINUTE)]);
         let events = Events::new(vec![Event { name: "w".to_owned(), effect: window }]);
-        issued.add(&key("a"), START, &forecast(START), &events);
+        issued.add(&key("a"), START, "auto", &forecast(START), &events);
         assert_eq!(issued.waiting().iter().filter(|(of, _)| *of == key("a")).count(), 3);
     }
 
     #[test]
     fn a_restart_goes_on_where_it_was_and_judges_nothing_twice() {
         let mut issued = Issued::new(100, 10);
-        issued.add(&key("a"), START, &forecast(START), Events::NONE);
+        issued.add(&key("a"), START, "auto", &forecast(START), Events::NONE);
         let before = issued.waiting();
         let now = START + 45 * MINUTE;
         issued.judge(&key("a"), now, &points(45, 11.0));
@@ -454,7 +454,7 @@ mod tests {
         let mut issued = Issued::new(10_000, 8);
         let metric = |nr: i32| Key::from_pairs(&format!("m{nr}"), &[]).unwrap();
         for nr in 0..20 {
-            issued.add(&metric(nr), START, &forecast(START), Events::NONE);
+            issued.add(&metric(nr), START, "auto", &forecast(START), Events::NONE);
             issued.judge(&metric(nr), START + DAY, &points(600, 11.0));
         }
         let batch = issued.take_samples(START + DAY);
@@ -467,6 +467,8 @@ mod tests {
         assert_eq!(sets.len(), 8 + 5, "{sets:?}");
         assert!(sets.contains(&("other".to_owned(), "15m".to_owned())), "{sets:?}");
         assert!(batch.keys().iter().all(is_own));
+        let models: HashSet<&str> = batch.keys().iter().filter_map(|key| key.labels().get("model")).collect();
+        assert_eq!(models, HashSet::from(["auto", "other"]), "not who `auto` chose");
         let judged: f64 = batch
             .iter()
             .filter(|(key, _)| key.metric() == "barograph_forecast_judged")

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::results::{KeptForecast, Kind, day_of, forecast_rows, judged_rows, waiting_rows, write_parquet};
 use super::schedule::Schedule;
 use super::standing::{ForecastAsk, Shared};
-use crate::forecast::Coverage;
+use crate::forecast::{AUTO, Coverage};
 use crate::series::{Key, MINUTE, Millis, SECOND, Step};
 
 /// The longest wait for something to do.
@@ -85,7 +85,7 @@ impl Keeper<'_> {
             horizon: settings.keep_horizon,
             coverage,
             step,
-            model: "auto".to_owned(),
+            model: AUTO.to_owned(),
             from_now: false,
             assumed: Arc::default(),
         };
@@ -97,7 +97,8 @@ impl Keeper<'_> {
                     self.held_since = Instant::now();
                 }
                 let events = self.shared.planned.get().of(&key);
-                self.shared.issued.lock().add(&key, now, &forecast, &events);
+                let model = self.shared.forecasts.asked(&key, &ask.model);
+                self.shared.issued.lock().add(&key, now, model, &forecast, &events);
                 self.held.push(KeptForecast { key, issued_at: now, forecast });
             }
             Err(error) => {

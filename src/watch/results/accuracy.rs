@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::{labels, labels_field, read, read_ints, read_keys, read_times, time_field, times};
 use super::read_parquet;
-use crate::forecast::{Coverage, Figures, Tally};
+use crate::forecast::{AUTO, Coverage, Figures, Tally, find};
 use crate::series::{Key, Millis, Step};
 use crate::watch::issued::{JudgedDay, Target};
 
@@ -151,7 +151,7 @@ pub(in crate::watch) fn waiting_rows(waiting: &[(Key, Target)]) -> io::Result<Re
             numbers(&|target| target.band.map(|(_, upper, _)| upper)),
             numbers(&|target| target.band.map(|(.., coverage)| coverage.share())),
             numbers(&|target| target.scale),
-            Arc::new(StringArray::from_iter_values(each().map(|target| &*target.model))),
+            Arc::new(StringArray::from_iter_values(each().map(|target| target.model))),
         ],
     )
     .map_err(io::Error::other)
@@ -185,7 +185,8 @@ pub(in crate::watch) fn read_waiting(path: &Path) -> io::Result<Vec<(Key, Target
                 point: value.value(idx),
                 band: band.map(|((lower, upper), coverage)| (lower, upper, coverage)),
                 scale: maybe(scale, idx),
-                model: model.value(idx).into(),
+                // What bears no registered name is a pool.
+                model: find(model.value(idx)).map_or(AUTO, |entry| entry.name),
             };
             Some((key?, target))
         };

@@ -182,7 +182,8 @@ fn issued_forecasts_are_judged_when_their_time_comes_and_after_a_restart() {
     assert!(recorded.len() >= 3, "{recorded:?}");
     for one in &recorded {
         assert_eq!(one.key.labels().get("metric"), Some("load_average"));
-        assert!(one.key.labels().get("lead").is_some() && one.key.labels().get("model").is_some());
+        assert!(one.key.labels().get("lead").is_some());
+        assert_eq!(one.key.labels().get("model"), Some("auto"));
         assert!(one.samples.iter().all(|sample| (0.0..=1.0).contains(&sample.value)));
     }
     let rows = std::fs::read_dir(dir.path().join("results/accuracy")).unwrap().count();
