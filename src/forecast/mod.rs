@@ -22,6 +22,7 @@ mod ces;
 mod compact;
 mod conformal;
 mod continued;
+mod correction;
 mod croston;
 mod cycle_median;
 mod damped;
@@ -94,6 +95,7 @@ mod tests;
 
 pub use aggregate::{Total, TotalError, aggregate};
 pub use auto::AUTO;
+pub use correction::{Correction, Outcome};
 pub use direction::direction;
 pub use edge_augurs::{Augurs, AugursError, FittedAugurs};
 pub use events::{Change, Effect, Event, Events, Holiday, UnderEvents};

@@ -6,6 +6,7 @@
 use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
 use super::backtest::{MOST_ORIGINS, Plan, accuracy};
 use super::conformal::Conformal;
+use super::correction::Correction;
 use super::direction::direction;
 use super::facts::Facts;
 use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
@@ -72,6 +73,7 @@ pub struct Prepared {
     fitted: Box<dyn Fitted>,
     bands: Conformal,
     recalibration: Recalibration,
+    correction: Correction,
     accuracy: Option<Accuracy>,
     direction: Direction,
     season: Option<usize>,
@@ -107,6 +109,7 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
         fallback: chosen.fallback,
         fitted: chosen.fitted,
         recalibration: Recalibration::new(bands.n_leads()),
+        correction: Correction::default(),
         bands,
         accuracy,
         direction: direction(past, seasons.first().copied()),
@@ -251,14 +254,57 @@ impl Prepared {
         let within = FOLLOWED.iter().copied().filter(move |followed| *followed < share);
         let shares: Vec<_> = within.chain([share]).map(|share| (share, self.bands.reaches(share))).collect();
         move |point, lead| {
+            let corrected = self.corrected(lead);
             let (below, above) = shares
                 .iter()
-                .map(|(share, reaches)| (self.recalibration.factor(*share, lead), reaches(self.n_seen, lead)))
+                .map(|(share, reaches)| (corrected * self.recalibration.factor(*share, lead), reaches(self.n_seen, lead)))
                 .map(|(factor, (below, above))| (factor * below, factor * above))
                 .fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
             let edge = |offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
             (edge(-below), edge(above))
         }
+    }
+
+    /// What `correction` makes of the width at a lead, counted from 0.
+    fn corrected(&self, lead: usize) -> f64 {
+        let steps = Millis::try_from(lead).unwrap_or(Millis::MAX).saturating_add(1);
+        self.correction.factor(self.step.millis().saturating_mul(steps))
+    }
+
+    /// With bands as earlier forecasts of the series that came true say; the first row of `known` belongs to the next
+    /// step.
+    #[must_use]
+    pub fn corrected_by(mut self, correction: &Correction, known: Regressors<'_>) -> Prepared {
+        self.correction = correction.clone();
+        self.recalibration = Recalibration::new(self.bands.n_leads());
+        self.issue(known);
+        self
+    }
+
+    /// With what the values since the fit of `before`, an earlier model of the series, have taught of its bands, as far
+    /// as this fit has not learnt it by itself; the first row of `known` belongs to the next step.
+    #[must_use]
+    pub fn going_on_from(mut self, before: &Prepared, known: Regressors<'_>) -> Prepared {
+        let n_leads = self.bands.n_leads();
+        let grown = FOLLOWED.map(|share| before.mean_width(share) / self.mean_width(share));
+        let left = |nr: usize, lead: usize| {
+            let then = before.recalibration.factor(FOLLOWED[nr], lead) * before.corrected(lead);
+            // As wide as it was, but never further from the fit's own width than it was.
+            let wanted = if grown[nr].is_finite() { then * grown[nr] } else { then };
+            wanted.clamp(then.min(1.0), then.max(1.0))
+        };
+        self.correction = Correction::default();
+        self.recalibration = Recalibration::with_factors(n_leads, left);
+        self.issue(known);
+        self
+    }
+
+    /// The mean width of a band by the fit alone, over the leads.
+    fn mean_width(&self, share: f64) -> f64 {
+        let (below, above) = self.bands.reach(share);
+        let n_leads = self.bands.n_leads();
+        let usual: f64 = (0..n_leads).map(|lead| self.bands.usual(self.n_seen, lead)).sum();
+        usual * (below + above) / n_leads as f64
     }
 
     /// Notes what the bands say now, to be held against what comes.

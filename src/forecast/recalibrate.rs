@@ -59,6 +59,17 @@ impl Recalibration {
         Recalibration { followed }
     }
 
+    /// The same with the factors that `of` says for each coverage followed, by its number, and lead, counted from 0.
+    pub fn with_factors(n_leads: usize, of: impl Fn(usize, usize) -> f64) -> Recalibration {
+        let mut recalibration = Recalibration::new(n_leads);
+        for one in recalibration.followed.iter_mut().filter(|one| one.lead > 0) {
+            for (nr, width) in one.widths.iter_mut().enumerate() {
+                *width = of(nr, one.lead as usize - 1).ln().clamp(LEAST.ln(), MOST.ln()) as f32;
+            }
+        }
+        recalibration
+    }
+
     /// Takes in the value of the step that has come; NaN is a gap, of which nothing is learnt.
     pub fn take(&mut self, value: f64) {
         for one in self.followed.iter_mut().filter(|one| one.left > 0) {

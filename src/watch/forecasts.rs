@@ -18,7 +18,8 @@ use super::settings::WatchSettings;
 use super::standing::{ForecastAsk, Plans};
 use crate::events::PlannedEvents;
 use crate::forecast::{
-    AUTO, Events, Facts, Forecast, Horizon, Past, Prepared, Request, SeasonChoice, UnderEvents, Updated, find,
+    AUTO, Correction, Events, Facts, Forecast, Horizon, Past, Prepared, Request, SeasonChoice, UnderEvents, Updated,
+    find,
 };
 use crate::presets::Presets;
 use crate::series::{History, Key, MetricSettings, Millis, Sample, Season, Step, TimeRange, format_duration};
@@ -125,8 +126,14 @@ impl Forecasts {
         self.slots.lock().clear();
     }
 
-    /// Answers a question at `now`.
-    pub fn forecast(&self, key: &Key, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
+    /// Answers a question at `now`, with bands as `correction` says where no model at hand knows better.
+    pub fn forecast(
+        &self,
+        key: &Key,
+        ask: &ForecastAsk,
+        correction: &Correction,
+        now: Millis,
+    ) -> Result<Forecast, WatchError> {
         if ask.horizon <= 0 {
             return Err(WatchError::Ask("the horizon must be longer than zero, for example 1h".to_owned()));
         }
@@ -142,6 +149,10 @@ impl Forecasts {
         } else {
             self.counts.n_cold.fetch_add(1, Ordering::Relaxed);
             let model = self.fit(&purpose, Events::NONE, now)?;
+            let model = match held.as_ref() {
+                Some(before) => model.going_on_from(before),
+                None => model.corrected_by(correction),
+            };
             slot.n_bytes.store(model.prepared().n_bytes(), Ordering::Relaxed);
             *held = Some(model);
             self.make_room(&purpose);
@@ -156,12 +167,19 @@ impl Forecasts {
         }
         drop(held);
         // What is assumed concerns the past too, so that the model has to be another.
-        self.fit(&purpose, &assumed, now)?.answer_alone(ask, now)
+        self.fit(&purpose, &assumed, now)?.corrected_by(correction).answer_alone(ask, now)
     }
 
     /// Answers from a model of its own, which is not kept: for forecasts that are made now and then only.
-    pub fn fit_and_forget(&self, key: &Key, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
-        self.fit(&Purpose::of(key, ask), &ask.assumed.of(key), now)?.answer_alone(ask, now)
+    pub fn fit_and_forget(
+        &self,
+        key: &Key,
+        ask: &ForecastAsk,
+        correction: &Correction,
+        now: Millis,
+    ) -> Result<Forecast, WatchError> {
+        let model = self.fit(&Purpose::of(key, ask), &ask.assumed.of(key), now)?;
+        model.corrected_by(correction).answer_alone(ask, now)
     }
 
     /// Fits anew what was asked for lately and is old; one model per call. `None` when nothing is due.
@@ -175,7 +193,12 @@ impl Forecasts {
         match self.fit(&purpose, Events::NONE, now) {
             Ok(model) => {
                 slot.n_bytes.store(model.prepared().n_bytes(), Ordering::Relaxed);
-                *slot.model.lock() = Some(model);
+                let mut held = slot.model.lock();
+                *held = Some(match held.as_ref() {
+                    Some(before) => model.going_on_from(before),
+                    None => model,
+                });
+                drop(held);
                 self.make_room(&purpose);
             }
             Err(error) => tracing::debug!(series = %purpose.key, %error, "a model could not be refreshed"),
@@ -335,6 +358,16 @@ impl Forecasts {
 impl Model {
     fn prepared(&self) -> &Prepared {
         self.under.prepared()
+    }
+
+    /// With bands as forecasts that were kept and came true say.
+    fn corrected_by(self, correction: &Correction) -> Model {
+        Model { under: self.under.corrected_by(correction), ..self }
+    }
+
+    /// With what the values since the fit of `before` have taught of its bands.
+    fn going_on_from(self, before: &Model) -> Model {
+        Model { under: self.under.going_on_from(&before.under), ..self }
     }
 
     /// Whether the band reaches to the end of `horizon` in spite of the lag, or would not without it either.

@@ -15,7 +15,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::history::{means, nearest};
 use super::results::day_of;
-use crate::forecast::{Coverage, Events, Forecast, Judged, Tally, lead_group};
+use crate::forecast::{Correction, Coverage, Events, Forecast, Judged, Outcome, Tally, lead_group};
 use crate::series::{Batch, DAY, Key, Millis, Sample, Step, TimeRange, detect_step, format_duration};
 
 /// Days whose tallies are kept in memory and told, today among them.
@@ -46,11 +46,33 @@ pub(super) struct Target {
     pub point: f64,
     pub band: Option<(f64, f64, Coverage)>,
     pub scale: Option<f64>,
+    /// What a correction of the band has multiplied its width by.
+    pub factor: f64,
     /// The registered name that was asked for.
     pub model: &'static str,
 }
 
 impl Target {
+    /// Whether `other` is of the same lead and was issued before this one came true, and not before it.
+    fn is_alike(&self, other: &Target) -> bool {
+        self.lead == other.lead && (self.issued_at..self.at).contains(&other.issued_at)
+    }
+
+    /// How it turned out; `None` where it says nothing of the band's width.
+    fn outcome(&self, value: f64, n_alike: usize) -> Option<Outcome> {
+        let (lower, upper, coverage) = self.band?;
+        let (error, edge) = if value < self.point {
+            (self.point - value, self.point - lower)
+        } else {
+            (value - self.point, upper - self.point)
+        };
+        // A value at the very edge is mostly where the metric's range ends: inside, and no more is known.
+        let share = if error == edge { 0.5 } else { error / edge };
+        let (lead, factor, promised) = (self.lead, self.factor, coverage.share());
+        let size = share * factor;
+        (edge > 0.0 && size.is_finite()).then_some(Outcome { lead, size, factor, promised, n_alike })
+    }
+
     /// From when on it is judged.
     fn due_at(&self) -> Millis {
         self.at.saturating_add(2 * self.step.millis())
@@ -66,6 +88,8 @@ struct Known {
     judged_until: Millis,
     /// By day of the target and lead.
     days: BTreeMap<(Millis, Millis), Tally>,
+    /// What what came true says of the bands to come.
+    correction: Correction,
 }
 
 /// How the forecasts of one series turned out over the last days.
@@ -144,9 +168,20 @@ impl Issued {
                 self.n_waiting += 1;
             }
         }
+        for known in self.series.values_mut() {
+            let newest = known.waiting.iter().map(|target| target.issued_at).max();
+            let last = known.waiting.iter().filter(|target| Some(target.issued_at) == newest);
+            known.correction = Correction::restored(last.map(|target| (target.lead, target.factor)));
+        }
     }
 
-    /// A forecast that `model` was asked for was issued. What lies in a maintenance window will not be judged.
+    /// What the forecasts of a series that came true say of the bands of those to come.
+    pub fn correction(&self, key: &Key) -> Correction {
+        self.series.get(key).map_or_else(Correction::default, |known| known.correction.clone())
+    }
+
+    /// A forecast that `model` was asked for was issued, its bands as [`correction`](Issued::correction) says. What lies
+    /// in a maintenance window will not be judged.
     pub fn add(&mut self, key: &Key, issued_at: Millis, model: &'static str, forecast: &Forecast, events: &Events) {
         let n = forecast.points.len();
         let known = self.series.entry(key.clone()).or_default();
@@ -162,7 +197,8 @@ impl Issued {
             let Judged { point, band, scale, .. } = Judged::of(forecast, idx, f64::NAN);
             let lead = forecast.step.millis().saturating_mul(idx as Millis + 1);
             let step = forecast.step;
-            known.waiting.push(Target { issued_at, at, lead, step, point, band, scale, model });
+            let factor = known.correction.factor(lead);
+            known.waiting.push(Target { issued_at, at, lead, step, point, band, scale, factor, model });
             self.n_waiting += 1;
         }
     }
@@ -182,14 +218,18 @@ impl Issued {
         let native = detect_step(points);
         let (due, waiting): (Vec<Target>, Vec<Target>) =
             known.waiting.drain(..).partition(|target| target.due_at() <= now);
+        let n_alike = |target: &Target| due.iter().chain(&waiting).filter(|other| target.is_alike(other)).count();
+        let n_alike: Vec<usize> = due.iter().map(n_alike).collect();
         known.waiting = waiting;
         known.judged_until = known.judged_until.max(now);
         self.n_waiting -= due.len();
-        for target in due {
+        let mut cells: BTreeMap<Millis, Vec<Outcome>> = BTreeMap::new();
+        for (target, n_alike) in due.into_iter().zip(n_alike) {
             let Some(value) = value_of(points, &target, native) else {
                 self.n_unjudged += 1;
                 continue;
             };
+            cells.entry(target.at).or_default().extend(target.outcome(value, n_alike));
             let Target { at, lead, point, band, scale, model, .. } = target;
             let judged = Judged { value, point, band, naive: None, scale };
             let place = (day_of(at), lead);
@@ -208,6 +248,7 @@ impl Issued {
             }
             self.fresh.entry(set).or_default().add(&judged);
         }
+        cells.values().for_each(|cell| known.correction.learn(cell));
         let first = first_day(now);
         known.days.retain(|(day, _), _| *day >= first);
     }
@@ -319,162 +360,4 @@ fn value_of(points: &[Sample], target: &Target, native: Option<Step>) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forecast::{Band, Direction, Effect, Event, Facts, Heading};
-    use crate::series::MINUTE;
-
-    const START: Millis = 1_760_000_000_000 / DAY * DAY;
-
-    fn key(host: &str) -> Key {
-        Key::from_pairs("load", &[("host", host)]).unwrap()
-    }
-
-    /// Twelve quarters of an hour at 10, give or take 2.
-    fn forecast(issued_at: Millis) -> Forecast {
-        let coverage = Coverage::new(0.8).unwrap();
-        Forecast {
-            start: issued_at,
-            step: Step::seconds(900),
-            points: vec![10.0; 12],
-            band: Some(Band { coverage, lower: vec![8.0; 12], upper: vec![12.0; 12] }),
-            band_reason: None,
-            facts: Facts::default(),
-            last_seen: issued_at,
-            direction: Direction { heading: Heading::Flat, slope_per_step: 0.0, p_value: 1.0 },
-            model: "naive".to_owned(),
-            settings: BTreeMap::new(),
-            accuracy: None,
-            season: None,
-            fallback: None,
-            events: Vec::new(),
-        }
-    }
-
-    /// One a minute from the start on, of a value.
-    fn points(n: i64, value: f64) -> Vec<Sample> {
-        (0..n).map(|i| Sample { at: START + i * MINUTE, value }).collect()
-    }
-
-    #[test]
-    fn a_target_is_judged_when_its_cell_and_one_more_have_passed() {
-        let mut issued = Issued::new(100, 10);
-        issued.add(&key("a"), START, "auto", &forecast(START), Events::NONE);
-        // Leads 1, 2, 4, 8 and the horizon.
-        assert_eq!(issued.counts().n_waiting, 5);
-        assert_eq!(issued.needed(&key("a"), START + 29 * MINUTE), None);
-        let now = START + 45 * MINUTE;
-        let range = issued.needed(&key("a"), now).unwrap();
-        assert_eq!((range.start(), range.end()), (START - 45 * MINUTE, START + 45 * MINUTE));
-        issued.judge(&key("a"), now, &points(45, 13.0));
-        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 3, n_judged: 2, n_unjudged: 0 });
-        let told = issued.of(&key("a")).unwrap();
-        assert_eq!(
-            told.leads.iter().map(|(lead, tally)| (*lead, tally.n())).collect::<Vec<_>>(),
-            [(15 * MINUTE, 1), (30 * MINUTE, 1)]
-        );
-        assert_eq!(
-            (told.overall.mae(), told.overall.bias(), told.overall.coverage()),
-            (Some(3.0), Some(3.0), Some(0.0))
-        );
-        assert_eq!((told.overall.promised(), told.since), (Some(0.8), START));
-        // No sample came for the rest.
-        issued.judge(&key("a"), START + DAY, &[]);
-        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 0, n_judged: 2, n_unjudged: 3 });
-        assert_eq!(issued.of(&key("b")), None);
-    }
-
-    #[test]
-    fn coarse_cells_are_judged_by_their_mean_and_fine_ones_by_their_sample() {
-        let target = |at, step| Target {
-            issued_at: START,
-            at,
-            lead: step,
-            step: Step::new(step).unwrap(),
-            point: 0.0,
-            band: None,
-            scale: None,
-            model: "naive",
-        };
-        let points: Vec<Sample> = (0..40).map(|i| Sample { at: START + i * MINUTE + 3, value: i as f64 }).collect();
-        let value = |target| value_of(&points, &target, Some(Step::seconds(60)));
-        assert_eq!(value(target(START, 15 * MINUTE)), Some(7.0));
-        assert_eq!(value(target(START + 20 * MINUTE, MINUTE)), Some(20.0));
-        assert_eq!(value(target(START + 90 * MINUTE, MINUTE)), None);
-    }
-
-    #[test]
-    fn what_does_not_fit_and_what_is_maintained_does_not_wait() {
-        let mut issued = Issued::new(7, 10);
-        issued.add(&key("a"), START, "auto", &forecast(START), Events::NONE);
-        issued.add(&key("b"), START, "auto", &forecast(START), Events::NONE);
-        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 7, n_judged: 0, n_unjudged: 3 });
-        issued.judge(&key("a"), START + 30 * MINUTE, &points(60, 10.0));
-        // The series may be back within a day, with all that it missed.
-        issued.retain(START + DAY - 1, |kept| *kept == key("b"));
-        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 6, n_judged: 1, n_unjudged: 3 });
-        issued.retain(START + DAY, |kept| *kept == key("b"));
-        assert_eq!(issued.counts(), IssuedCounts { n_waiting: 2, n_judged: 1, n_unjudged: 7 });
-        assert!(issued.of(&key("a")).is_some(), "it may come back");
-        issued.retain(START + 9 * DAY, |kept| *kept == key("b"));
-        assert!(issued.of(&key("a")).is_none());
-        let window = Effect::Maintenance(vec![(START, START + 20 * MINUTE)]);
-        let events = Events::new(vec![Event { name: "w".to_owned(), effect: window }]);
-        issued.add(&key("a"), START, "auto", &forecast(START), &events);
-        assert_eq!(issued.waiting().iter().filter(|(of, _)| *of == key("a")).count(), 3);
-    }
-
-    #[test]
-    fn a_restart_goes_on_where_it_was_and_judges_nothing_twice() {
-        let mut issued = Issued::new(100, 10);
-        issued.add(&key("a"), START, "auto", &forecast(START), Events::NONE);
-        let before = issued.waiting();
-        let now = START + 45 * MINUTE;
-        issued.judge(&key("a"), now, &points(45, 11.0));
-        let days: Vec<JudgedDay> = issued.take_changed().into_values().flatten().collect();
-        assert_eq!((days.len(), issued.take_changed().len()), (2, 0));
-        issued.give_back(&days[..1]);
-        assert_eq!(issued.take_changed().len(), 1);
-        // The days were written, what waits was not any more.
-        let mut again = Issued::new(100, 10);
-        again.load(days, before);
-        assert_eq!(again.counts().n_waiting, 3);
-        assert_eq!(again.of(&key("a")), issued.of(&key("a")));
-        for issued in [&mut issued, &mut again] {
-            issued.judge(&key("a"), START + DAY, &points(600, 11.0));
-        }
-        assert_eq!(again.of(&key("a")), issued.of(&key("a")));
-        // A week later nothing of it is left in memory.
-        issued.judge(&key("a"), START + 8 * DAY, &[]);
-        assert_eq!(issued.of(&key("a")), None);
-    }
-
-    #[test]
-    fn accuracy_becomes_few_series_however_many_metrics_there_are() {
-        let mut issued = Issued::new(10_000, 8);
-        let metric = |nr: i32| Key::from_pairs(&format!("m{nr}"), &[]).unwrap();
-        for nr in 0..20 {
-            issued.add(&metric(nr), START, "auto", &forecast(START), Events::NONE);
-            issued.judge(&metric(nr), START + DAY, &points(600, 11.0));
-        }
-        let batch = issued.take_samples(START + DAY);
-        let sets: HashSet<(String, String)> = batch
-            .keys()
-            .iter()
-            .map(|key| (key.labels().get("metric").unwrap().to_owned(), key.labels().get("lead").unwrap().to_owned()))
-            .collect();
-        // Eight sets, and one for each lead of all the others.
-        assert_eq!(sets.len(), 8 + 5, "{sets:?}");
-        assert!(sets.contains(&("other".to_owned(), "15m".to_owned())), "{sets:?}");
-        assert!(batch.keys().iter().all(is_own));
-        let models: HashSet<&str> = batch.keys().iter().filter_map(|key| key.labels().get("model")).collect();
-        assert_eq!(models, HashSet::from(["auto", "other"]), "not who `auto` chose");
-        let judged: f64 = batch
-            .iter()
-            .filter(|(key, _)| key.metric() == "barograph_forecast_judged")
-            .map(|(_, sample)| sample.value)
-            .sum();
-        assert_eq!(judged, 100.0);
-        assert!(issued.take_samples(START + DAY).is_empty());
-    }
-}
+mod tests;

@@ -89,7 +89,8 @@ impl Keeper<'_> {
             from_now: false,
             assumed: Arc::default(),
         };
-        match self.shared.forecasts.fit_and_forget(&key, &ask, now) {
+        let correction = self.shared.issued.lock().correction(&key);
+        match self.shared.forecasts.fit_and_forget(&key, &ask, &correction, now) {
             Ok(forecast) => {
                 self.turns.postpone(&key, now.saturating_add(settings.refresh_every));
                 self.waits.remove(&key);

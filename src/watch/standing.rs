@@ -248,7 +248,8 @@ impl Watch {
     /// # Errors
     /// When there are no samples, or no model can forecast them.
     pub fn forecast(&self, key: &Key, ask: &ForecastAsk) -> Result<Forecast, WatchError> {
-        self.shared.forecasts.forecast(key, ask, self.shared.now())
+        let correction = self.shared.issued.lock().correction(key);
+        self.shared.forecasts.forecast(key, ask, &correction, self.shared.now())
     }
 
     /// The next values of the sum or the mean of series of one metric, as a series of the key `about`. It is fitted for

@@ -1,6 +1,7 @@
 //! A model that was fitted with the events of its series taken out, and looks ahead with them put in.
 
 use super::Events;
+use crate::forecast::correction::Correction;
 use crate::forecast::model::{Coverage, Horizon, Updated};
 use crate::forecast::outlook::Forecast;
 use crate::forecast::past::{Past, Regressors};
@@ -33,6 +34,18 @@ impl UnderEvents {
         let facts = past.facts().learned_from(past.values());
         let prepared = prepare_as_known(&past.with_values(&quiet).with_facts(&facts), request)?;
         Ok(UnderEvents { prepared, events, reference })
+    }
+
+    /// As [`Prepared::corrected_by`].
+    #[must_use]
+    pub fn corrected_by(self, correction: &Correction) -> UnderEvents {
+        UnderEvents { prepared: self.prepared.corrected_by(correction, Regressors::NONE), ..self }
+    }
+
+    /// As [`Prepared::going_on_from`].
+    #[must_use]
+    pub fn going_on_from(self, before: &UnderEvents) -> UnderEvents {
+        UnderEvents { prepared: self.prepared.going_on_from(&before.prepared, Regressors::NONE), ..self }
     }
 
     /// The model itself; what it says knows of no event.

@@ -96,6 +96,38 @@ fn a_prepared_model_moves_on_with_the_values_it_takes() {
 }
 
 #[test]
+fn what_was_learnt_of_bands_outlives_a_fit() {
+    let mut noise = Noise::seeded(31);
+    let mut values: Vec<f64> = (0..400).map(|_| 50.0 + noise.normal()).collect();
+    let request = Request { model: "moving-average".to_owned(), horizon: steps(8), ..Request::default() };
+    let fit = |values: &[f64]| prepare(&history(values.to_vec()), &request).unwrap();
+    let width = |prepared: &Prepared| {
+        let band = prepared.forecast(steps(8), Coverage::P95).band.unwrap();
+        band.upper[3] - band.lower[3]
+    };
+    let mut before = fit(&values);
+    let fresh = width(&before);
+    // What came true says twice as wide.
+    let hours = |n: i64| n * 3_600_000;
+    let correction = Correction::restored([(hours(1), 2.0), (hours(8), 2.0)]);
+    let twice = fit(&values).corrected_by(&correction, Regressors::NONE);
+    assert!((width(&twice) / fresh - 2.0).abs() < 1e-9);
+    // The same fit again is as wide as the model was that it takes the place of.
+    let again = fit(&values).going_on_from(&twice, Regressors::NONE);
+    assert!((width(&again) / fresh - 2.0).abs() < 1e-6, "{} {fresh}", width(&again));
+    // Noise grows: the bands learn it, and so does the next fit, by itself; the one is not added to the other.
+    for _ in 0..60 {
+        let value = 50.0 + 3.0 * noise.normal();
+        assert_ne!(before.update(value, Regressors::NONE), Updated::NeedsRefit);
+        values.push(value);
+    }
+    let (own, learnt) = (width(&fit(&values)), width(&before));
+    let next = width(&fit(&values).going_on_from(&before, Regressors::NONE));
+    assert!(own > 1.1 * fresh && learnt > 1.1 * fresh, "{fresh} {own} {learnt}");
+    assert!((next / own.max(learnt) - 1.0).abs() < 0.1, "{own} {learnt} {next}");
+}
+
+#[test]
 fn points_and_bands_stay_in_the_valid_range() {
     let values: Vec<f64> = (0..240).map(|t| 240.0 - t as f64 + (t * 7 % 5) as f64).collect();
     let facts = Facts { min: Some(0.0), max: Some(240.0), ..Facts::default() };

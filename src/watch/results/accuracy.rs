@@ -132,6 +132,7 @@ pub(in crate::watch) fn waiting_rows(waiting: &[(Key, Target)]) -> io::Result<Re
         Field::new("upper", DataType::Float64, true),
         Field::new("coverage", DataType::Float64, true),
         Field::new("scale", DataType::Float64, true),
+        Field::new("factor", DataType::Float64, false),
         Field::new("model", DataType::Utf8, false),
     ]);
     let each = || waiting.iter().map(|(_, target)| target);
@@ -151,6 +152,7 @@ pub(in crate::watch) fn waiting_rows(waiting: &[(Key, Target)]) -> io::Result<Re
             numbers(&|target| target.band.map(|(_, upper, _)| upper)),
             numbers(&|target| target.band.map(|(.., coverage)| coverage.share())),
             numbers(&|target| target.scale),
+            numbers(&|target| Some(target.factor)),
             Arc::new(StringArray::from_iter_values(each().map(|target| target.model))),
         ],
     )
@@ -172,6 +174,8 @@ pub(in crate::watch) fn read_waiting(path: &Path) -> io::Result<Vec<(Key, Target
         let number = |name| read::<Float64Array>(rows, name);
         let (value, lower, upper) = (number("value")?, number("lower")?, number("upper")?);
         let (coverage, scale) = (number("coverage")?, number("scale")?);
+        // Earlier files have none: bands were not corrected.
+        let factor = number("factor").ok();
         let model: &StringArray = read(rows, "model")?;
         let maybe = |column: &Float64Array, idx: usize| (!column.is_null(idx)).then(|| column.value(idx));
         let one = |(idx, key): (usize, Option<Key>)| {
@@ -185,6 +189,7 @@ pub(in crate::watch) fn read_waiting(path: &Path) -> io::Result<Vec<(Key, Target
                 point: value.value(idx),
                 band: band.map(|((lower, upper), coverage)| (lower, upper, coverage)),
                 scale: maybe(scale, idx),
+                factor: factor.and_then(|factor| maybe(factor, idx)).unwrap_or(1.0),
                 // What bears no registered name is a pool.
                 model: find(model.value(idx)).map_or(AUTO, |entry| entry.name),
             };
