@@ -1,5 +1,5 @@
-//! What the documents promise about the source tree holds: every path and link in them resolves, and no room imports
-//! one that ARCHITECTURE.md's list of rooms does not let it use.
+//! What the documents promise about the source tree holds: every path and link in them resolves, no room imports one
+//! that ARCHITECTURE.md's list of rooms does not let it use, and every forecasting method is explained.
 
 // A test that cannot go on says so where it stopped.
 #![allow(clippy::unwrap_used)]
@@ -12,6 +12,7 @@ mod links;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use barograph::forecast::{FORECASTERS, Role};
 use imports::{Room, outward_uses, parse_rooms};
 
 fn root() -> &'static Path {
@@ -104,6 +105,45 @@ fn the_list_of_rooms_is_the_source_tree_in_reading_order() {
     let mut sorted = listed;
     sorted.sort();
     assert_eq!(sorted, on_disk, "ARCHITECTURE.md's list of rooms and what is in src/");
+}
+
+/// The section of each `## ` heading, by the names in it.
+fn sections(text: &str) -> Vec<(Vec<&str>, &str)> {
+    let mut sections = Vec::new();
+    for section in text.split("\n## ").skip(1) {
+        let (heading, body) = section.split_once('\n').unwrap_or((section, ""));
+        sections.push((heading.split(", ").collect(), body));
+    }
+    sections
+}
+
+#[test]
+fn every_method_has_its_section_which_says_whether_auto_chooses_it() {
+    let text = fs::read_to_string(root().join("docs/methods.md")).unwrap();
+    let sections = sections(&text);
+    for entry in FORECASTERS {
+        let own: Vec<&str> =
+            sections.iter().filter(|(names, _)| names.contains(&entry.name)).map(|(_, body)| *body).collect();
+        assert_eq!(own.len(), 1, "`{}` has one heading in docs/methods.md", entry.name);
+        let says = match entry.role {
+            Role::Chooser => "**Answers** with",
+            Role::Anchor | Role::Candidate => "- **Chosen**",
+            Role::Named => "**by name** only",
+        };
+        let has = own[0].to_lowercase().contains(&says.to_lowercase());
+        assert!(has, "the section of `{}` has to say {says:?}", entry.name);
+    }
+    // And none of another kind: a section of methods that answer only by name does not say when they are chosen.
+    for (names, body) in &sections {
+        let roles: Vec<Role> =
+            names.iter().map(|name| barograph::forecast::find(name).expect("a heading is a method").role).collect();
+        if roles.iter().all(|role| *role == Role::Named) {
+            assert!(!body.contains("**Chosen**"), "{names:?} are never chosen");
+        }
+        if !roles.contains(&Role::Named) {
+            assert!(!body.to_lowercase().contains("**by name**"), "{names:?} are chosen");
+        }
+    }
 }
 
 // The checkers themselves, on small documents and sources that are wrong on purpose.
