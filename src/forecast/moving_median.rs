@@ -94,8 +94,7 @@ impl MovingMedian {
 
 impl Forecaster for MovingMedian {
     fn fit(&self, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
-        let values: Vec<f64> =
-            past.tail(LOOKED_AT).values().iter().copied().filter(|value| !value.is_nan()).collect();
+        let values: Vec<f64> = past.tail(LOOKED_AT).values().iter().copied().filter(|value| !value.is_nan()).collect();
         if values.len() < 2 {
             return Err(FitError::TooShort { needed: 2, got: values.len() });
         }

@@ -4,7 +4,7 @@
 //! takes in new values as they come.
 
 use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
-use super::backtest::{MOST_ORIGINS, Plan, accuracy};
+use super::backtest::{MOST_ORIGINS, Plan, accuracy, mean};
 use super::conformal::Conformal;
 use super::correction::Correction;
 use super::direction::direction;
@@ -257,7 +257,9 @@ impl Prepared {
             let corrected = self.corrected(lead);
             let (below, above) = shares
                 .iter()
-                .map(|(share, reaches)| (corrected * self.recalibration.factor(*share, lead), reaches(self.n_seen, lead)))
+                .map(|(share, reaches)| {
+                    (corrected * self.recalibration.factor(*share, lead), reaches(self.n_seen, lead))
+                })
                 .map(|(factor, (below, above))| (factor * below, factor * above))
                 .fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
             let edge = |offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
@@ -301,10 +303,10 @@ impl Prepared {
 
     /// The mean width of a band by the fit alone, over the leads.
     fn mean_width(&self, share: f64) -> f64 {
-        let (below, above) = self.bands.reach(share);
-        let n_leads = self.bands.n_leads();
-        let usual: f64 = (0..n_leads).map(|lead| self.bands.usual(self.n_seen, lead)).sum();
-        usual * (below + above) / n_leads as f64
+        let reaches = self.bands.reaches(share);
+        let widths =
+            (0..self.bands.n_leads()).map(|lead| reaches(self.n_seen, lead)).map(|(below, above)| below + above);
+        mean(widths)
     }
 
     /// Notes what the bands say now, to be held against what comes.

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 
 use super::backtest::{Replay, mean};
-use super::model::{Fitted, Updated};
 use super::facts::Facts;
+use super::model::{Fitted, Updated};
 use super::past::{Past, Regressors};
 use super::shaped::shape;
 use crate::series::{DAY, Season, median};
