@@ -16,7 +16,7 @@ use super::coarsen::history_and_note;
 use super::forecast::{Ahead, ForecastFailure, events_of};
 use super::parallel::spread;
 use super::rows::{Rows, Source};
-use super::shown::{Shown, season_note, shown};
+use super::shown::{Shown, shown};
 use super::table::{Column, Table};
 
 /// What to replay.
@@ -121,10 +121,10 @@ fn prepare(
 ) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
     let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
-    let Shown { history, horizon, is_mean, mut notes } = shown(source.axis, history, ask.ahead, ask.cells)?;
+    let Shown { history, horizon, season, is_mean, mut notes } =
+        shown(source.axis, history, ask.ahead, ask.season, ask.cells)?;
     notes.splice(0..0, note);
-    notes.extend(season_note(ask.season, history.len()));
-    let request = Request { season: ask.season, horizon, ..Request::default() };
+    let request = Request { season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);
     let events = events_of(source, &ask.events);
     let facts = source.facts(&metric, is_mean);

@@ -36,7 +36,7 @@ const EVEN_STEPS: [Millis; 24] = [
 ];
 
 /// More cells than this on a grid mean a stray timestamp or a burst; the grid then gets coarser instead.
-const MOST_CELLS: Millis = 2_000_000;
+const MOST_ON_A_GRID: Millis = 2_000_000;
 
 /// The history of a source's samples; by the longer step at which they have come of late, where they have, and where the
 /// step would make an absurd grid, on a coarser one.
@@ -60,7 +60,7 @@ pub(super) fn history_and_note(
     });
     match History::from_samples(&resolved, kind, longer.or(source.axis.step())) {
         Err(HistoryError::TooSparse { first, last, .. }) => {
-            let step = last.saturating_sub(first) / MOST_CELLS + 1;
+            let step = last.saturating_sub(first) / MOST_ON_A_GRID + 1;
             History::from_samples(&resolved, kind, Step::new(step)).map(|history| (history, None))
         }
         outcome => outcome.map(|history| (history, note)),

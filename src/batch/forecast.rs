@@ -13,7 +13,7 @@ use crate::series::{DurationError, History, HistoryError, Millis, Sample, Step, 
 use super::coarsen::{coarsen, history_and_note};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
-use super::shown::{Shown, season_note, shown};
+use super::shown::{Shown, shown};
 use super::table::{Column, Table};
 
 /// Steps beyond which a horizon is a mistake rather than a question.
@@ -156,9 +156,9 @@ pub(super) fn forecast_newest(
     facts: impl Fn(bool) -> Facts,
     events: &Events,
 ) -> Result<SeriesForecast, ForecastFailure> {
-    let Shown { history, horizon, is_mean, mut notes } = shown(axis, history, ask.ahead, ask.cells)?;
-    notes.extend(season_note(ask.season, history.len()));
-    let forecast = forecast_history(&history, ask, horizon, &facts(is_mean), events)?;
+    let Shown { history, horizon, season, is_mean, notes } = shown(axis, history, ask.ahead, ask.season, ask.cells)?;
+    let request = Request { model: ask.model.clone(), season, horizon };
+    let forecast = forecast_history(&history, &request, ask.coverage, &facts(is_mean), events)?;
     Ok(SeriesForecast { forecast, notes })
 }
 
@@ -175,20 +175,20 @@ pub(super) fn forecast_coarse(
     let horizon = ask.ahead.in_steps(source.axis, coarse.step())?;
     let is_mean = coarse.step() != history.step();
     let (facts, events) = (source.facts(&source.settings(presets), is_mean), events_of(source, &ask.events));
-    forecast_history(&coarse, ask, horizon, &facts, &events)
+    let request = Request { model: ask.model.clone(), season: ask.season, horizon };
+    forecast_history(&coarse, &request, ask.coverage, &facts, &events)
 }
 
 /// The forecast of one history.
 fn forecast_history(
     history: &History,
-    ask: &ForecastAsk,
-    horizon: Horizon,
+    request: &Request,
+    coverage: Coverage,
     facts: &Facts,
     events: &Events,
 ) -> Result<Forecast, ForecastFailure> {
-    let request = Request { model: ask.model.clone(), season: ask.season, horizon };
-    let model = UnderEvents::prepare(&Past::of(history).with_facts(facts), events, &request)?;
-    Ok(model.forecast(0, horizon, ask.coverage))
+    let model = UnderEvents::prepare(&Past::of(history).with_facts(facts), events, request)?;
+    Ok(model.forecast(0, request.horizon, coverage))
 }
 
 /// The events that concern a source.

@@ -38,7 +38,6 @@ pub use parallel::{n_workers, spread};
 pub use read::{Matrix, ReadError, read, read_matrix};
 pub use report::{ReportFormat, UnknownReport, write_report};
 pub use rows::{Axis, Rows, Source};
-pub use shown::MOST_CELLS;
 pub use table::{Column, Table};
 pub(crate) use write::short;
 pub use write::{Format, WriteError, write_whole};

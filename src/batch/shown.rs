@@ -1,7 +1,7 @@
 //! What of a long history a forecast is made from, and what is told of the rest.
 
 use crate::forecast::{Horizon, SeasonChoice};
-use crate::series::{History, format_duration};
+use crate::series::{History, HistoryError, Season, Step, format_duration};
 
 use super::coarsen::at_step;
 use super::forecast::{Ahead, ForecastFailure};
@@ -9,7 +9,7 @@ use super::rows::Axis;
 
 /// Cells that a forecast looks at unless more are asked for: five weeks of minutes, six years of hours. A week, the
 /// longest cycle that minutes have, is then seen as often as it takes to be found and to be judged.
-pub const MOST_CELLS: usize = 50_400;
+const USUAL_CELLS: usize = 50_400;
 
 /// Horizons that it looks at at least, so that a long one has errors enough for a band.
 const LEAST_HORIZONS: usize = 5;
@@ -19,21 +19,24 @@ const LEAST_HORIZONS: usize = 5;
 pub(super) struct Shown {
     pub(super) history: History,
     pub(super) horizon: Horizon,
+    /// The season asked for, in its steps.
+    pub(super) season: SeasonChoice,
     /// Whether cells are means of the series' own.
     pub(super) is_mean: bool,
     /// What is not as the reader of the answer would think.
     pub(super) notes: Vec<String>,
 }
 
-/// `history` for a look so far `ahead`: by a coarser step where the horizon, a duration, has more points of its own than
+/// `history` for a look so far `ahead` with a `season` of the series' own steps: by a coarser step where the horizon, a duration, has more points of its own than
 /// can be read, and the newest `cells` of it, or as many as are usual.
 ///
 /// # Errors
-/// When the horizon does not suit the series.
+/// When the horizon does not suit the series, or its steps are longer than all of it.
 pub(super) fn shown(
     axis: Axis,
     history: History,
     ahead: Ahead,
+    season: SeasonChoice,
     cells: Option<usize>,
 ) -> Result<Shown, ForecastFailure> {
     let mut notes = Vec::new();
@@ -45,6 +48,13 @@ pub(super) fn shown(
     let horizon = ahead.in_steps(axis, step)?;
     let is_mean = step != native;
     let mut history = if is_mean { at_step(&history, step) } else { history };
+    if history.is_empty() {
+        return Err(HistoryError::TooYoung { step }.into());
+    }
+    let season = match season {
+        SeasonChoice::Steps(given) => in_cells(given, native, step),
+        SeasonChoice::Auto | SeasonChoice::None => season,
+    };
     if let (true, Ahead::Span(span)) = (is_mean, ahead) {
         notes.push(format!(
             "samples come every {native}, and {} has {} of them: forecast every {step}, from means; --horizon {} \
@@ -54,7 +64,7 @@ pub(super) fn shown(
             native.count_in(span),
         ));
     }
-    let most = cells.unwrap_or_else(|| MOST_CELLS.max(horizon.steps().saturating_mul(LEAST_HORIZONS)));
+    let most = cells.unwrap_or_else(|| USUAL_CELLS.max(horizon.steps().saturating_mul(LEAST_HORIZONS)));
     if history.len() > most {
         let (n_all, left_out) = (history.len(), history.len() - most);
         notes.push(format!(
@@ -63,11 +73,19 @@ pub(super) fn shown(
         ));
         history = history.tail(most);
     }
-    Ok(Shown { history, horizon, is_mean, notes })
+    notes.extend(season_note(season, history.len()));
+    Ok(Shown { history, horizon, season, is_mean, notes })
+}
+
+/// A season of so many `native` steps in cells of `step`; none where it is not one cell long.
+fn in_cells(season: Season, native: Step, step: Step) -> SeasonChoice {
+    let n_per_cell = usize::try_from(step.millis() / native.millis()).unwrap_or(usize::MAX).max(1);
+    let n_cells = (season.steps() as f64 / n_per_cell as f64).round() as usize;
+    Season::new(n_cells).map_or(SeasonChoice::None, SeasonChoice::Steps)
 }
 
 /// What is to be said of a season that was given for a history of `n_cells`.
-pub(super) fn season_note(season: SeasonChoice, n_cells: usize) -> Option<String> {
+fn season_note(season: SeasonChoice, n_cells: usize) -> Option<String> {
     match season {
         SeasonChoice::Steps(season) if season.steps() >= n_cells => {
             Some(format!("a season of {} steps is longer than its {n_cells} steps: none is used", season.steps()))
@@ -84,7 +102,7 @@ pub(super) fn season_note(season: SeasonChoice, n_cells: usize) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{DAY, MINUTE, Season, Step};
+    use crate::series::{DAY, MINUTE};
 
     fn minutes(n: usize) -> History {
         History::new(0, Step::new(MINUTE).unwrap(), (0..n).map(|nr| nr as f64).collect())
@@ -93,27 +111,34 @@ mod tests {
     #[test]
     fn five_weeks_of_minutes_are_seen_whole_and_more_is_told() {
         let steps = Ahead::Steps(Horizon::new(60).unwrap());
-        let whole = shown(Axis::Time, minutes(50_400), steps, None).unwrap();
+        let whole = shown(Axis::Time, minutes(50_400), steps, SeasonChoice::Auto, None).unwrap();
         assert_eq!((whole.history.len(), whole.notes), (50_400, Vec::new()));
-        let cut = shown(Axis::Time, minutes(60_000), steps, None).unwrap();
+        let cut = shown(Axis::Time, minutes(60_000), steps, SeasonChoice::Auto, None).unwrap();
         assert_eq!((cut.history.len(), cut.history.end()), (50_400, 60_000 * MINUTE));
         assert!(cut.notes[0].contains("oldest 9600 of 60000 steps") && cut.notes[0].contains("--cells 60000"));
-        let asked = shown(Axis::Time, minutes(60_000), steps, Some(60_000)).unwrap();
+        let asked = shown(Axis::Time, minutes(60_000), steps, SeasonChoice::Auto, Some(60_000)).unwrap();
         assert_eq!((asked.history.len(), asked.notes.len()), (60_000, 0));
         // A long horizon takes errors of forecasts as long.
-        let far = shown(Axis::Time, minutes(200_000), Ahead::Steps(Horizon::new(30_000).unwrap()), None).unwrap();
+        let far =
+            shown(Axis::Time, minutes(200_000), Ahead::Steps(Horizon::new(30_000).unwrap()), SeasonChoice::Auto, None)
+                .unwrap();
         assert_eq!(far.history.len(), 150_000);
     }
 
     #[test]
     fn a_duration_of_too_many_points_is_forecast_by_a_step_that_can_be_read() {
-        let week = shown(Axis::Time, minutes(86_400), Ahead::Span(7 * DAY), None).unwrap();
+        let of_day = SeasonChoice::Steps(Season::new(1_440).unwrap());
+        let week = shown(Axis::Time, minutes(86_400), Ahead::Span(7 * DAY), of_day, None).unwrap();
+        // A day stays a day.
+        assert_eq!(week.season, SeasonChoice::Steps(Season::new(144).unwrap()));
         assert_eq!((week.history.step(), week.history.end()), (Step::seconds(600), 86_400 * MINUTE));
         assert_eq!((week.horizon.steps(), week.history.len(), week.is_mean), (1_008, 8_640, true));
         assert!(week.notes[0].contains("every 10m") && week.notes[0].contains("--horizon 10080"), "{:?}", week.notes);
         assert_eq!(week.history.values().last(), Some(&86_394.5));
-        let day = shown(Axis::Time, minutes(50_400), Ahead::Span(DAY), None).unwrap();
+        let day = shown(Axis::Time, minutes(50_400), Ahead::Span(DAY), SeasonChoice::Auto, None).unwrap();
         assert_eq!((day.horizon.steps(), day.is_mean, day.notes.len()), (1_440, false, 0));
+        let decade = shown(Axis::Time, minutes(1_000), Ahead::Span(3_650 * DAY), SeasonChoice::Auto, None);
+        assert!(decade.is_err());
     }
 
     #[test]

@@ -131,15 +131,22 @@ pub(super) struct Cells {
     pub(super) cells: Option<usize>,
 }
 
-/// Tells notes of one kind, each of a series; of many the first few, and how many more there are.
+/// Tells notes, those of a series one after the other; of many series the first few, and how many more there are.
 pub(super) fn tell_notes<'a>(notes: impl IntoIterator<Item = (&'a str, String)>) {
-    let mut notes = notes.into_iter();
-    for (name, note) in notes.by_ref().take(MOST_NOTES) {
-        eprintln!("note: `{name}`: {note}");
+    let (mut told, mut left_out) = (Vec::new(), Vec::new());
+    for (name, note) in notes {
+        let is_told = told.last() == Some(&name);
+        if is_told || told.len() < MOST_NOTES {
+            eprintln!("note: `{name}`: {note}");
+            if !is_told {
+                told.push(name);
+            }
+        } else if left_out.last() != Some(&name) {
+            left_out.push(name);
+        }
     }
-    let n_more = notes.count();
-    if n_more > 0 {
-        eprintln!("note: the same of {n_more} more series");
+    if !left_out.is_empty() {
+        eprintln!("note: the same of {} more series", left_out.len());
     }
 }
 

@@ -68,7 +68,9 @@ impl Kept {
 
     /// In the narrowest codes of which `values` take `share` at most.
     fn stepped(values: &[f64], step: f64, share: f64) -> Kept {
-        let Some((least, most)) = bounds(values).filter(|_| step > 0.0) else { return Kept::of(values) };
+        let Some((least, most)) = bounds(values).filter(|_| step > 0.0 && step.is_finite()) else {
+            return Kept::of(values);
+        };
         let centre = f64::midpoint(least, most);
         let codes = || values.iter().map(|value| (value - centre) / step);
         let reach = (most - centre) / step;

@@ -84,9 +84,10 @@ pub struct Correction {
 }
 
 impl Correction {
-    /// Nothing is known yet.
-    pub const NONE: &'static Correction =
-        &Correction { common: 0.0, leads: Vec::new(), late: 0.0, usual: 0.0, usual_square: 0.0, n_cells: 0 };
+    /// What it holds on the heap.
+    pub fn n_bytes(&self) -> usize {
+        size_of_val(self.leads.as_slice())
+    }
 
     /// From the factors by lead that a forecast was issued with.
     pub fn restored(factors: impl IntoIterator<Item = (Millis, f64)>) -> Correction {
@@ -339,6 +340,6 @@ mod tests {
             assert!(correction.leads.len() <= MOST_LEADS);
         }
         assert_eq!(Correction::restored([(1, f64::NAN), (2, 0.0)]), Correction::default());
-        assert_eq!(Correction::NONE.factor(5), 1.0);
+        assert_eq!(Correction::default().factor(5), 1.0);
     }
 }

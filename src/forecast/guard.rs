@@ -36,8 +36,11 @@ impl Fence {
     }
 }
 
+/// Spans over which growth is taken to go on.
+const MOST_SPANS: f64 = 6.0;
+
 /// By which factor the level rose over the last span of up to `horizon` cells, in proportion when the horizon is longer
-/// than half of the past; 1 where it did not, or not steadily: over the span before as well.
+/// than a third of the past; 1 where it did not, or not steadily: over the span before as well.
 fn growth(values: &[f64], horizon: usize) -> f64 {
     let span = horizon.min(values.len() / 3);
     // Halves of a span stand for its level, which one value is not.
@@ -48,7 +51,7 @@ fn growth(values: &[f64], horizon: usize) -> f64 {
     let n = values.len();
     let [now, before, first] = [n, n - span, n - 2 * span].map(level);
     let rate = (now / before).min(before / first).max(1.0);
-    if rate.is_finite() { rate.powf(horizon as f64 / span as f64) } else { 1.0 }
+    if rate.is_finite() { rate.powf((horizon as f64 / span as f64).min(MOST_SPANS)) } else { 1.0 }
 }
 
 #[cfg(test)]

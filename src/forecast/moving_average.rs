@@ -26,8 +26,10 @@ pub(super) struct MovingAverage {
 
 #[derive(Clone, Debug)]
 struct FittedMovingAverage {
-    // The last values, gaps left out; `window` of them, or fewer when there are no more. Never empty.
+    // The last values, gaps left out, in the order in which they are replaced from `oldest` on; `window` of them, or
+    // fewer when there are no more. Never empty.
     last: Kept,
+    oldest: usize,
     window: usize,
     // Whether the window was given, or is the best one of the values fitted to.
     is_given: bool,
@@ -41,7 +43,7 @@ impl Forecaster for MovingAverage {
         }
         let window = self.window.unwrap_or_else(|| self.best_window(&values)).max(1);
         let last = Kept::whole(&values[values.len().saturating_sub(window)..]);
-        Ok(Box::new(FittedMovingAverage { last, window, is_given: self.window.is_some() }))
+        Ok(Box::new(FittedMovingAverage { last, oldest: 0, window, is_given: self.window.is_some() }))
     }
 }
 
@@ -81,8 +83,10 @@ impl MovingAverage {
 impl Fitted for FittedMovingAverage {
     fn points_into(&self, _known: Regressors<'_>, points: &mut [f64]) {
         // Divided before they are added: the sum of huge values would not be a number.
-        let n = self.last.len() as f64;
-        let mean = self.last.iter().map(|value| value / n).sum::<f64>();
+        let len = self.last.len();
+        // In the order of a fit, so that the sum is the same to the last bit.
+        let in_order = (0..len).map(|nr| self.last.get((self.oldest + nr) % len));
+        let mean = in_order.map(|value| value / len as f64).sum::<f64>();
         let (least, most) = self.last.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
         points.fill(mean.clamp(least, most));
     }
@@ -92,7 +96,8 @@ impl Fitted for FittedMovingAverage {
             if self.last.len() < self.window {
                 self.last.push(value);
             } else {
-                self.last.shift(value);
+                self.last.set(self.oldest, value);
+                self.oldest = (self.oldest + 1) % self.last.len();
             }
         }
         if self.is_given { Updated::Exact } else { Updated::Filtered }

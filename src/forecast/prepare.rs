@@ -217,9 +217,7 @@ impl Prepared {
         coverage: Coverage,
         known: Regressors<'_>,
     ) -> Forecast {
-        let mut points = vec![0.0; skipped.saturating_add(horizon.steps())];
-        self.fitted.points_into(known, &mut points);
-        let points = points.split_off(skipped);
+        let points = self.points(skipped.saturating_add(horizon.steps()), known).split_off(skipped);
         let (band, band_reason) = match self.bands.check(skipped + points.len()) {
             Ok(()) => {
                 let both = || points.iter().zip(skipped..);
@@ -246,6 +244,14 @@ impl Prepared {
             facts: self.facts.clone(),
             events: Vec::new(),
         }
+    }
+
+    /// The points of the next `n` steps, such as the metric can take: a mean of whole numbers is none.
+    fn points(&self, n: usize, known: Regressors<'_>) -> Vec<f64> {
+        let mut points = vec![0.0; n];
+        self.fitted.points_into(known, &mut points);
+        points.iter_mut().for_each(|point| *point = shape(*point, &self.facts));
+        points
     }
 
     /// The edges of the band about a point at a lead, counted from 0.
@@ -313,8 +319,7 @@ impl Prepared {
     fn issue(&mut self, known: Regressors<'_>) {
         let due: Vec<usize> = self.recalibration.due().collect();
         let Some(&longest) = due.last() else { return };
-        let mut points = vec![0.0; longest];
-        self.fitted.points_into(known, &mut points);
+        let points = self.points(longest, known);
         for lead in due {
             let point = points[lead - 1];
             let edges = FOLLOWED.map(|share| self.edges(share)(point, lead - 1));
@@ -385,6 +390,6 @@ impl Prepared {
     pub fn n_bytes(&self) -> usize {
         let names = self.model.capacity() + self.fallback.as_ref().map_or(0, String::capacity);
         let fitted = size_of_val(&*self.fitted) + self.fitted.n_bytes();
-        size_of::<Prepared>() + names + fitted + self.bands.n_bytes()
+        size_of::<Prepared>() + names + fitted + self.bands.n_bytes() + self.correction.n_bytes()
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use super::compact::{FINE, Kept};
 
 /// A value so many times as far from where it was expected as the series reaches is no value of this series.
-const WILDEST: f64 = 1e6;
+const WILDEST: f64 = 1e3;
 
 /// Larger ones are not kept in single precision.
 const LARGEST: f64 = 1e30;
@@ -32,7 +32,7 @@ impl Recent {
     /// is too large.
     pub fn shared(values: &[f64], tolerance: f64) -> Option<Shared> {
         let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-        if !(least >= -LARGEST && most <= LARGEST) {
+        if values.is_empty() || !(least >= -LARGEST && most <= LARGEST) {
             return None;
         }
         let reach = (most - least).max(tolerance);

@@ -8,13 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use super::backtest::Replay;
+use super::backtest::{Replay, mean};
 use super::compact::{FINE, Kept};
-use super::guard::clip;
+use super::facts::Facts;
 use super::model::{Fitted, Updated};
 use super::past::{Past, Regressors};
 use super::pool::FittedPool;
 use super::recent::{Recent, Shared};
+use super::shaped::shape;
 
 /// Pools of shorter cycles are left as they are: what members hold beside their cycles is not worth less accuracy.
 const LONG: usize = 96;
@@ -44,7 +45,7 @@ struct Thinned {
     lacking: Kept,
     // How many of these have come.
     n_taken: usize,
-    range: (Option<f64>, Option<f64>),
+    facts: Facts,
 }
 
 /// Fitted methods with their weights.
@@ -100,8 +101,7 @@ pub(super) fn thinned(
     let mut lacking = Kept::of(&lacking);
     // Where values are small, so may be what a small share of the usual error is to them.
     lacking.coarsen(FINE / 10.0 * tolerance);
-    let facts = past.facts();
-    Box::new(Thinned { pool, recent, lacking, n_taken: 0, range: (facts.min, facts.max) })
+    Box::new(Thinned { pool, recent, lacking, n_taken: 0, facts: past.facts().clone() })
 }
 
 /// Has `members` lean on the last values of the one that goes back furthest, if several keep some.
@@ -143,8 +143,7 @@ impl Cells {
     /// What the pool is off by one step ahead, where errors are least.
     fn usual_error(&self, pool: &FittedPool) -> f64 {
         let first = self.0.first().map_or(&[][..], Vec::as_slice);
-        let sum: f64 = first.iter().map(|cell| error_without(usize::MAX, cell, pool, &mut Vec::new())).sum();
-        sum / first.len() as f64
+        mean(first.iter().map(|cell| error_without(usize::MAX, cell, pool, &mut Vec::new())))
     }
 
     /// Takes out of `pool` the member without which errors grow least for what it holds.
@@ -185,11 +184,12 @@ impl Fitted for Thinned {
         self.pool.points_into(known, points);
         let left = FADES.powf(self.n_taken as f64);
         for (cell, point) in (self.n_taken..self.lacking.len()).zip(points) {
-            *point = clip(*point + left * self.lacking.get(cell), self.range.0, self.range.1);
+            *point = shape(*point + left * self.lacking.get(cell), &self.facts);
         }
     }
 
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        self.facts.take(value);
         let mut expected = [0.0];
         if self.recent.is_some() {
             self.points_into(known, &mut expected);

@@ -52,7 +52,9 @@ impl Year {
         let is_daily = past.step().millis() == DAY || is_weekly;
         let is_known = seasons.map(Season::steps).any(|steps| steps >= YEAR / 2);
         let is_long = horizon >= LEAST_HORIZON && past.len() > YEAR + OF_LEVEL;
-        (is_daily && is_long && !is_known).then_some(Year { n_leads: horizon })
+        let year = (is_daily && is_long && !is_known).then_some(Year { n_leads: horizon })?;
+        // What the replay is raised by, the answer must be too.
+        year.ahead(past).map(|_| year)
     }
 
     /// By how much to raise each step after `values`; `None` when they hold no year.
@@ -81,7 +83,11 @@ impl Year {
             n_years += 1.0;
         }
         rises.iter_mut().for_each(|rise| *rise /= n_years + 1.0);
-        (n_years > 0.0 && rises.iter().all(|rise| rise.is_finite())).then_some(rises)
+        // A year that began with next to nothing has no proportion to now.
+        let late = || values[n.saturating_sub(YEAR + OF_LEVEL)..].iter().copied().filter(|value| !value.is_nan());
+        let (least, most) = late().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        let is_sound = |rise: &f64| rise.abs() <= most - least && rise.abs() <= f64::from(f32::MAX) / 4.0;
+        (n_years > 0.0 && rises.iter().all(is_sound)).then_some(rises)
     }
 
     /// `replay` as if its forecasts had been raised; `None` where that would not have made it clearly better.
@@ -101,11 +107,14 @@ impl Year {
         (after < (1.0 - LEAST_GAIN) * before).then_some(raised)
     }
 
+    /// The rises after `past`, as far again as is asked for, for the values that are taken in.
+    fn ahead(self, past: &Past<'_>) -> Option<Vec<f64>> {
+        Year { n_leads: self.n_leads.saturating_mul(2) }.rises(past.values())
+    }
+
     /// `fitted` to `past`, raised.
     pub fn over(self, fitted: Box<dyn Fitted>, past: &Past<'_>) -> Box<dyn Fitted> {
-        // As far again, for the values that are taken in.
-        let longer = Year { n_leads: 2 * self.n_leads };
-        let Some(rises) = longer.rises(past.values()) else { return fitted };
+        let Some(rises) = self.ahead(past) else { return fitted };
         let rises = rises.into_iter().map(|rise| rise as f32).collect();
         Box::new(Raised { fitted, rises, n_taken: 0, facts: past.facts().clone() })
     }
@@ -139,6 +148,7 @@ impl Fitted for Raised {
     }
 
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        self.facts.take(value);
         match self.fitted.update(value, known) {
             Updated::NeedsRefit => Updated::NeedsRefit,
             Updated::Exact | Updated::Filtered => {
@@ -153,7 +163,7 @@ impl Fitted for Raised {
     }
 
     fn n_bytes(&self) -> usize {
-        size_of::<Raised>() + size_of_val(&*self.rises) + self.fitted.n_bytes()
+        size_of_val(&*self.rises) + size_of_val(&*self.fitted) + self.fitted.n_bytes()
     }
 }
 

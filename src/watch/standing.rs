@@ -24,7 +24,7 @@ use super::together::AggregateForecast;
 use super::{refresh, score};
 use crate::capacity::Limit;
 use crate::events::PlannedEvents;
-use crate::forecast::{Coverage, Forecast};
+use crate::forecast::{AUTO, Correction, Coverage, Forecast};
 use crate::incident::{Incident, Member};
 use crate::presets::Presets;
 use crate::series::{Aggregate, Batch, DAY, Key, Millis, Selector, Step, TimeRange};
@@ -248,8 +248,11 @@ impl Watch {
     /// # Errors
     /// When there are no samples, or no model can forecast them.
     pub fn forecast(&self, key: &Key, ask: &ForecastAsk) -> Result<Forecast, WatchError> {
-        let correction = self.shared.issued.lock().correction(key);
-        self.shared.forecasts.forecast(key, ask, &correction, self.shared.now())
+        let forecasts = &self.shared.forecasts;
+        // Errors of one method say nothing of the bands of another.
+        let is_kept = forecasts.asked(key, &ask.model) == forecasts.asked(key, AUTO);
+        let correction = if is_kept { self.shared.issued.lock().correction(key) } else { Correction::default() };
+        forecasts.forecast(key, ask, &correction, self.shared.now())
     }
 
     /// The next values of the sum or the mean of series of one metric, as a series of the key `about`. It is fitted for

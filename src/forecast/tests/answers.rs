@@ -231,6 +231,30 @@ fn one_moment_of_the_past_makes_no_band() {
 }
 
 #[test]
+fn a_mean_of_methods_is_whole_where_values_are_and_a_floor_that_was_refuted_is_none() {
+    let mut noise = Noise::seeded(9);
+    let counts: Vec<f64> = (0..24 * 40).map(|t| (8.0 + 6.0 * daily(t) + noise.normal()).round().max(0.0)).collect();
+    let facts = Facts { is_integer: true, ..Facts::default() };
+    let past = Past::new(0, Step::seconds(3600), &counts).with_facts(&facts);
+    let mut prepared = prepare(past, &Request::default()).unwrap();
+    let said = prepared.forecast(steps(24), Coverage::P95).points;
+    assert!(
+        prepared.model().contains('+') && said.iter().all(|point| point.fract() == 0.0 && *point >= 0.0),
+        "{said:?}"
+    );
+    (0..24 * 3).for_each(|t| {
+        assert_ne!(prepared.update((-20.0 + 6.0 * daily(t)).round(), Regressors::NONE), Updated::NeedsRefit)
+    });
+    let said = prepared.forecast(steps(24), Coverage::P95).points;
+    assert!(said.iter().any(|point| *point < 0.0), "{said:?}");
+}
+
+/// From -1 to 1 within a day of hours.
+fn daily(t: usize) -> f64 {
+    (std::f64::consts::TAU * (t % 24) as f64 / 24.0).sin()
+}
+
+#[test]
 fn a_backtest_reports_each_lead() {
     let request = Request { horizon: steps(6), model: "naive".to_owned(), ..Request::default() };
     let walk = Noise::seeded(3).walk(600, 1.0);
