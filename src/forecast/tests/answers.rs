@@ -242,9 +242,10 @@ fn a_mean_of_methods_is_whole_where_values_are_and_a_floor_that_was_refuted_is_n
         prepared.model().contains('+') && said.iter().all(|point| point.fract() == 0.0 && *point >= 0.0),
         "{said:?}"
     );
-    (0..24 * 3).for_each(|t| {
-        assert_ne!(prepared.update((-20.0 + 6.0 * daily(t)).round(), Regressors::NONE), Updated::NeedsRefit)
-    });
+    for t in 0..24 * 3 {
+        let value = (-20.0 + 6.0 * daily(t)).round();
+        assert_ne!(prepared.update(value, Regressors::NONE), Updated::NeedsRefit);
+    }
     let said = prepared.forecast(steps(24), Coverage::P95).points;
     assert!(said.iter().any(|point| *point < 0.0), "{said:?}");
 }
