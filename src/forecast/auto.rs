@@ -242,7 +242,7 @@ pub(super) fn choose(
         let (mut replayed, mut honest) = (replayed, judged.replayed(None, &allowed));
         let seasons = candidates.iter().filter_map(|candidate| candidate.season);
         if let Some(year) = Year::of(past, seasons, horizon)
-            && let (Some(own), Some(others)) = (year.raised(&replayed, past), year.raised(&honest, past))
+            && let Some([own, others]) = year.raised([&replayed, &honest], past)
         {
             (fitted, replayed, honest) = (year.over(fitted, past), own, others);
         }

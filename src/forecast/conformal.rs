@@ -205,22 +205,22 @@ impl Conformal {
     }
 
     /// How far a band reaches below and above the point at a lead, counted from 0, of a forecast made at an origin:
-    /// `(origin, lead)`. Neither is negative, and neither beyond the largest error there was at any lead, but for what
-    /// few errors widen: one leap that many forecasts of a long lead missed and few of a short one is not the same
-    /// share of the usual size in both.
+    /// `(origin, lead)`. Neither is negative, and neither beyond [`LARGEST`] times the largest error there was at any
+    /// lead, but for what few errors widen: one leap that many forecasts of a long lead missed and few of a short one
+    /// is not the same share of the usual size in both.
     pub fn reaches(&self, share: f64) -> impl Fn(usize, usize) -> (f64, f64) + '_ {
-        let (below, above) = self.reach(share);
-        let most = LARGEST * self.most * self.widening(share).max(1.0);
+        let widen = self.widening(share);
+        let (below, above) = self.reach(share, widen);
+        let most = LARGEST * self.most * widen.max(1.0);
         move |origin, lead| {
             let usual = self.growth.at(origin, lead);
             ((usual * below).min(most), (usual * above).min(most))
         }
     }
 
-    /// How far a band reaches below and above, in usual sizes; neither is negative.
-    fn reach(&self, share: f64) -> (f64, f64) {
+    /// How far a band, so much widened, reaches below and above, in usual sizes; neither is negative.
+    fn reach(&self, share: f64, widen: f64) -> (f64, f64) {
         let beyond = (1.0 - share) / 2.0;
-        let widen = self.widening(share);
         let lean = self.worth / (self.worth + LEAN_PRIOR);
         let size = self.sizes.at(beyond);
         let side = |nodes: &Nodes| ((lean * nodes.at(beyond) + (1.0 - lean) * size) * widen).max(0.0);
@@ -254,7 +254,7 @@ impl Conformal {
         (0..N_NODES)
             .map(|nr| 1.0 - 2.0 * beyond(nr))
             .map(|coverage| {
-                let (below, above) = self.reach(coverage);
+                let (below, above) = self.reach(coverage, self.widening(coverage));
                 (coverage, below, above)
             })
             .collect()

@@ -1,11 +1,31 @@
-//! What the tests of forecasts share: seeded noise and a series with a season.
+//! What the tests of forecasts share: seeded noise, a series with a season, a model that says one value.
 
 mod answers;
 mod contract;
 
+use std::collections::BTreeMap;
+
 use super::air_passengers::AIR_PASSENGERS;
 use super::*;
 use crate::series::{History, Season, Step};
+
+/// A fitted model that says one value throughout.
+#[derive(Debug)]
+pub(super) struct Says(pub f64);
+
+impl Fitted for Says {
+    fn points_into(&self, _: Regressors<'_>, points: &mut [f64]) {
+        points.fill(self.0);
+    }
+
+    fn update(&mut self, _: f64, _: Regressors<'_>) -> Updated {
+        Updated::Filtered
+    }
+
+    fn settings(&self) -> BTreeMap<&'static str, f64> {
+        BTreeMap::new()
+    }
+}
 
 /// A small seeded generator for test series.
 pub(super) struct Noise(u64);

@@ -183,7 +183,7 @@ impl Fitted for FittedEventful {
         Updated::Filtered
     }
 
-    fn settings(&self) -> std::collections::BTreeMap<&'static str, f64> {
+    fn settings(&self) -> BTreeMap<&'static str, f64> {
         [("effect", self.effect)].into()
     }
 }
