@@ -1,18 +1,23 @@
 //! `GET` and `POST /api/v1/forecast`: what comes next, and how sure; and what would be if.
 
+mod found;
+mod issued;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, SeriesName, Time, success};
+use self::found::Found;
+use self::issued::IssuedDoc;
+use super::answer::{Answer, SeriesName, success};
 use super::error::{Error, Fault};
 use super::params::Params;
 use super::routes::{Param, optional, required};
 use super::state::App;
-use crate::forecast::{Accuracy, Coverage, Direction, Facts, Forecast, Tally};
-use crate::series::{Aggregate, DAY, Key, MINUTE, Millis, Step, TimeRange, format_duration};
-use crate::watch::{ForecastAsk, IssuedAccuracy, WatchError};
+use crate::forecast::Coverage;
+use crate::series::{Aggregate, DAY, Key, Step, TimeRange};
+use crate::watch::{ForecastAsk, WatchError};
 
 pub(super) const PARAMS: &[Param] = &[
     required("match", "selector of the series, such as disk_used_bytes{host=\"a\"}"),
@@ -73,134 +78,6 @@ pub(super) struct AggregateDoc {
     events_left_out: Vec<String>,
 }
 
-/// A forecast.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Found {
-    /// The model that made it; under `auto` those that were chosen, the weightiest first, with plus signs between.
-    model: String,
-    /// Why `auto` answers with a yardstick (naive or seasonal naive), or keeps to levels of the past, where it does.
-    fallback: Option<String>,
-    /// What the model estimated or chose.
-    settings: BTreeMap<String, f64>,
-    /// The season used, in steps.
-    season: Option<usize>,
-    /// Spacing of the points, in seconds.
-    step: f64,
-    /// Where points and band stop.
-    range: RangeDoc,
-    /// What the values are: `gauge` as stored, `counter` per second.
-    kind: &'static str,
-    /// The promised coverage of the band; null when there is no band.
-    level: Option<f64>,
-    /// Why there is no band.
-    band_reason: Option<String>,
-    /// When the last sample stands that the model has seen.
-    last_sample: Time,
-    /// Set when the series has fallen silent: since how long, and what that means for the points.
-    silent: Option<String>,
-    direction: DirectionDoc,
-    /// How the model did on the series' own past; null when that is too short to say.
-    accuracy: Option<AccuracyDoc>,
-    /// How forecasts of this series that this server issued have turned out; null before any was judged.
-    issued: Option<IssuedDoc>,
-    /// The names of the events, planned or assumed, that change a point.
-    events: Vec<String>,
-    points: Vec<Point>,
-}
-
-/// The least and the greatest value that the metric can have, as far as they are known.
-#[derive(Serialize, ToSchema)]
-pub(super) struct RangeDoc {
-    /// The metric's `valid_min`, or 0 where the series was never below.
-    min: Option<f64>,
-    /// The metric's `valid_max`, or the whole where a share never exceeded it.
-    max: Option<f64>,
-    /// Which of the two the history tells rather than a setting.
-    learned: Vec<&'static str>,
-    /// Whether values are whole numbers.
-    integer: bool,
-}
-
-/// Where the series is heading.
-#[derive(Serialize, ToSchema)]
-pub(super) struct DirectionDoc {
-    /// `rising`, `falling` or `flat`; rising and falling only when significant at 5 %.
-    heading: &'static str,
-    /// Change per day, in the metric's unit.
-    slope_per_day: f64,
-    /// How likely such a slope is when nothing changes.
-    p_value: f64,
-}
-
-/// Backtested accuracy, next to seasonal naive's.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AccuracyDoc {
-    /// Origins replayed.
-    origins: usize,
-    /// Steps each went ahead.
-    leads: usize,
-    /// Mean absolute error.
-    mae: Option<f64>,
-    /// Symmetric mean absolute percentage error, 0 to 200.
-    smape: Option<f64>,
-    /// Mean absolute scaled error; below 1 beats seasonal naive.
-    mase: Option<f64>,
-    /// Mean absolute error of seasonal naive at the same origins.
-    baseline_mae: Option<f64>,
-    /// Share of past values inside a band made without them.
-    coverage: Option<f64>,
-}
-
-/// How issued forecasts turned out, over the last seven days.
-#[derive(Serialize, ToSchema)]
-pub(super) struct IssuedDoc {
-    /// The first day that is told of.
-    since: Time,
-    /// Over all leads.
-    #[serde(flatten)]
-    overall: JudgedDoc,
-    /// By how far ahead they spoke.
-    by_lead: Vec<LeadDoc>,
-}
-
-/// Issued forecasts of one lead.
-#[derive(Serialize, ToSchema)]
-pub(super) struct LeadDoc {
-    /// How far ahead.
-    #[schema(example = "4h")]
-    lead: String,
-    #[serde(flatten)]
-    judged: JudgedDoc,
-}
-
-/// What was forecast beside what came.
-#[derive(Serialize, ToSchema)]
-pub(super) struct JudgedDoc {
-    /// Values compared.
-    judged: u64,
-    /// Mean absolute error.
-    mae: Option<f64>,
-    /// Mean of value minus forecast: above 0 the forecasts were too low.
-    bias: Option<f64>,
-    /// Mean absolute scaled error: 1 is as far off as seasonal naive one cycle ahead.
-    mase: Option<f64>,
-    /// Share of the values with a band that lay inside it.
-    coverage: Option<f64>,
-    /// What the bands promised.
-    promised: Option<f64>,
-}
-
-/// One point.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Point {
-    time: Time,
-    value: f64,
-    /// The band's lower edge; null without a band.
-    lower: Option<f64>,
-    /// The band's upper edge; null without a band.
-    upper: Option<f64>,
-}
-
 pub(super) fn answer(app: &App, params: &Params) -> Answer {
     let selector = params.required_selector("match")?;
     let horizon = params.span("horizon")?.unwrap_or(7 * DAY);
@@ -252,7 +129,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
                     name,
                     aggregate: None,
                     error: None,
-                    found: Some(Found { issued, ..Found::of(forecast, kind, now) }),
+                    found: Some(Found::of(forecast, kind, issued, now)),
                 }
             }
             // What is wrong with the question is wrong with all of it.
@@ -297,7 +174,7 @@ fn aggregates(app: &App, keys: &[Key], how: Aggregate, by: &[String], ask: &Fore
                 name,
                 aggregate: doc(found.n_members, found.left_out),
                 error: None,
-                found: Some(Found::of(found.forecast, kind, app.watch.now())),
+                found: Some(Found::of(found.forecast, kind, None, app.watch.now())),
             },
             Err(error @ WatchError::Ask(_)) => return Err(error.into()),
             Err(error) => {
@@ -321,104 +198,5 @@ pub(super) fn kind_word(kind: crate::series::MetricKind) -> &'static str {
     match kind {
         crate::series::MetricKind::Gauge => "gauge",
         crate::series::MetricKind::Counter => "counter",
-    }
-}
-
-fn silence(span: Millis, is_from_now: bool) -> String {
-    // To the minute, for people.
-    let span = format_duration(if span > MINUTE { span - span % MINUTE } else { span });
-    let start = if is_from_now { "now" } else { "there; from=now begins them now" };
-    format!("no sample for {span}: the points go by what was known then, and begin {start}")
-}
-
-impl Found {
-    fn of(forecast: Forecast, kind: &'static str, now: Millis) -> Found {
-        let silent = forecast.silent_for(now).map(|span| silence(span, forecast.start > now));
-        let edge = |edges: Option<&Vec<f64>>, idx: usize| edges.and_then(|edges| edges.get(idx).copied());
-        let (lower, upper) =
-            (forecast.band.as_ref().map(|band| &band.lower), forecast.band.as_ref().map(|band| &band.upper));
-        let points = forecast.points.iter().enumerate().map(|(idx, &value)| Point {
-            time: Time(forecast.at(idx)),
-            value,
-            lower: edge(lower, idx),
-            upper: edge(upper, idx),
-        });
-        Found {
-            points: points.collect(),
-            step: forecast.step.millis() as f64 / 1e3,
-            range: RangeDoc::of(&forecast.facts),
-            kind,
-            level: forecast.band.as_ref().map(|band| band.coverage.share()),
-            direction: DirectionDoc::of(forecast.direction, forecast.step),
-            accuracy: forecast.accuracy.map(AccuracyDoc::of),
-            issued: None,
-            events: forecast.events,
-            model: forecast.model,
-            fallback: forecast.fallback,
-            settings: forecast.settings,
-            season: forecast.season,
-            band_reason: forecast.band_reason,
-            last_sample: Time(forecast.last_seen),
-            silent,
-        }
-    }
-}
-
-impl RangeDoc {
-    fn of(facts: &Facts) -> RangeDoc {
-        let finite = |bound: Option<f64>| bound.filter(|bound| bound.is_finite());
-        let (min, max) = facts.is_learned;
-        let learned = [("min", min), ("max", max)].into_iter().filter_map(|(name, is)| is.then_some(name)).collect();
-        RangeDoc { min: finite(facts.min), max: finite(facts.max), learned, integer: facts.is_integer }
-    }
-}
-
-impl DirectionDoc {
-    fn of(direction: Direction, step: Step) -> DirectionDoc {
-        DirectionDoc {
-            heading: direction.heading.as_str(),
-            slope_per_day: direction.slope_per_step * (DAY as f64 / step.millis() as f64),
-            p_value: direction.p_value,
-        }
-    }
-}
-
-impl IssuedDoc {
-    fn of(issued: IssuedAccuracy) -> IssuedDoc {
-        let lead =
-            |(lead, tally): &(Millis, Tally)| LeadDoc { lead: format_duration(*lead), judged: JudgedDoc::of(tally) };
-        IssuedDoc {
-            since: Time(issued.since),
-            overall: JudgedDoc::of(&issued.overall),
-            by_lead: issued.leads.iter().map(lead).collect(),
-        }
-    }
-}
-
-impl JudgedDoc {
-    fn of(tally: &Tally) -> JudgedDoc {
-        JudgedDoc {
-            judged: tally.n(),
-            mae: tally.mae(),
-            bias: tally.bias(),
-            mase: tally.mase(),
-            coverage: tally.coverage(),
-            promised: tally.promised(),
-        }
-    }
-}
-
-impl AccuracyDoc {
-    fn of(accuracy: Accuracy) -> AccuracyDoc {
-        let finite = |number: f64| number.is_finite().then_some(number);
-        AccuracyDoc {
-            origins: accuracy.n_origins,
-            leads: accuracy.n_leads,
-            mae: finite(accuracy.mae),
-            smape: finite(accuracy.smape),
-            mase: accuracy.mase.and_then(finite),
-            baseline_mae: finite(accuracy.baseline_mae),
-            coverage: accuracy.coverage,
-        }
     }
 }

@@ -11,70 +11,22 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::error::WatchError;
-use super::history::{
-    history_of, is_known, means, native_step, nearest, points_of, samples_of, span_for, step_for, until,
-};
+use super::history::{history_of, is_known, native_step, points_of, samples_of, span_for, step_for, until};
+use super::model::{Model, Purpose, leads_for};
 use super::settings::WatchSettings;
 use super::standing::{ForecastAsk, Plans};
 use crate::events::PlannedEvents;
 use crate::forecast::{
-    AUTO, Correction, Events, Facts, Forecast, Horizon, Past, Prepared, Request, SeasonChoice, UnderEvents, Updated,
-    find,
+    AUTO, Correction, Events, Facts, Forecast, Horizon, Past, Request, SeasonChoice, UnderEvents, find,
 };
 use crate::presets::Presets;
-use crate::series::{History, Key, MetricSettings, Millis, Sample, Season, Step, TimeRange, format_duration};
+use crate::series::{History, Key, MetricSettings, Millis, Sample, Season, Step, TimeRange};
 use crate::storage::{SelectError, Store};
 
 /// Fitted models kept; the ones not asked for longest go first.
 const MAX_PREPARED: usize = 256;
 /// What they may hold together, in bytes.
 const MAX_BYTES: usize = 64 << 20;
-/// Points of one answer, those before its start among them; more than a chart or a plan can use.
-const MAX_POINTS: usize = 100_000;
-/// Leads for which bands are made.
-const MAX_LEADS: usize = 5_000;
-/// A model that cannot be updated is fitted at once when it lags by more than this share of what it has seen.
-const MAX_LAG_SHARE: f64 = 0.05;
-/// Cells read before the model's end, so that a counter's first new sample has a predecessor.
-const OVERLAP: Millis = 3;
-
-/// What a fitted model is for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Purpose {
-    pub key: Key,
-    pub model: String,
-    pub step: Option<Step>,
-    /// The horizon, rounded up to a power of two of seconds, so that similar questions share a model.
-    pub class: u32,
-}
-
-impl Purpose {
-    /// What `ask` needs.
-    pub fn of(key: &Key, ask: &ForecastAsk) -> Purpose {
-        let seconds = u64::try_from(ask.horizon / 1_000).unwrap_or(0).max(1);
-        Purpose {
-            key: key.clone(),
-            model: ask.model.clone(),
-            step: ask.step,
-            class: seconds.next_power_of_two().ilog2(),
-        }
-    }
-
-    pub fn longest(&self) -> Millis {
-        (1i64 << self.class.min(40)) * 1_000
-    }
-}
-
-pub(super) struct Model {
-    under: UnderEvents,
-    native: Step,
-    /// Steps since the model's end whose values it could not take in.
-    lag: usize,
-    /// When the series' last sample stands, also where the model could not take it in.
-    last_seen: Millis,
-    fitted_at: Millis,
-    n_updates: usize,
-}
 
 #[derive(Default)]
 struct Slot {
@@ -153,12 +105,12 @@ impl Forecasts {
                 Some(before) => model.going_on_from(before),
                 None => model.corrected_by(correction),
             };
-            slot.n_bytes.store(model.prepared().n_bytes(), Ordering::Relaxed);
+            slot.n_bytes.store(model.n_bytes(), Ordering::Relaxed);
             *held = Some(model);
             self.make_room(&purpose);
         }
         let model = held.as_ref().expect("fitted just now, or before");
-        if now - model.fitted_at >= self.refresh_every {
+        if now - model.fitted_at() >= self.refresh_every {
             self.mark_due(&purpose);
         }
         let assumed = ask.assumed.of(key);
@@ -192,7 +144,7 @@ impl Forecasts {
         // Fitted outside the lock, so that questions are answered from the old model meanwhile.
         match self.fit(&purpose, Events::NONE, now) {
             Ok(model) => {
-                slot.n_bytes.store(model.prepared().n_bytes(), Ordering::Relaxed);
+                slot.n_bytes.store(model.n_bytes(), Ordering::Relaxed);
                 let mut held = slot.model.lock();
                 *held = Some(match held.as_ref() {
                     Some(before) => model.going_on_from(before),
@@ -318,114 +270,17 @@ impl Forecasts {
         self.counts.n_fits.fetch_add(1, Ordering::Relaxed);
         // A sample within a maintenance window is no silence.
         let last_seen = Past::of(history).last_seen().unwrap_or_else(|| under.prepared().last_seen());
-        Ok(Model { under, native, lag: 0, last_seen, fitted_at: now, n_updates: 0 })
+        Ok(Model::new(under, native, last_seen, now))
     }
 
     /// Tells the model what has come since; `false` when it must be fitted anew at once.
     fn catch_up(&self, purpose: &Purpose, model: &mut Model, now: Millis) -> Result<bool, WatchError> {
-        let (end, step) = (model.prepared().end(), model.prepared().step());
-        let from = end.saturating_sub(OVERLAP * step.millis().max(model.native.millis()));
+        let from = model.reads_from();
         let Ok(range) = TimeRange::new(from, until(now, 0).end().max(from)) else { return Ok(false) };
-        let samples = samples_of(&self.store, &purpose.key, range)?;
-        let kind = self.metric(&purpose.key).0.kind_of(purpose.key.metric());
-        let points = points_of(&samples, kind);
-        if let Some(last) = points.iter().rev().find(|point| point.value.is_finite()) {
-            model.last_seen = model.last_seen.max(last.at);
-        }
-        let is_coarse = step.millis() > model.native.millis();
-        let values = if is_coarse { means(&points, end, step, model.native) } else { nearest(&points, end, step) };
-        let seen = model.prepared().n_seen();
-        let allowed = allowed_lag(seen);
-        if model.lag > 0 || values.len() > allowed.max(1_000) {
-            // What it missed is never taken in one by one later: the order would be wrong.
-            model.lag = values.len();
-        } else {
-            for (idx, value) in values.iter().enumerate() {
-                if model.under.update(*value) == Updated::NeedsRefit {
-                    model.lag = values.len() - idx;
-                    break;
-                }
-                model.n_updates += 1;
-            }
-        }
-        if model.lag > 0 || model.n_updates as f64 > 0.1 * seen as f64 {
+        model.take(&self.points(&purpose.key, range)?);
+        if model.is_worn() {
             self.mark_due(purpose);
         }
-        Ok(model.lag <= allowed)
+        Ok(model.keeps_up())
     }
-}
-
-impl Model {
-    fn prepared(&self) -> &Prepared {
-        self.under.prepared()
-    }
-
-    /// With bands as forecasts that were kept and came true say.
-    fn corrected_by(self, correction: &Correction) -> Model {
-        Model { under: self.under.corrected_by(correction), ..self }
-    }
-
-    /// With what the values since the fit of `before` have taught of its bands.
-    fn going_on_from(self, before: &Model) -> Model {
-        Model { under: self.under.going_on_from(&before.under), ..self }
-    }
-
-    /// Whether the band reaches to the end of `horizon` in spite of the lag, or would not without it either.
-    fn has_band_for(&self, horizon: Millis) -> bool {
-        let (steps, n_leads) = (self.prepared().step().count_in(horizon), self.prepared().n_leads());
-        self.lag.saturating_add(steps) <= n_leads || steps > n_leads
-    }
-
-    /// What it forecasts under the events that it knows.
-    pub fn answer_alone(&self, ask: &ForecastAsk, now: Millis) -> Result<Forecast, WatchError> {
-        let forecast = self.answer(ask, Events::NONE, now)?;
-        Ok(forecast.expect("a model has to be another only when events are assumed"))
-    }
-
-    /// What it forecasts under `assumed`; `None` when these begin before its end.
-    fn answer(&self, ask: &ForecastAsk, assumed: &Events, now: Millis) -> Result<Option<Forecast>, WatchError> {
-        let (end, step) = (self.prepared().end(), self.prepared().step());
-        let horizon = ask.steps_of(step)?;
-        let mut skipped = self.lag;
-        if ask.from_now && end <= now {
-            let until_now = usize::try_from(now.saturating_sub(end) / step.millis()).unwrap_or(usize::MAX);
-            skipped = skipped.max(until_now.saturating_add(1));
-        }
-        if skipped.saturating_add(horizon.steps()) > MAX_POINTS + self.lag {
-            return Err(WatchError::Ask(format!(
-                "the last sample is {skipped} steps of {step} old, and {MAX_POINTS} points at most are made; leave \
-                 `from` out, or lengthen `step`"
-            )));
-        }
-        let forecast = self.under.forecast_if(assumed, skipped, horizon, ask.coverage);
-        Ok(forecast.map(|forecast| Forecast { last_seen: self.last_seen, ..forecast }))
-    }
-}
-
-impl ForecastAsk {
-    /// The horizon in steps of `step`.
-    ///
-    /// # Errors
-    /// When that is more points than a chart or a plan can use: mostly the step was forgotten.
-    pub fn steps_of(&self, step: Step) -> Result<Horizon, WatchError> {
-        let steps = step.count_in(self.horizon);
-        Horizon::new(steps).filter(|_| steps <= MAX_POINTS).ok_or_else(|| {
-            WatchError::Ask(format!(
-                "a horizon of {} at a step of {step} is {steps} points, more than {MAX_POINTS}; shorten `horizon` or \
-                 lengthen `step`",
-                format_duration(self.horizon)
-            ))
-        })
-    }
-}
-
-/// How many steps a model that cannot take in single values may stand behind, having seen `n_seen`.
-fn allowed_lag(n_seen: usize) -> usize {
-    ((MAX_LAG_SHARE * n_seen as f64) as usize).max(8)
-}
-
-/// How many leads to make bands for when `steps` are asked for: more, for the time when the model stands behind.
-fn leads_for(steps: usize, n_seen: usize) -> usize {
-    let room = allowed_lag(n_seen).min((steps / 8).max(32));
-    steps.saturating_add(room).min(MAX_LEADS)
 }

@@ -14,6 +14,7 @@ mod forecasts;
 mod history;
 mod incidents;
 mod issued;
+mod model;
 mod queue;
 mod refresh;
 mod results;

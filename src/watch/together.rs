@@ -1,8 +1,9 @@
 //! Forecasts of the sum or the mean of stored series, made when they are asked for.
 
 use super::error::WatchError;
-use super::forecasts::{Forecasts, Purpose};
+use super::forecasts::Forecasts;
 use super::history::{history_of, native_step, samples_of, span_for, step_for, until};
+use super::model::Purpose;
 use super::standing::ForecastAsk;
 use crate::forecast::Forecast;
 use crate::series::{Aggregate, Aggregator, HistoryError, Key, Millis, Step};
