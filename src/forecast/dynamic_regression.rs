@@ -15,15 +15,14 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
-use chrono::{DateTime, Datelike, Days};
-
+use super::calendar::Calendar;
 use super::lagged::Design;
 use super::least_squares::Normal;
 use super::model::{FitError, Fitted, Forecaster, Updated};
 use super::past::{Past, Regressors};
 use super::recursion::Recursion;
 use super::transform::Transform;
-use crate::series::{DAY, Millis, Season, WEEK};
+use crate::series::{Millis, Season, WEEK};
 
 /// Cells that a fit looks back on.
 const LONGEST: usize = 2000;
@@ -54,13 +53,9 @@ pub(super) struct DynamicRegression {
 struct Columns {
     seasons: Vec<usize>,
     n_waves: usize,
-    has_weekdays: bool,
-    has_month: bool,
+    calendar: Calendar,
     n_given: usize,
     n_cells: usize,
-    start: Millis,
-    step: Millis,
-    zone_offset: Millis,
 }
 
 impl Columns {
@@ -71,7 +66,7 @@ impl Columns {
     /// Columns before the given ones.
     fn n_own(&self) -> usize {
         let of_waves: usize = self.seasons.iter().map(|&season| 2 * self.n_waves(season)).sum();
-        2 + of_waves + 6 * usize::from(self.has_weekdays) + 2 * usize::from(self.has_month)
+        2 + of_waves + self.calendar.n()
     }
 
     fn n(&self) -> usize {
@@ -95,22 +90,7 @@ impl Columns {
                 put(cos);
             }
         }
-        if self.has_weekdays || self.has_month {
-            let ahead = self.step.saturating_mul(Millis::try_from(idx).unwrap_or(Millis::MAX));
-            let wall = self.start.saturating_add(ahead).saturating_add(self.zone_offset);
-            let day = DateTime::from_timestamp_millis(wall).map(|at| at.date_naive());
-            if self.has_weekdays {
-                // Against the last of the week, so that the seven do not add up to the constant.
-                let weekday = day.map_or(6, |day| day.weekday().num_days_from_monday());
-                (0..6).for_each(|nr| put(f64::from(u8::from(weekday == nr))));
-            }
-            if self.has_month {
-                let is_last =
-                    day.and_then(|day| day.checked_add_days(Days::new(1))).is_some_and(|next| next.day() == 1);
-                put(f64::from(u8::from(is_last)));
-                put(f64::from(u8::from(day.is_some_and(|day| day.day() == 1))));
-            }
-        }
+        self.calendar.write(idx, &mut put);
         (0..self.n_given).for_each(|column| put(known.get(column, ahead)));
     }
 }
@@ -195,18 +175,13 @@ impl DynamicRegression {
         seasons.dedup();
         seasons.retain(|season| 2 * season <= tail.len());
         let step = tail.step().millis();
-        let span = step.saturating_mul(Millis::try_from(tail.len()).unwrap_or(Millis::MAX));
         let has_week = seasons.iter().any(|&season| step.saturating_mul(season as Millis) % WEEK == 0);
         let mut columns = Columns {
             seasons,
             n_waves: 0,
-            has_weekdays: step <= DAY && span >= 3 * WEEK && !has_week,
-            has_month: step <= DAY && span >= 92 * DAY,
+            calendar: Calendar::of(tail, has_week),
             n_given: tail.regressors().columns().len(),
             n_cells: tail.len(),
-            start: tail.start(),
-            step,
-            zone_offset: tail.facts().zone_offset,
         };
         for n_waves in WAVES {
             columns.n_waves = n_waves;
@@ -214,7 +189,7 @@ impl DynamicRegression {
                 return columns;
             }
         }
-        (columns.has_weekdays, columns.has_month) = (false, false);
+        columns.calendar = columns.calendar.left_out();
         columns
     }
 }
@@ -286,10 +261,12 @@ impl Fitted for FittedDynamic {
 
 #[cfg(test)]
 mod tests {
+    use chrono::{DateTime, Datelike};
+
     use super::*;
     use crate::forecast::tests::Noise;
     use crate::forecast::{Facts, Horizon, Regressor};
-    use crate::series::{HOUR, Step};
+    use crate::series::{DAY, HOUR, Step};
 
     fn seasons(steps: &[usize]) -> DynamicRegression {
         DynamicRegression { seasons: steps.iter().filter_map(|&steps| Season::new(steps)).collect() }
@@ -348,7 +325,7 @@ mod tests {
             100.0 - if is_weekend { 40.0 } else { 0.0 } + if day.day() == 1 { 30.0 } else { 0.0 }
         };
         let values: Vec<f64> = (0..500).map(|t| at(t) - 100.0).collect();
-        let facts = Facts { zone_offset: zone, ..Facts::default() };
+        let facts = Facts { zone: "+02:00".parse().unwrap(), ..Facts::default() };
         let past = Past::new(start, Step::new(DAY).unwrap(), &values).with_facts(&facts);
         let points = seasons(&[]).fit(&past).unwrap().points(Horizon::new(60).unwrap());
         for (ahead, point) in points.into_iter().enumerate() {

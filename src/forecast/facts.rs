@@ -7,7 +7,7 @@
 //! processors are one of each of three. Whether values are whole numbers is not told by a history: where small counts
 //! are forecast as what is expected of them, 0.3 an hour is right and 0 is not.
 
-use crate::series::{MetricKind, MetricSettings, Millis};
+use crate::series::{MetricKind, MetricSettings, Zone};
 
 /// Values of a history from which on it tells a range.
 const ENOUGH: usize = 36;
@@ -18,8 +18,8 @@ const SHARES: [(&str, &str, f64); 2] = [("percent", "_percent", 100.0), ("ratio"
 /// What is known of a metric beside its values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
-    /// What the clock on the wall is ahead of UTC, ms: where hours, days and weeks begin.
-    pub zone_offset: Millis,
+    /// Where its clocks hang: when days, weeks and months begin.
+    pub zone: Zone,
     /// Smallest possible value; points and bands stop there.
     pub min: Option<f64>,
     /// Largest possible value; points and bands stop there.
@@ -35,7 +35,7 @@ pub struct Facts {
 impl Facts {
     /// Nothing is known.
     pub const NONE: &'static Facts =
-        &Facts { zone_offset: 0, min: None, max: None, is_integer: false, whole: None, is_learned: (false, false) };
+        &Facts { zone: Zone::UTC, min: None, max: None, is_integer: false, whole: None, is_learned: (false, false) };
 
     /// What is declared of the metric called `name`, a counter's as rates; `is_mean` when cells are means of values.
     pub fn declared(metric: &MetricSettings, name: &str, kind: MetricKind, is_mean: bool) -> Facts {

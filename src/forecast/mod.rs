@@ -16,6 +16,7 @@ mod ar;
 mod arima;
 mod auto;
 mod backtest;
+mod calendar;
 mod card;
 mod card_data;
 mod ces;

@@ -17,6 +17,7 @@ mod metric;
 mod sample;
 mod stats;
 mod time;
+mod zone;
 
 pub use aggregate::{Aggregate, Aggregator, UnknownAggregate};
 pub use batch::{Batch, Columns};
@@ -30,3 +31,4 @@ pub use sample::{STALE_MARKER_BITS, Sample, Series, is_stale_marker};
 pub(crate) use stats::median_of;
 pub use stats::{Summary, mad, median, quantile_sorted, summarize};
 pub use time::{DAY, HOUR, MINUTE, Millis, SECOND, Season, Step, TimeRange, TimeRangeError, WEEK};
+pub use zone::{SkippedTime, UnknownZone, Zone};

@@ -16,7 +16,7 @@ pub const SECOND: Millis = 1_000;
 pub const MINUTE: Millis = 60 * SECOND;
 /// One hour in [`Millis`].
 pub const HOUR: Millis = 60 * MINUTE;
-/// One day in [`Millis`]; days have no daylight saving here.
+/// One day in [`Millis`], whatever a [`Zone`](super::Zone) does to its clocks.
 pub const DAY: Millis = 24 * HOUR;
 /// One week in [`Millis`].
 pub const WEEK: Millis = 7 * DAY;
