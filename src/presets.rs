@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::query::parse_selector;
-use crate::series::{Key, MetricSettings, Selector};
+use crate::series::{Key, MetricSettings, Selector, Zone};
 
 /// The files of `models/`, by name.
 const SHIPPED: [(&str, &str); 5] = [
@@ -91,6 +91,7 @@ pub struct Preset {
 #[derive(Clone, Debug, Default)]
 pub struct Presets {
     presets: Vec<Preset>,
+    time_zone: Option<Zone>,
 }
 
 #[derive(Deserialize)]
@@ -170,12 +171,18 @@ impl Presets {
         Presets::default()
     }
 
+    /// The same, with `zone` as the time zone of metrics whose rule names none.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Presets {
+        Presets { time_zone: Some(zone), ..self }
+    }
+
     /// Every preset of `models/`.
     pub fn shipped() -> Presets {
         let presets = SHIPPED.iter().map(|(name, text)| {
             Preset::parse(name, text).expect("the shipped presets are parsed in a test of this file")
         });
-        Presets { presets: presets.collect() }
+        Presets { presets: presets.collect(), ..Presets::default() }
     }
 
     /// The shipped presets of these names, and files of the same kind where a name ends in `.yaml` or `.yml`, in that
@@ -197,7 +204,8 @@ impl Presets {
                 .ok_or_else(|| PresetError::Unknown { name: name.clone(), known: known() })?;
             Preset::parse(name, text)
         };
-        Ok(Presets { presets: names.iter().map(load_one).collect::<Result<_, _>>()? })
+        let presets = names.iter().map(load_one).collect::<Result<_, _>>()?;
+        Ok(Presets { presets, ..Presets::default() })
     }
 
     /// The names of the shipped presets.
@@ -217,7 +225,20 @@ impl Presets {
 
     /// What is known of the series; the defaults when no rule matches.
     pub fn settings_for(&self, key: &Key) -> MetricSettings {
-        self.rule_for(key).map(|rule| rule.metric.clone()).unwrap_or_default()
+        self.settings_by(self.rule_for(key))
+    }
+
+    /// What `rule` says of a metric, in the time zone that holds where it names none.
+    pub fn settings_by(&self, rule: Option<&Rule>) -> MetricSettings {
+        let metric = rule.map(|rule| rule.metric.clone()).unwrap_or_default();
+        MetricSettings { time_zone: metric.time_zone.or(self.time_zone), ..metric }
+    }
+
+    /// The time zone of what metrics in `zones` add up to: theirs, or where they differ the one that holds for metrics
+    /// whose rule names none.
+    pub fn shared_zone(&self, mut zones: impl Iterator<Item = Option<Zone>>) -> Option<Zone> {
+        let first = zones.next().flatten();
+        if zones.all(|zone| zone == first) { first } else { self.time_zone }
     }
 }
 
@@ -324,6 +345,9 @@ mod tests {
         check("name: a\nsummary: b\nrules:\n  - selektor: up\n", "selektor");
         check("name: a\nsummary: b\nrules:\n  - selector: 'up{'\n", "up{");
         check("name: a\nsummary: b\nrules:\n  - selector: up\n    metric: { mater: up }\n", "mater");
+        let wrong_zone = "name: a\nsummary: b\nrules:\n  - selector: up\n    metric: { time_zone: Mars/Olympus }\n";
+        check(wrong_zone, "`Mars/Olympus` is no time zone; write a name such as Europe/Berlin");
+        check(wrong_zone, "line 5 column 26");
         let unknown = Presets::load(&["nodes".to_owned()]).unwrap_err().to_string();
         assert!(unknown.contains("`nodes`") && unknown.contains("node, container"), "{unknown}");
         let missing = Presets::load(&["not-here.yaml".to_owned()]).unwrap_err().to_string();
@@ -347,5 +371,21 @@ mod tests {
         std::fs::write(&path, "name: mine\nsummary: a\nrules: [{ selector: up, metric: { integers: true } }]\n")
             .unwrap();
         assert!(Presets::load(&first).unwrap_err().to_string().contains("integers"));
+    }
+
+    #[test]
+    fn a_time_zone_of_the_metric_wins_over_the_one_that_holds_for_all() {
+        let text = "name: a\nsummary: b\nrules:\n  - selector: up\n    metric: { time_zone: Asia/Tokyo }\n";
+        let presets = Presets { presets: vec![Preset::parse("a", text).unwrap()], ..Presets::default() };
+        let (tokyo, berlin): (Zone, Zone) = ("Asia/Tokyo".parse().unwrap(), "Europe/Berlin".parse().unwrap());
+        let zones = |presets: &Presets| {
+            ["up", "down"].map(|metric| presets.settings_for(&Key::from_pairs(metric, &[]).unwrap()).zone())
+        };
+        assert_eq!(zones(&presets), [tokyo, Zone::UTC]);
+        let presets = presets.in_zone(berlin);
+        assert_eq!(zones(&presets), [tokyo, berlin]);
+        let shared = |zones: &[Option<Zone>]| presets.shared_zone(zones.iter().copied());
+        assert_eq!((shared(&[Some(tokyo); 3]), shared(&[])), (Some(tokyo), None));
+        assert_eq!(shared(&[Some(tokyo), Some(Zone::UTC)]), Some(berlin));
     }
 }

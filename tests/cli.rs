@@ -17,6 +17,8 @@ mod ranges;
 mod serving;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/zones.rs"]
+mod zones;
 
 use barograph::batch::{Column, Table, read};
 use support::{HOUR, START, done, fails, stdout, text, two_series, wave, write};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::presets::Presets;
-use crate::series::{Aggregate, Aggregator, History, HistoryError, Key, MetricSettings, Millis, Step};
+use crate::series::{Aggregate, Aggregator, Grid, History, HistoryError, Key, MetricSettings, Millis, Step, Zone};
 
 use super::coarsen::history_of;
 use super::forecast::{ForecastAsk, ForecastFailure, SeriesForecast, forecast_newest};
@@ -56,7 +56,9 @@ pub fn forecast_groups(
         // Series that are no metric's may be of anything.
         let known =
             if source.is_metric { rows.sources[members[0]].settings(presets) } else { MetricSettings::default() };
-        let settings = known.aggregated(grouping.how);
+        let mut settings = known.aggregated(grouping.how);
+        let zones = members.iter().map(|&idx| rows.sources[idx].settings(presets).time_zone);
+        settings.time_zone = presets.shared_zone(zones).filter(|_| source.axis == Axis::Time);
         let histories: Vec<(usize, History)> = members
             .iter()
             .filter_map(|&idx| {
@@ -66,7 +68,7 @@ pub fn forecast_groups(
             })
             .collect();
         let n_members = histories.len();
-        let history = add_up(histories.iter().map(|(_, history)| history), grouping.how);
+        let history = add_up(histories.iter().map(|(_, history)| history), grouping.how, settings.zone());
         let outcome = match history {
             None => Err(HistoryError::Empty.into()),
             Some(history) => {
@@ -101,15 +103,16 @@ fn group_of(source: &Source, grouping: &Grouping) -> Source {
     Source { name, key, axis: source.axis, is_metric: source.is_metric }
 }
 
-/// The aggregate on the coarsest of the steps.
-fn add_up<'a>(histories: impl Iterator<Item = &'a History> + Clone, how: Aggregate) -> Option<History> {
+/// The aggregate on the coarsest of the steps; days are those of `zone`.
+fn add_up<'a>(histories: impl Iterator<Item = &'a History> + Clone, how: Aggregate, zone: Zone) -> Option<History> {
     let step: Step = histories.clone().map(History::step).max()?;
     let end = histories.clone().map(History::end).max()?;
     let first = histories.clone().map(History::start).min()?;
     let most = step.millis().saturating_mul(Millis::try_from(MOST_ADDED).unwrap_or(Millis::MAX));
     let start = first.max(end.saturating_sub(most));
-    // On whole multiples, where coarse cells of members with finer steps lie.
-    let start = start.div_euclid(step.millis()) * step.millis();
+    let newest = histories.clone().map(|history| history.at(history.len().saturating_sub(1))).max()?;
+    // Where coarse cells of members with finer steps lie.
+    let start = Grid::new(step, zone, newest).start_of(start);
     let n_cells = usize::try_from((end - start) / step.millis() + 1).ok()?;
     let mut all = Aggregator::new(start, step, n_cells);
     histories.for_each(|history| all.add(history));

@@ -98,7 +98,7 @@ pub fn analyze(
                     settings.whole = settings.whole.or(known.whole);
                     settings.events = events_of(source, &ask.forecast.events);
                     settings.unit = settings.unit.or_else(|| metric.unit.clone());
-                    Some(assess(&coarsen(history, CAPACITY_CELLS), known.limit, &settings))
+                    Some(assess(&coarsen(history, CAPACITY_CELLS, metric.zone()), known.limit, &settings))
                 }
                 _ => None,
             };

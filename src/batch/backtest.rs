@@ -122,7 +122,7 @@ fn prepare(
     let metric = source.settings(presets);
     let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
     let Shown { history, horizon, season, is_mean, mut notes } =
-        shown(source.axis, history, ask.ahead, ask.season, ask.cells)?;
+        shown(source.axis, history, ask.ahead, ask.season, ask.cells, metric.zone())?;
     notes.splice(0..0, note);
     let request = Request { season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);

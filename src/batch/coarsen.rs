@@ -1,8 +1,8 @@
 //! Makes long histories short enough for the work that is done on them, by rules that do not look at the values.
 
 use crate::series::{
-    DAY, HOUR, History, HistoryError, MINUTE, MetricKind, Millis, SECOND, Sample, Step, detect_step, longer_step,
-    resolve,
+    DAY, Grid, HOUR, History, HistoryError, MINUTE, MetricKind, Millis, SECOND, Sample, Step, Zone, detect_step,
+    longer_step, resolve,
 };
 
 use super::rows::Source;
@@ -68,8 +68,9 @@ pub(super) fn history_and_note(
 }
 
 /// `history` with at most `most` cells, each the mean of the same number of old ones; a step that divides the day
-/// becomes another that does. The newest cells are kept whole, the oldest may be left out.
-pub fn coarsen(history: &History, most: usize) -> History {
+/// becomes another that does. The newest cells are kept whole, the oldest may be left out; but days are those of `zone`,
+/// and begun ones are left out at either end.
+pub fn coarsen(history: &History, most: usize, zone: Zone) -> History {
     if history.len() <= most {
         return history.clone();
     }
@@ -77,15 +78,26 @@ pub fn coarsen(history: &History, most: usize) -> History {
     let least = history.len().div_ceil(most.max(1)) as Millis;
     let per_cell =
         EVEN_STEPS.iter().find(|&&even| even % step == 0 && even / step >= least).map_or(least, |even| even / step);
-    Step::new(step.saturating_mul(per_cell)).map_or_else(|| history.clone(), |coarse| at_step(history, coarse))
+    Step::new(step.saturating_mul(per_cell)).map_or_else(|| history.clone(), |coarse| at_step(history, coarse, zone))
 }
 
-/// `history` by a multiple of its step, each cell a mean. The newest cells are kept whole, the oldest may be left out.
-pub(super) fn at_step(history: &History, coarse: Step) -> History {
-    let per_cell = (coarse.millis() / history.step().millis()).max(1) as usize;
-    let skipped = history.len() % per_cell;
+/// `history` by a multiple of its step, each cell a mean. The newest cells are kept whole, the oldest may be left out; but
+/// days are those of `zone`, and begun ones are left out at either end.
+pub(super) fn at_step(history: &History, coarse: Step, zone: Zone) -> History {
+    let step = history.step().millis();
+    let per_cell = (coarse.millis() / step).max(1) as usize;
+    let (skipped, start) = if coarse.is_of_days() {
+        let newest = history.end().saturating_sub(step);
+        let start = Grid::new(coarse, zone, newest).next_start(history.start());
+        // Cells need not stand on whole seconds: the first at or after midnight.
+        let skipped = (start.saturating_sub(history.start()).max(0) as u64).div_ceil(step.unsigned_abs());
+        (usize::try_from(skipped).unwrap_or(usize::MAX).min(history.len()), start)
+    } else {
+        let skipped = history.len() % per_cell;
+        (skipped, history.at(skipped))
+    };
     let values = history.values()[skipped..].chunks_exact(per_cell).map(mean).collect();
-    History::new(history.at(skipped), coarse, values)
+    History::new(start, coarse, values)
 }
 
 fn mean(cells: &[f64]) -> f64 {
@@ -100,19 +112,41 @@ mod tests {
     #[test]
     fn steps_stay_even_and_the_newest_cells_stay() {
         let minutes = History::new(0, Step::seconds(60), (0..10_000).map(f64::from).collect());
-        let coarse = coarsen(&minutes, 4_000);
+        let coarse = coarsen(&minutes, 4_000, Zone::UTC);
         assert_eq!(coarse.step(), Step::seconds(180));
         assert_eq!((coarse.end(), coarse.len()), (minutes.end(), 3_333));
         assert_eq!(coarse.values().last(), Some(&9_998.0));
-        assert_eq!(coarsen(&minutes, 10_000).len(), 10_000);
+        assert_eq!(coarsen(&minutes, 10_000, Zone::UTC).len(), 10_000);
         let odd = History::new(0, Step::seconds(7), vec![1.0; 100]);
-        assert_eq!(coarsen(&odd, 40).step(), Step::seconds(21));
+        assert_eq!(coarsen(&odd, 40, Zone::UTC).step(), Step::seconds(21));
     }
 
     #[test]
     fn a_gap_stays_a_gap() {
         let history = History::new(0, Step::seconds(1), vec![f64::NAN, f64::NAN, 3.0, f64::NAN]);
-        let coarse = coarsen(&history, 2);
+        let coarse = coarsen(&history, 2, Zone::UTC);
         assert!(coarse.values()[0].is_nan() && coarse.values()[1] == 3.0);
+    }
+
+    #[test]
+    fn days_are_those_of_the_zone_and_begun_ones_are_left_out() {
+        // Hours from 2026-03-19T10:00:20Z on, ten days before the change of clocks, each the day of the month in Berlin.
+        let (start, berlin): (Millis, Zone) = (1_773_914_420_000, "Europe/Berlin".parse().unwrap());
+        let value = |nr| f64::from(chrono::Datelike::day(&berlin.date_at(start + nr * HOUR).unwrap()));
+        let hours = |n| History::new(start, Step::new(HOUR).unwrap(), (0..n).map(value).collect());
+        let days = |n, zone| at_step(&hours(n), Step::new(DAY).unwrap(), zone);
+        let winter = days(100, berlin);
+        // From 2026-03-19T23:00:00Z on, which is midnight there.
+        assert_eq!((winter.start(), winter.values()), (1_773_961_200_000, &[20.0, 21.0, 22.0][..]));
+        assert_eq!(winter.end(), winter.start() + 3 * DAY);
+        let summer = days(300, berlin);
+        assert_eq!(summer.start(), winter.start() - HOUR);
+        assert_eq!((summer.len(), summer.values().last()), (12, Some(&31.0)));
+        let utc = days(100, Zone::UTC);
+        assert_eq!((utc.start() % DAY, utc.len()), (0, 3));
+        // What is no whole day keeps its newest cells.
+        let halves = at_step(&hours(100), Step::new(12 * HOUR).unwrap(), berlin);
+        assert_eq!((halves.end(), halves.len()), (hours(100).end(), 8));
+        assert!(days(20, berlin).is_empty());
     }
 }

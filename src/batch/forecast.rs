@@ -156,7 +156,9 @@ pub(super) fn forecast_newest(
     facts: impl Fn(bool) -> Facts,
     events: &Events,
 ) -> Result<SeriesForecast, ForecastFailure> {
-    let Shown { history, horizon, season, is_mean, notes } = shown(axis, history, ask.ahead, ask.season, ask.cells)?;
+    let zone = facts(false).zone;
+    let Shown { history, horizon, season, is_mean, notes } =
+        shown(axis, history, ask.ahead, ask.season, ask.cells, zone)?;
     let request = Request { model: ask.model.clone(), season, horizon };
     let forecast = forecast_history(&history, &request, ask.coverage, &facts(is_mean), events)?;
     Ok(SeriesForecast { forecast, notes })
@@ -171,10 +173,11 @@ pub(super) fn forecast_coarse(
     most: usize,
     presets: &Presets,
 ) -> Result<Forecast, ForecastFailure> {
-    let coarse = coarsen(history, most);
+    let metric = source.settings(presets);
+    let coarse = coarsen(history, most, metric.zone());
     let horizon = ask.ahead.in_steps(source.axis, coarse.step())?;
     let is_mean = coarse.step() != history.step();
-    let (facts, events) = (source.facts(&source.settings(presets), is_mean), events_of(source, &ask.events));
+    let (facts, events) = (source.facts(&metric, is_mean), events_of(source, &ask.events));
     let request = Request { model: ask.model.clone(), season: ask.season, horizon };
     forecast_history(&coarse, &request, ask.coverage, &facts, &events)
 }

@@ -63,7 +63,12 @@ impl Source {
 
     /// What `presets` know of the metric; the defaults where they know nothing.
     pub fn settings(&self, presets: &Presets) -> MetricSettings {
-        self.rule(presets).map(|rule| rule.metric.clone()).unwrap_or_default()
+        let metric = presets.settings_by(self.rule(presets));
+        match self.axis {
+            Axis::Time => metric,
+            // Steps have no days that a clock could move.
+            Axis::Steps => MetricSettings { time_zone: None, ..metric },
+        }
     }
 
     /// What is declared in `settings`; `is_mean` when cells are means of values.

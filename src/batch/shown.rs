@@ -1,7 +1,7 @@
 //! What of a long history a forecast is made from, and what is told of the rest.
 
 use crate::forecast::{Horizon, SeasonChoice};
-use crate::series::{History, HistoryError, Season, Step, format_duration};
+use crate::series::{History, HistoryError, Season, Step, Zone, format_duration};
 
 use super::coarsen::at_step;
 use super::forecast::{Ahead, ForecastFailure};
@@ -27,8 +27,9 @@ pub(super) struct Shown {
     pub(super) notes: Vec<String>,
 }
 
-/// `history` for a look so far `ahead` with a `season` of the series' own steps: by a coarser step where the horizon, a duration, has more points of its own than
-/// can be read, and the newest `cells` of it, or as many as are usual.
+/// `history` for a look so far `ahead` with a `season` of the series' own steps: by a coarser step where the horizon, a
+/// duration, has more points of its own than can be read, days being those of `zone`, and the newest `cells` of it, or as
+/// many as are usual.
 ///
 /// # Errors
 /// When the horizon does not suit the series, or its steps are longer than all of it.
@@ -38,6 +39,7 @@ pub(super) fn shown(
     ahead: Ahead,
     season: SeasonChoice,
     cells: Option<usize>,
+    zone: Zone,
 ) -> Result<Shown, ForecastFailure> {
     let mut notes = Vec::new();
     let native = history.step();
@@ -47,7 +49,7 @@ pub(super) fn shown(
     };
     let horizon = ahead.in_steps(axis, step)?;
     let is_mean = step != native;
-    let mut history = if is_mean { at_step(&history, step) } else { history };
+    let mut history = if is_mean { at_step(&history, step, zone) } else { history };
     if history.is_empty() {
         return Err(HistoryError::TooYoung { step }.into());
     }
@@ -56,8 +58,9 @@ pub(super) fn shown(
         SeasonChoice::Auto | SeasonChoice::None => season,
     };
     if let (true, Ahead::Span(span)) = (is_mean, ahead) {
+        let of_days = if step.is_of_days() { format!(" of whole days in {zone}") } else { String::new() };
         notes.push(format!(
-            "samples come every {native}, and {} has {} of them: forecast every {step}, from means; --horizon {} \
+            "samples come every {native}, and {} has {} of them: forecast every {step}, from means{of_days}; --horizon {} \
              forecasts each",
             format_duration(span),
             native.count_in(span),
@@ -111,33 +114,39 @@ mod tests {
     #[test]
     fn five_weeks_of_minutes_are_seen_whole_and_more_is_told() {
         let steps = Ahead::Steps(Horizon::new(60).unwrap());
-        let whole = shown(Axis::Time, minutes(50_400), steps, SeasonChoice::Auto, None).unwrap();
+        let whole = shown(Axis::Time, minutes(50_400), steps, SeasonChoice::Auto, None, Zone::UTC).unwrap();
         assert_eq!((whole.history.len(), whole.notes), (50_400, Vec::new()));
-        let cut = shown(Axis::Time, minutes(60_000), steps, SeasonChoice::Auto, None).unwrap();
+        let cut = shown(Axis::Time, minutes(60_000), steps, SeasonChoice::Auto, None, Zone::UTC).unwrap();
         assert_eq!((cut.history.len(), cut.history.end()), (50_400, 60_000 * MINUTE));
         assert!(cut.notes[0].contains("oldest 9600 of 60000 steps") && cut.notes[0].contains("--cells 60000"));
-        let asked = shown(Axis::Time, minutes(60_000), steps, SeasonChoice::Auto, Some(60_000)).unwrap();
+        let asked = shown(Axis::Time, minutes(60_000), steps, SeasonChoice::Auto, Some(60_000), Zone::UTC).unwrap();
         assert_eq!((asked.history.len(), asked.notes.len()), (60_000, 0));
         // A long horizon takes errors of forecasts as long.
-        let far =
-            shown(Axis::Time, minutes(200_000), Ahead::Steps(Horizon::new(30_000).unwrap()), SeasonChoice::Auto, None)
-                .unwrap();
+        let far = shown(
+            Axis::Time,
+            minutes(200_000),
+            Ahead::Steps(Horizon::new(30_000).unwrap()),
+            SeasonChoice::Auto,
+            None,
+            Zone::UTC,
+        )
+        .unwrap();
         assert_eq!(far.history.len(), 150_000);
     }
 
     #[test]
     fn a_duration_of_too_many_points_is_forecast_by_a_step_that_can_be_read() {
         let of_day = SeasonChoice::Steps(Season::new(1_440).unwrap());
-        let week = shown(Axis::Time, minutes(86_400), Ahead::Span(7 * DAY), of_day, None).unwrap();
+        let week = shown(Axis::Time, minutes(86_400), Ahead::Span(7 * DAY), of_day, None, Zone::UTC).unwrap();
         // A day stays a day.
         assert_eq!(week.season, SeasonChoice::Steps(Season::new(144).unwrap()));
         assert_eq!((week.history.step(), week.history.end()), (Step::seconds(600), 86_400 * MINUTE));
         assert_eq!((week.horizon.steps(), week.history.len(), week.is_mean), (1_008, 8_640, true));
         assert!(week.notes[0].contains("every 10m") && week.notes[0].contains("--horizon 10080"), "{:?}", week.notes);
         assert_eq!(week.history.values().last(), Some(&86_394.5));
-        let day = shown(Axis::Time, minutes(50_400), Ahead::Span(DAY), SeasonChoice::Auto, None).unwrap();
+        let day = shown(Axis::Time, minutes(50_400), Ahead::Span(DAY), SeasonChoice::Auto, None, Zone::UTC).unwrap();
         assert_eq!((day.horizon.steps(), day.is_mean, day.notes.len()), (1_440, false, 0));
-        let decade = shown(Axis::Time, minutes(1_000), Ahead::Span(3_650 * DAY), SeasonChoice::Auto, None);
+        let decade = shown(Axis::Time, minutes(1_000), Ahead::Span(3_650 * DAY), SeasonChoice::Auto, None, Zone::UTC);
         assert!(decade.is_err());
     }
 

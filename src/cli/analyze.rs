@@ -10,7 +10,7 @@ use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::incident::GroupSettings;
 use crate::query::parse_limit;
 
-use super::arguments::{self, Inputs, Known, Planned};
+use super::arguments::{self, Inputs, Known, Place, Planned};
 use super::{Failure, progress};
 
 /// Cells that an analysis forecasts from per series at most; longer histories are averaged to fit.
@@ -52,6 +52,8 @@ pub(super) struct Arguments {
     planned: Planned,
     #[command(flatten)]
     known: Known,
+    #[command(flatten)]
+    place: Place,
     /// The folder to write to; created when missing.
     #[arg(short, long, value_name = "DIR", default_value = "analysis")]
     output: PathBuf,
@@ -79,7 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         None => None,
     };
-    let presets = arguments.known.load()?;
+    let presets = arguments.place.of(arguments.known.load()?);
     let rows = arguments.inputs.read()?;
     // Before the work rather than after it.
     std::fs::create_dir_all(&arguments.output)
@@ -91,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             ahead: arguments.horizon,
             coverage: arguments.level,
             cells: None,
-            events: arguments.planned.read(&rows)?,
+            events: arguments.planned.read(&rows, &arguments.place)?,
         },
         most_cells: cells_per_series(rows.sources.len()),
         detect: DetectAsk {

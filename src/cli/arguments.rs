@@ -7,6 +7,7 @@ use crate::batch::{Axis, Format, ReadError, Rows};
 use crate::events::PlannedEvents;
 use crate::forecast::{Coverage, SeasonChoice};
 use crate::presets::Presets;
+use crate::series::Zone;
 
 use super::Failure;
 
@@ -38,10 +39,11 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    /// The events, with those that concern none of the series told on standard error.
-    pub(super) fn read(&self, rows: &Rows) -> Result<Arc<PlannedEvents>, Failure> {
+    /// The events, with those that concern none of the series told on standard error; `place` says where the times are
+    /// of a file that does not.
+    pub(super) fn read(&self, rows: &Rows, place: &Place) -> Result<Arc<PlannedEvents>, Failure> {
         let Some(path) = &self.events else { return Ok(Arc::default()) };
-        let planned = PlannedEvents::load(path)?;
+        let planned = PlannedEvents::load(path, place.zone())?;
         for name in planned.idle(rows.sources.iter().map(|source| (&source.key, source.name.as_str()))) {
             eprintln!("warning: {}: `{name}` concerns none of the series; check its `match`", path.display());
         }
@@ -71,6 +73,29 @@ impl Known {
         }
         let names = self.presets.iter().cloned().chain(Presets::names().map(str::to_owned));
         Presets::load(&names.collect::<Vec<_>>()).map_err(|error| Failure::Failed(error.into()))
+    }
+}
+
+/// Where the series are; the same words in every command's help.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Place {
+    /// Where days, weeks and months begin, for series whose preset names no `time_zone` and events whose file names none:
+    /// a name such as Europe/Berlin, with its summer times, or an offset such as +02:00. Unset: UTC.
+    ///
+    /// Forecasts by days begin them at midnight there, by weeks on Monday, as the newest sample's clock has it.
+    /// Timestamps without an offset are UTC's all the same.
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    time_zone: Option<Zone>,
+}
+
+impl Place {
+    fn zone(&self) -> Zone {
+        self.time_zone.unwrap_or_default()
+    }
+
+    /// `presets`, with the zone for metrics of which they know none.
+    pub(super) fn of(&self, presets: Presets) -> Presets {
+        presets.in_zone(self.zone())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::forecast::{Coverage, FORECASTERS, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::{Millis, format_duration};
 
-use super::arguments::{self, Cells, Inputs, Known, Planned};
+use super::arguments::{self, Cells, Inputs, Known, Place, Planned};
 use super::{Failure, progress};
 
 /// The word that stands for every method.
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_delimiter = ',', value_parser = model_or_all)]
     model: Vec<String>,
     /// Replay this detector instead, and count how often it would have fired.
-    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events"])]
+    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "time_zone"])]
     detector: Option<String>,
     /// How far each forecast looks ahead: a number of steps, or a duration such as 1d.
     #[arg(long, value_name = "H", default_value = "24")]
@@ -60,13 +60,15 @@ pub(super) struct Arguments {
     planned: Planned,
     #[command(flatten)]
     known: Known,
+    #[command(flatten)]
+    place: Place,
     /// Where to write every number: .parquet, .csv or .json.
     #[arg(short, long, value_name = "OUT", value_parser = arguments::output)]
     output: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let presets = arguments.known.load()?;
+    let presets = arguments.place.of(arguments.known.load()?);
     let rows = arguments.inputs.read()?;
     match &arguments.detector {
         Some(detector) => replay_detector(arguments, &rows, detector, &presets),
@@ -99,7 +101,7 @@ fn judge_models(arguments: &Arguments, rows: &Rows, presets: &Presets) -> Result
         coverage: arguments.level,
         n_origins: arguments.origins,
         cells: arguments.cells.cells,
-        events: arguments.planned.read(rows)?,
+        events: arguments.planned.read(rows, &arguments.place)?,
     };
     let bar = OnceLock::new();
     let begin = |n_forecasts| {

@@ -9,7 +9,7 @@ use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::Aggregate;
 
-use super::arguments::{self, Cells, Inputs, Known, Planned};
+use super::arguments::{self, Cells, Inputs, Known, Place, Planned};
 use super::{Failure, progress};
 
 /// Forecast every series of Parquet or CSV files
@@ -52,13 +52,15 @@ pub(super) struct Arguments {
     planned: Planned,
     #[command(flatten)]
     known: Known,
+    #[command(flatten)]
+    place: Place,
     /// Where to write: .parquet, .csv, .json, or - for a table.
     #[arg(short, long, value_name = "OUT", default_value = "-", value_parser = arguments::output)]
     output: PathBuf,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let presets = arguments.known.load()?;
+    let presets = arguments.place.of(arguments.known.load()?);
     let rows = arguments.inputs.read()?;
     let ask = ForecastAsk {
         model: arguments.model.clone(),
@@ -66,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ahead: arguments.horizon,
         coverage: arguments.level,
         cells: arguments.cells.cells,
-        events: arguments.planned.read(&rows)?,
+        events: arguments.planned.read(&rows, &arguments.place)?,
     };
     if let Some(how) = arguments.aggregate {
         return forecast_groups(arguments, &rows, &Grouping { how, by: arguments.by.clone() }, &ask, &presets);

@@ -12,7 +12,7 @@ use super::{Config, ConfigError, HostSettings, HttpSettings};
 use crate::detect::AlarmSettings;
 use crate::incident::GroupSettings;
 use crate::ingest::Limits;
-use crate::series::LabelLimits;
+use crate::series::{LabelLimits, Zone};
 use crate::storage::{Ack, RemoteSettings, StoreSettings};
 use crate::watch::WatchSettings;
 
@@ -57,6 +57,7 @@ mirror!(ConfigFile of Config {
     http: HttpFile,
     watch: WatchFile,
     host: HostFile,
+    time_zone: Zone,
     presets: Vec<String>,
     events: Option<PathBuf>,
 });

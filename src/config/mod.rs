@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::events::PlannedEvents;
 use crate::ingest::Limits;
 use crate::presets::Presets;
+use crate::series::Zone;
 use crate::storage::StoreSettings;
 use crate::watch::WatchSettings;
 
@@ -42,6 +43,8 @@ pub struct Config {
     pub watch: WatchSettings,
     /// Recording of this machine.
     pub host: HostSettings,
+    /// Where days and weeks begin, unless a metric's preset or the file of events says otherwise; default UTC.
+    pub time_zone: Zone,
     /// Presets by name, asked in this order: facts about the metrics people have. Default all that are shipped.
     pub presets: Vec<String>,
     /// A file of planned events, read again when it changes; default none.
@@ -75,6 +78,7 @@ impl Default for Config {
             http: HttpSettings::default(),
             watch: WatchSettings::default(),
             host: HostSettings::default(),
+            time_zone: Zone::UTC,
             presets: ["node", "container", "database", "queue", "web"].map(str::to_owned).to_vec(),
             events: None,
         }
@@ -179,7 +183,7 @@ fn check(config: &Config) -> Result<(), String> {
     }
     Presets::load(&config.presets).map_err(|error| format!("presets: {error}"))?;
     if let Some(path) = &config.events {
-        PlannedEvents::load(path).map_err(|error| format!("events: {error}"))?;
+        PlannedEvents::load(path, config.time_zone).map_err(|error| format!("events: {error}"))?;
     }
     Ok(())
 }

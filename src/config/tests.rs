@@ -61,7 +61,7 @@ fn an_empty_file_is_the_defaults() {
 
 #[test]
 fn fields_read_with_units_and_variables() {
-    let text = "data: /srv/barograph\ntoken: ${TOKEN}\nlisten: 0.0.0.0:${PORT:-9275}\nstore:\n  ack: interval:1s\n  retention: 90d\n  flush_interval: 15m\n  segment_size: 8MiB\nlimits:\n  max_body: 1MiB\n  max_labels: 5\nhttp:\n  query_timeout: 1m\nhost:\n  enabled: true\n  every: 500ms\npresets: [node]\n";
+    let text = "data: /srv/barograph\ntoken: ${TOKEN}\nlisten: 0.0.0.0:${PORT:-9275}\nstore:\n  ack: interval:1s\n  retention: 90d\n  flush_interval: 15m\n  segment_size: 8MiB\nlimits:\n  max_body: 1MiB\n  max_labels: 5\nhttp:\n  query_timeout: 1m\nhost:\n  enabled: true\n  every: 500ms\npresets: [node]\ntime_zone: Europe/Berlin\n";
     let config = read(text).unwrap();
     assert_eq!(config.data, PathBuf::from("/srv/barograph"));
     assert_eq!(config.token.as_deref(), Some("s3cret"));
@@ -74,7 +74,7 @@ fn fields_read_with_units_and_variables() {
     );
     assert_eq!(config.http.query_timeout, Duration::from_secs(60));
     assert_eq!(config.host, HostSettings { enabled: true, every: Duration::from_millis(500) });
-    assert_eq!(config.presets, ["node"]);
+    assert_eq!((config.presets, config.time_zone), (vec!["node".to_owned()], "Europe/Berlin".parse().unwrap()));
     assert_eq!(config.limits.max_decoded, Limits::default().max_decoded);
 }
 
@@ -95,6 +95,7 @@ fn mistakes_are_told_with_their_place() {
     check("host:\n  enabled: perhaps\n", (2, 12), "");
     check("data: a\ndata: b\n", (2, 1), "data");
     check("presets: [\n", (1, 10), "");
+    check("data: x\ntime_zone: Mars/Olympus\n", (2, 12), "`Mars/Olympus` is no time zone; write a name such as");
     check("host:\n  every: 0s\n", (2, 10), "longer than 0");
     check("watch:\n  refresh_every: 0s\n", (2, 18), "longer than 0");
     check("listen: ${NOT_SET}\n", (1, 9), "NOT_SET");

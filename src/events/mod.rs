@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::forecast::{Effect, Event, Events};
-use crate::series::{Aggregate, Key, Millis, Selector};
+use crate::series::{Aggregate, Key, Millis, Selector, Zone};
 
 /// Why events cannot be used, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,31 +62,32 @@ impl PlannedEvents {
         PlannedEvents::default()
     }
 
-    /// Reads a file.
+    /// Reads a file, in which times without an offset are those of `zone` unless it says otherwise.
     ///
     /// # Errors
     /// When it cannot be read or says something that cannot be; with file, line and column.
-    pub fn load(path: &Path) -> Result<PlannedEvents, EventsError> {
+    pub fn load(path: &Path, zone: Zone) -> Result<PlannedEvents, EventsError> {
         let fail = |reason| EventsError { path: Some(path.to_owned()), line: None, column: None, reason };
         let bytes = std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text".to_owned()))?;
-        read::read(&text, None).map_err(|error| EventsError { path: Some(path.to_owned()), ..error })
+        read::read(&text, zone, None).map_err(|error| EventsError { path: Some(path.to_owned()), ..error })
     }
 
-    /// Reads YAML or JSON: a mapping with `events`, or just the list of them.
+    /// Reads YAML or JSON: a mapping with `events`, or just the list of them. Times without an offset are UTC's unless
+    /// it says otherwise.
     ///
     /// # Errors
     /// As [`PlannedEvents::load`], without a file.
     pub fn parse(text: &str) -> Result<PlannedEvents, EventsError> {
-        read::read(text, None)
+        read::read(text, Zone::UTC, None)
     }
 
-    /// The same within a question asked at `now`, in which times may be written `now+2d`.
+    /// The same within a question asked at `now` in `zone`, in which times may be written `now+2d`.
     ///
     /// # Errors
     /// As [`PlannedEvents::parse`].
-    pub fn assumed(text: &str, now: Millis) -> Result<PlannedEvents, EventsError> {
-        read::read(text, Some(now))
+    pub fn assumed(text: &str, zone: Zone, now: Millis) -> Result<PlannedEvents, EventsError> {
+        read::read(text, zone, Some(now))
     }
 
     /// How many there are.

@@ -113,8 +113,8 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
 /// A reason and where it lies.
 type Wrong = (Location, String);
 
-/// Reads a mapping with `events`, or the list alone.
-pub(super) fn read(text: &str, now: Option<Millis>) -> Result<PlannedEvents, EventsError> {
+/// Reads a mapping with `events`, or the list alone; times are those of `zone` unless they say otherwise.
+pub(super) fn read(text: &str, zone: Zone, now: Option<Millis>) -> Result<PlannedEvents, EventsError> {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#') && *line != "---");
     let Some(first) = first else { return Ok(PlannedEvents::none()) };
     let is_list = first.starts_with('[') || first.starts_with("- ") || first == "-";
@@ -132,7 +132,7 @@ pub(super) fn read(text: &str, now: Option<Millis>) -> Result<PlannedEvents, Eve
         }
         EventsError { path: None, line: place.map(|at| at.line()), column: place.map(|at| at.column()), reason }
     })?;
-    events_of(&file, now).map_err(|(place, reason)| EventsError {
+    events_of(&file, zone, now).map_err(|(place, reason)| EventsError {
         path: None,
         line: Some(place.line()).filter(|line| *line > 0),
         column: Some(place.column()).filter(|column| *column > 0),
@@ -140,8 +140,8 @@ pub(super) fn read(text: &str, now: Option<Millis>) -> Result<PlannedEvents, Eve
     })
 }
 
-fn events_of(file: &FileText, now: Option<Millis>) -> Result<PlannedEvents, Wrong> {
-    let zone = zone_of(file.time_zone.as_ref())?.unwrap_or(Zone::UTC);
+fn events_of(file: &FileText, zone: Zone, now: Option<Millis>) -> Result<PlannedEvents, Wrong> {
+    let zone = zone_of(file.time_zone.as_ref())?.unwrap_or(zone);
     if let Some(beyond) = file.events.get(MOST_EVENTS) {
         return Err((
             beyond.referenced,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::forecast::{Change, Holiday};
-use crate::series::{DAY, HOUR};
+use crate::series::{DAY, HOUR, Zone};
 
 /// 2026-12-01T00:00:00Z.
 const DECEMBER: Millis = 1_796_083_200_000;
@@ -109,7 +109,7 @@ fn json_reads_the_same_and_a_list_needs_no_mapping() {
 #[test]
 fn a_question_may_say_now_and_a_file_may_not() {
     let text = "- {kind: step, at: now+2d, times: 120%}";
-    let plan = PlannedEvents::assumed(text, DECEMBER).unwrap();
+    let plan = PlannedEvents::assumed(text, Zone::UTC, DECEMBER).unwrap();
     let change = Change::Times { by: 1.2, give_or_take: 0.0 };
     let events = plan.of(&key("load", &[]));
     assert_eq!(events.iter().next().unwrap().effect, Effect::Step { at: DECEMBER + 2 * DAY, change });
@@ -192,7 +192,7 @@ fn mistakes_are_told_with_their_place_and_what_to_do() {
     // The night in which clocks are put forward in Berlin.
     refuses("- {kind: step, at: 2026-03-29T02:30, time_zone: Europe/Berlin, add: 1}", (1, 20), &["skipped"]);
     assert!(PlannedEvents::parse("5").is_err() && PlannedEvents::parse("events: 5").is_err());
-    let missing = PlannedEvents::load(Path::new("/nowhere/events.yaml")).unwrap_err().to_string();
+    let missing = PlannedEvents::load(Path::new("/nowhere/events.yaml"), Zone::UTC).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/events.yaml: cannot be read"), "{missing}");
 }
 

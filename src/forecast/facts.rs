@@ -43,6 +43,7 @@ impl Facts {
             metric.unit.as_deref().map_or_else(|| name.ends_with(ending), |known| known == *unit)
         };
         Facts {
+            zone: metric.zone(),
             min: metric.valid_min,
             max: metric.valid_max,
             is_integer: metric.integer && kind == MetricKind::Gauge && !is_mean,

@@ -120,7 +120,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     if let Some(selector) = &selector {
         app.keys(selector, TimeRange::ALL)?;
     }
-    let assumed = params.events("events", app.watch.now())?;
+    let assumed = params.events("events", app.config.time_zone, app.watch.now())?;
     let found = app.watch.capacity(selector.as_ref(), limit, horizon, &assumed)?;
     Ok(success(&Capacity {
         matched: found.n_matched,

@@ -25,7 +25,7 @@ pub(super) const PARAMS: &[Param] = &[
     optional("level", "share of future values the band promises to hold, above 0 and below 1", "0.95"),
     optional(
         "step",
-        "spacing of the points, such as 1m, 1h",
+        "spacing of the points, such as 1m, 1h; days begin at midnight and weeks on Monday where the metric is",
         "the series' own, or the next readable one at which the horizon has 2000 points",
     ),
     optional("from", "`end` begins the points after the last sample, `now` after now", "end"),
@@ -106,7 +106,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         Some(other) => return Err(Error::bad_data(format!("parameter `from`: `{other}` is neither `end` nor `now`"))),
     };
     let now = app.watch.now();
-    let assumed = params.events("events", now)?;
+    let assumed = params.events("events", app.config.time_zone, now)?;
     let ask = ForecastAsk { horizon, coverage, step, model, from_now, assumed };
     // Before any model is fitted; where no step is asked for, each series has its own.
     if let Some(step) = step {

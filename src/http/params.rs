@@ -11,7 +11,7 @@ use super::error::Error;
 use super::routes::Param;
 use crate::events::PlannedEvents;
 use crate::query;
-use crate::series::{Millis, Selector, TimeRange, parse_duration};
+use crate::series::{Millis, Selector, TimeRange, Zone, parse_duration};
 
 /// The parameters of one request, in order; the path's own come first.
 #[derive(Clone, Debug, Default)]
@@ -51,10 +51,10 @@ impl Params {
         Ok(())
     }
 
-    /// Events to assume, as JSON or YAML.
-    pub(super) fn events(&self, name: &str, now: Millis) -> Result<Arc<PlannedEvents>, Error> {
+    /// Events to assume, as JSON or YAML; times without an offset are those of `zone`.
+    pub(super) fn events(&self, name: &str, zone: Zone, now: Millis) -> Result<Arc<PlannedEvents>, Error> {
         let Some(text) = self.one(name)? else { return Ok(Arc::default()) };
-        parse(name, text, |text| PlannedEvents::assumed(text, now)).map(Arc::new)
+        parse(name, text, |text| PlannedEvents::assumed(text, zone, now)).map(Arc::new)
     }
 
     /// Refuses names that are not among `known`.
@@ -224,11 +224,11 @@ mod tests {
             r#"{"match": "up", "level": 0.9, "limit": null, "events": [{"kind": "step", "at": "now", "add": 1}]}"#;
         params.read_json(body.as_bytes()).unwrap();
         assert_eq!((params.one("match").unwrap(), params.number("level").unwrap()), (Some("up"), Some(0.9)));
-        assert_eq!((params.one("limit").unwrap(), params.events("events", 5).unwrap().len()), (None, 1));
+        assert_eq!((params.one("limit").unwrap(), params.events("events", Zone::UTC, 5).unwrap().len()), (None, 1));
         assert!(params.read_json(b"[1]").unwrap_err().text.contains("JSON object"));
         let mut wrong = Params::default();
         wrong.read_json(br#"{"events": [{"kind": "jump"}]}"#).unwrap();
-        let error = wrong.events("events", 5).unwrap_err().text;
+        let error = wrong.events("events", Zone::UTC, 5).unwrap_err().text;
         assert!(error.contains("`events`") && error.contains("jump") && error.contains("step, ramp"), "{error}");
     }
 

@@ -150,9 +150,9 @@ impl Server {
 }
 
 fn open(config: Config) -> Result<Arc<App>, ServeError> {
-    let presets = Presets::load(&config.presets)?;
+    let presets = Presets::load(&config.presets)?.in_zone(config.time_zone);
     let store = Arc::new(Store::open(&config.data, config.store.clone())?);
-    let planned = config.events.as_deref().map(PlannedEvents::load).transpose()?;
+    let planned = config.events.as_deref().map(|path| PlannedEvents::load(path, config.time_zone)).transpose()?;
     let watch = Watch::start(Arc::clone(&store), presets.clone(), config.watch.clone())?;
     if let Some(planned) = planned {
         watch.set_events(planned);
@@ -206,7 +206,7 @@ async fn keep_events(app: Arc<App>, path: PathBuf, mut stop: watch::Receiver<boo
         let looked = tokio::task::spawn_blocking(move || {
             let now = state(&file);
             if now != before || is_new {
-                match PlannedEvents::load(&file) {
+                match PlannedEvents::load(&file, shared.config.time_zone) {
                     Ok(events) => {
                         if now != before {
                             tracing::info!(file = %file.display(), events = events.len(), "planned events read again");

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregate::Aggregate;
 use super::time::Millis;
+use super::zone::Zone;
 
 /// Whether the value itself or its growth is of interest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +63,8 @@ pub struct MetricSettings {
     pub unit: Option<String>,
     /// The metric's season when it is known, in milliseconds.
     pub season: Option<Millis>,
+    /// Where its days and weeks begin; unset, where the configuration or the command says, else UTC.
+    pub time_zone: Option<Zone>,
 }
 
 impl Default for MetricSettings {
@@ -77,6 +80,7 @@ impl Default for MetricSettings {
             limit: None,
             unit: None,
             season: None,
+            time_zone: None,
         }
     }
 }
@@ -95,6 +99,11 @@ impl MetricSettings {
                 ..self.clone()
             },
         }
+    }
+
+    /// Where its days and weeks begin.
+    pub fn zone(&self) -> Zone {
+        self.time_zone.unwrap_or_default()
     }
 
     /// The declared kind, or the one the name gives away.

@@ -9,6 +9,7 @@
 mod aggregate;
 mod batch;
 mod duration;
+mod grid;
 mod history;
 mod key;
 mod labels;
@@ -22,6 +23,7 @@ mod zone;
 pub use aggregate::{Aggregate, Aggregator, UnknownAggregate};
 pub use batch::{Batch, Columns};
 pub use duration::{DurationError, duration_text, format_duration, parse_duration};
+pub use grid::Grid;
 pub use history::{History, HistoryError, Rates, detect_step, filled, longer_step, rates, resolve};
 pub use key::{Key, SeriesId, order_of};
 pub use labels::{LabelError, LabelLimits, Labels, METRIC_NAME};

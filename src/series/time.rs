@@ -42,6 +42,11 @@ impl Step {
         self.0
     }
 
+    /// Whether it is a whole number of days.
+    pub const fn is_of_days(self) -> bool {
+        self.0 % DAY == 0
+    }
+
     /// How many steps fill `span`, rounded to the nearest whole number and never below one.
     pub fn count_in(self, span: Millis) -> usize {
         let span = span.max(0);

@@ -203,6 +203,10 @@ impl Forecasts {
         self.planned.get()
     }
 
+    pub fn presets(&self) -> &Presets {
+        &self.presets
+    }
+
     /// How many cells a model sees at most.
     pub fn history_cells(&self) -> usize {
         self.history_cells
@@ -211,7 +215,7 @@ impl Forecasts {
     /// What is known of a series, and the forecaster its preset names.
     pub fn metric(&self, key: &Key) -> (MetricSettings, Option<String>) {
         let rule = self.presets.rule_for(key);
-        (rule.map(|rule| rule.metric.clone()).unwrap_or_default(), rule.and_then(|rule| rule.forecaster.clone()))
+        (self.presets.settings_by(rule), rule.and_then(|rule| rule.forecaster.clone()))
     }
 
     /// Which of the registered models `model` means for a series: as the preset or the settings have it for `auto`.
@@ -239,7 +243,7 @@ impl Forecasts {
         let step = step_for(native, purpose.longest(), purpose.step);
         let range = until(now, span_for(native, step, self.history_cells));
         let samples = samples_of(&self.store, key, range)?;
-        let history = history_of(&samples, kind, native, step)
+        let history = history_of(&samples, kind, native, step, about.0.zone())
             .map_err(|source| WatchError::History { key: key.clone(), source })?;
         self.model_of(purpose, &history.tail(self.history_cells), native, about, &events, now)
     }
@@ -277,7 +281,11 @@ impl Forecasts {
     fn catch_up(&self, purpose: &Purpose, model: &mut Model, now: Millis) -> Result<bool, WatchError> {
         let from = model.reads_from();
         let Ok(range) = TimeRange::new(from, until(now, 0).end().max(from)) else { return Ok(false) };
-        model.take(&self.points(&purpose.key, range)?);
+        let points = self.points(&purpose.key, range)?;
+        if !model.is_on_grid(&points) {
+            return Ok(false);
+        }
+        model.take(&points);
         if model.is_worn() {
             self.mark_due(purpose);
         }

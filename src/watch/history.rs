@@ -1,8 +1,8 @@
 //! From stored samples to what a model sees: the latest cells, at the series' own spacing or a coarser one.
 
 use crate::series::{
-    DAY, HOUR, History, HistoryError, Key, MetricKind, Millis, Sample, Selector, Step, TimeRange, detect_step, rates,
-    resolve,
+    DAY, Grid, HOUR, History, HistoryError, Key, MetricKind, Millis, Sample, Selector, Step, TimeRange, Zone,
+    detect_step, rates, resolve,
 };
 use crate::storage::{SelectError, Store};
 
@@ -51,7 +51,7 @@ pub(super) fn native_step(store: &Store, key: &Key, now: Millis) -> Result<Optio
 
 /// When the series' newest sample before `now` is, or a little later; looked for ever further back, as far as a spacing
 /// is.
-fn newest_of(store: &Store, key: &Key, now: Millis) -> Result<Option<Millis>, SelectError> {
+pub(super) fn newest_of(store: &Store, key: &Key, now: Millis) -> Result<Option<Millis>, SelectError> {
     for span in PROBES {
         let known = store.newest(&Selector::exactly(key), until(now, span))?;
         if let Some((_, at)) = known.into_iter().find(|(known, _)| known == key) {
@@ -87,7 +87,8 @@ pub(super) fn span_for(native: Step, step: Step, cells: usize) -> Millis {
     step.millis().saturating_mul(cells).min(native.millis().saturating_mul(MAX_SAMPLES))
 }
 
-/// Samples, as gauges or rates, in cells of `step`; on a step coarser than `native` the means of whole cells.
+/// Samples, as gauges or rates, of a metric in `zone` in cells of `step`; on a step coarser than `native` the means of
+/// whole cells.
 ///
 /// # Errors
 /// When no sample is finite, when no cell is whole yet, when the grid would be absurd.
@@ -96,13 +97,30 @@ pub(super) fn history_of(
     kind: MetricKind,
     native: Step,
     step: Step,
+    zone: Zone,
 ) -> Result<History, HistoryError> {
+    let known = samples.iter().filter(|sample| sample.value.is_finite());
+    let newest = known.map(|sample| sample.at).max().unwrap_or(0);
+    history_on(samples, kind, native, Grid::new(step, zone, newest))
+}
+
+/// The same on the cells of `grid`.
+///
+/// # Errors
+/// As [`history_of`].
+pub(super) fn history_on(
+    samples: &[Sample],
+    kind: MetricKind,
+    native: Step,
+    grid: Grid,
+) -> Result<History, HistoryError> {
+    let step = grid.step();
     if step.millis() <= native.millis() {
         return History::from_samples(samples, kind, Some(step));
     }
     let points = points_of(samples, kind);
     let first = points.iter().find(|point| point.value.is_finite()).ok_or(HistoryError::Empty)?;
-    let start = first.at.div_euclid(step.millis()) * step.millis();
+    let start = grid.start_of(first.at);
     let values = means(&points, start, step, native);
     if values.is_empty() { Err(HistoryError::TooYoung { step }) } else { Ok(History::new(start, step, values)) }
 }
@@ -152,7 +170,7 @@ pub(super) fn nearest(points: &[Sample], start: Millis, step: Step) -> Vec<f64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Batch, MINUTE};
+    use crate::series::{Batch, MINUTE, WEEK};
     use crate::storage::StoreSettings;
 
     #[test]
@@ -194,17 +212,67 @@ mod tests {
     #[test]
     fn coarse_cells_are_means_and_the_last_is_whole() {
         let samples: Vec<Sample> = (0..10).map(|i| Sample { at: i * 10_000, value: i as f64 }).collect();
-        let history = history_of(&samples, MetricKind::Gauge, Step::seconds(10), Step::seconds(30)).unwrap();
+        let history = history_of(&samples, MetricKind::Gauge, Step::seconds(10), Step::seconds(30), Zone::UTC).unwrap();
         assert_eq!((history.start(), history.values()), (0, &[1.0, 4.0, 7.0][..]));
         // Three samples are half a minute, and no minute is whole.
-        let young = history_of(&samples[..3], MetricKind::Gauge, Step::seconds(10), Step::seconds(60));
+        let young = history_of(&samples[..3], MetricKind::Gauge, Step::seconds(10), Step::seconds(60), Zone::UTC);
         assert_eq!(young.unwrap_err(), HistoryError::TooYoung { step: Step::seconds(60) });
         let sparse = [Sample { at: 0, value: 1.0 }, Sample { at: DAY * 1_000_000, value: 1.0 }];
-        let absurd = history_of(&sparse, MetricKind::Gauge, Step::seconds(10), Step::seconds(10));
+        let absurd = history_of(&sparse, MetricKind::Gauge, Step::seconds(10), Step::seconds(10), Zone::UTC);
         assert!(matches!(absurd, Err(HistoryError::TooSparse { .. })), "the reason is not lost");
         let later = means(&samples, 30_000, Step::seconds(30), Step::seconds(10));
         assert_eq!(later, [4.0, 7.0]);
         assert_eq!(nearest(&samples, 84_000, Step::seconds(10)), [8.0, 9.0]);
         assert_eq!(nearest(&samples, 90_000, Step::seconds(10)), [9.0]);
+    }
+
+    /// 2026-03-29T01:00:00Z, when clocks in Berlin go from two to three.
+    const MARCH: Millis = 1_774_746_000_000;
+
+    /// Minutes from `from` to `to`, each the day of March that clocks in `zone` show.
+    fn minutes(zone: Zone, from: Millis, to: Millis) -> Vec<Sample> {
+        let value = |at| f64::from(chrono::Datelike::ordinal(&zone.date_at(at).unwrap())) - 59.0;
+        (0..(to - from) / MINUTE).map(|nr| from + nr * MINUTE).map(|at| Sample { at, value: value(at) }).collect()
+    }
+
+    #[test]
+    fn days_begin_at_midnight_there_as_the_newest_sample_has_it() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let (minute, day) = (Step::seconds(60), Step::new(DAY).unwrap());
+        let of = |samples: &[Sample], zone| history_of(samples, MetricKind::Gauge, minute, day, zone).unwrap();
+        // Midnight of the 26th there, three days before the change, to half past midnight of the 31st, summer time.
+        let start = MARCH - 2 * HOUR - 3 * DAY;
+        let samples = minutes(berlin, start, MARCH + 45 * HOUR + 30 * MINUTE);
+        let history = of(&samples, berlin);
+        assert_eq!((history.start(), history.end()), (start - HOUR, MARCH + 45 * HOUR));
+        // The 29th and 30th are whole; each day before lends its last hour to the next, and the first has 23 hours.
+        let expected = [26.0, 27.0 - 1.0 / 24.0, 28.0 - 1.0 / 24.0, 29.0 - 1.0 / 24.0, 30.0];
+        assert!(history.values().iter().zip(expected).all(|(it, wanted)| (it - wanted).abs() < 1e-9), "{history:?}");
+        // Up to the change it is winter, and every day is whole.
+        let winter = of(&samples[..4_321], berlin);
+        assert_eq!((winter.start(), winter.values()), (start, &[26.0, 27.0, 28.0][..]));
+        // By UTC a day there is cut in two.
+        let utc = of(&samples, Zone::UTC);
+        assert_eq!((utc.start(), utc.start() % DAY), (start - 23 * HOUR, 0));
+        assert!((utc.values()[1] - (26.0 * 23.0 + 27.0) / 24.0).abs() < 1e-9, "{utc:?}");
+    }
+
+    #[test]
+    fn weeks_begin_on_monday_and_hours_on_the_hour() {
+        let kolkata: Zone = "Asia/Kolkata".parse().unwrap();
+        let samples = minutes(kolkata, MARCH - 3 * WEEK, MARCH);
+        let of = |step, zone| {
+            history_of(&samples, MetricKind::Gauge, Step::seconds(60), Step::new(step).unwrap(), zone).unwrap()
+        };
+        // The 2nd, 9th and 16th of March 2026 are Mondays; the week of the 23rd has not ended.
+        for (zone, offset) in [(Zone::UTC, 0), (kolkata, 5 * HOUR + 30 * MINUTE)] {
+            let weeks = of(WEEK, zone);
+            assert_eq!((weeks.start(), weeks.len()), (MARCH - HOUR - 27 * DAY - offset, 3), "{zone}");
+            let date = zone.date_at(weeks.start()).unwrap();
+            assert_eq!(chrono::Datelike::weekday(&date), chrono::Weekday::Mon);
+        }
+        // An hour that is half an hour off there stays where it is.
+        assert_eq!(of(HOUR, kolkata).start(), MARCH - 3 * WEEK);
+        assert_eq!(of(6 * HOUR, kolkata).start(), of(6 * HOUR, Zone::UTC).start());
     }
 }

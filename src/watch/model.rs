@@ -4,7 +4,7 @@ use super::error::WatchError;
 use super::history::{means, nearest};
 use super::standing::ForecastAsk;
 use crate::forecast::{Correction, Events, Forecast, Horizon, Prepared, UnderEvents, Updated};
-use crate::series::{Key, Millis, Sample, Step, format_duration};
+use crate::series::{Grid, Key, Millis, Sample, Step, format_duration};
 
 /// Points of one answer, those before its start among them; more than a chart or a plan can use.
 const MAX_POINTS: usize = 100_000;
@@ -86,6 +86,14 @@ impl Model {
     pub fn reads_from(&self) -> Millis {
         let step = self.prepared().step().millis().max(self.native.millis());
         self.prepared().end().saturating_sub(OVERLAP * step)
+    }
+
+    /// Whether its cells begin where those of the series do now that these have come: summer time moves days.
+    pub fn is_on_grid(&self, points: &[Sample]) -> bool {
+        let (prepared, newest) = (self.prepared(), points.iter().rfind(|point| point.value.is_finite()));
+        let (end, step) = (prepared.end(), prepared.step());
+        let is_coarse = step.millis() > self.native.millis();
+        !is_coarse || newest.is_none_or(|newest| Grid::new(step, prepared.facts().zone, newest.at).start_of(end) == end)
     }
 
     /// Takes in what has come since its end: sorted, a counter's as rates.

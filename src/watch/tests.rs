@@ -1,6 +1,7 @@
 //! The loop as a whole: scoring, restarting, falling behind, answering.
 
 mod forecasts;
+mod places;
 mod sample;
 
 use std::path::Path;

@@ -2,11 +2,11 @@
 
 use super::error::WatchError;
 use super::forecasts::Forecasts;
-use super::history::{history_of, native_step, samples_of, span_for, step_for, until};
+use super::history::{history_on, native_step, newest_of, samples_of, span_for, step_for, until};
 use super::model::Purpose;
 use super::standing::ForecastAsk;
 use crate::forecast::Forecast;
-use crate::series::{Aggregate, Aggregator, HistoryError, Key, Millis, Step};
+use crate::series::{Aggregate, Aggregator, Grid, HistoryError, Key, Millis, Step};
 
 /// The forecast of an aggregate.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ impl Forecasts {
         now: Millis,
     ) -> Result<AggregateForecast, WatchError> {
         let purpose = Purpose::of(about, ask);
-        let (metric, named) = self.metric(keys.first().unwrap_or(about));
+        let (mut metric, named) = self.metric(keys.first().unwrap_or(about));
+        metric.time_zone = self.presets().shared_zone(keys.iter().map(|key| self.metric(key).0.time_zone));
         let mut natives: Vec<(&Key, Step)> = Vec::with_capacity(keys.len());
         for key in keys {
             natives.extend(native_step(self.store(), key, now)?.map(|step| (key, step)));
@@ -41,14 +42,23 @@ impl Forecasts {
         };
         let step = step_for(native, purpose.longest(), ask.step);
         let range = until(now, span_for(native, step, self.history_cells()));
-        let start = range.start().div_euclid(step.millis()) * step.millis();
+        let mut newest = now;
+        // Only days can begin elsewhere before a change of clocks than after it.
+        if step.is_of_days() && metric.zone().moves_clocks() {
+            newest = Millis::MIN;
+            for (key, _) in &natives {
+                newest = newest_of(self.store(), key, now)?.map_or(newest, |at| newest.max(at));
+            }
+        }
+        let grid = Grid::new(step, metric.zone(), newest);
+        let start = grid.start_of(range.start());
         let n_cells = usize::try_from((range.end() - start) / step.millis() + 1).unwrap_or(0);
         let mut all = Aggregator::new(start, step, n_cells);
         let mut members: Vec<&Key> = Vec::with_capacity(natives.len());
         for (key, own) in natives {
             let samples = samples_of(self.store(), key, range)?;
             // A member without a value in the range is none.
-            let Ok(history) = history_of(&samples, metric.kind_of(key.metric()), own, step) else { continue };
+            let Ok(history) = history_on(&samples, metric.kind_of(key.metric()), own, grid) else { continue };
             all.add(&history);
             members.push(key);
         }

@@ -13,3 +13,4 @@ mod lifecycle;
 mod python;
 mod routes;
 mod shapes;
+mod zones;

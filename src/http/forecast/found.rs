@@ -23,6 +23,9 @@ pub(in crate::http) struct Found {
     season: Option<usize>,
     /// Spacing of the points, in seconds.
     step: f64,
+    /// Where the metric is: means of whole days begin at midnight there, those of whole weeks on Mondays.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
     /// Where points and band stop.
     range: RangeDoc,
     /// What the values are: `gauge` as stored, `counter` per second.
@@ -121,6 +124,7 @@ impl Found {
         Found {
             points: points.collect(),
             step: forecast.step.millis() as f64 / 1e3,
+            time_zone: forecast.facts.zone.to_string(),
             range: RangeDoc::of(&forecast.facts),
             kind,
             level: forecast.band.as_ref().map(|band| band.coverage.share()),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::forecast::{Band, Direction, Effect, Event, Facts, Heading};
-use crate::series::MINUTE;
+use crate::series::{HOUR, MINUTE};
 
 const START: Millis = 1_760_000_000_000 / DAY * DAY;
 
@@ -242,4 +242,24 @@ fn an_edge_where_the_range_ends_and_a_band_of_no_width_say_little() {
     assert_eq!(size(target(1.0, 2.0), 0.5), None);
     assert_eq!(size(target(1.0, 2.0), 1.0), Some(0.0));
     assert_eq!(size(Target { band: None, ..target(0.0, 2.0) }, 3.0), None);
+}
+
+#[test]
+fn days_are_judged_by_the_cells_that_were_forecast() {
+    // Days that begin at 22:00Z, as midnight is in Berlin in summer; at that hour the value goes up by one.
+    let start = START - 2 * HOUR;
+    let days = Forecast {
+        step: Step::new(DAY).unwrap(),
+        points: (0..8).map(f64::from).collect(),
+        band: None,
+        ..forecast(start)
+    };
+    let mut issued = Issued::new(100, 10);
+    issued.add(&key("a"), start, "auto", &days, Events::NONE);
+    let now = start + 10 * DAY;
+    let range = issued.needed(&key("a"), now).unwrap();
+    let hours = (range.start()..range.end()).step_by(HOUR as usize);
+    let points: Vec<Sample> = hours.map(|at| Sample { at, value: (at - start).div_euclid(DAY) as f64 }).collect();
+    issued.judge(&key("a"), now, &points);
+    assert_eq!((issued.counts().n_judged, issued.of(&key("a")).unwrap().overall.mae()), (4, Some(0.0)));
 }
