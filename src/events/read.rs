@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error as _, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 use super::{EventsError, Planned, PlannedEvents, when};
-use crate::forecast::{Change, Effect, Event};
+use crate::forecast::{Change, Effect, Event, Holiday};
 use crate::query::{parse_amount, parse_selector};
 use crate::series::{Millis, UnknownZone, Zone};
 
@@ -91,12 +91,13 @@ impl<'de> Deserialize<'de> for Amount {
 }
 
 /// The kinds, and what each takes beside `name`, `match` and `time_zone`.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 7] = [
     ("step", &["at", "add", "times", "give_or_take"]),
     ("ramp", &["from", "to", "add", "times", "give_or_take"]),
     ("one-off", &["from", "to", "add", "times", "value", "give_or_take"]),
     ("holiday", &["dates", "like"]),
     ("maintenance", &["from", "to", "windows"]),
+    ("recurring", &["dates", "windows"]),
     ("limit", &["at", "add", "times", "value"]),
 ];
 
@@ -191,6 +192,11 @@ impl Reader<'_> {
                 (Some(parse_selector(&text.value).map_err(wrong)?), text.value.trim().to_owned())
             }
         };
+        if *kind == "recurring" && name.is_none() {
+            let missing =
+                "`name` is missing: what recurs under one name is taken for the same, and for another under another";
+            return Err((event.kind.referenced, missing.to_owned()));
+        }
         let effect = self.effect(kind)?;
         let name = name.unwrap_or_else(|| (*kind).to_owned());
         Ok(Planned { selector, text, event: Event { name, effect } })
@@ -240,6 +246,7 @@ impl Reader<'_> {
                 Ok(Effect::Limit { at: self.at()?, change: self.change()?.ok_or((here, missing.to_owned()))? })
             }
             "holiday" => self.holidays(),
+            "recurring" => self.recurring(),
             _ => self.maintenance(),
         }
     }
@@ -324,14 +331,40 @@ impl Reader<'_> {
                 })?
             }
         };
-        let dates = event.dates.as_ref().filter(|dates| !dates.value.is_empty());
+        self.days(like).map(Effect::Holidays)
+    }
+
+    /// The listed days, at least one.
+    fn days(&self, like: Weekday) -> Result<Vec<Holiday>, Wrong> {
+        let dates = self.event.dates.as_ref().filter(|dates| !dates.value.is_empty());
         let dates = dates.ok_or_else(|| {
-            (event.kind.referenced, "`dates` is missing: list the days, such as [2026-12-25, 2026-12-26]".to_owned())
+            (
+                self.event.kind.referenced,
+                "`dates` is missing: list the days, such as [2026-12-25, 2026-12-26]".to_owned(),
+            )
         })?;
         let day = |text: &Spanned<String>| {
             when::holiday(self.zone, &text.value, like).map_err(|reason| (text.referenced, format!("dates: {reason}")))
         };
-        dates.value.iter().map(day).collect::<Result<_, _>>().map(Effect::Holidays)
+        dates.value.iter().map(day).collect()
+    }
+
+    fn recurring(&self) -> Result<Effect, Wrong> {
+        let EventText { dates, windows, .. } = self.event;
+        match (dates, windows) {
+            (Some(_), Some(windows)) => Err((windows.referenced, "give `dates` or `windows`, not both".to_owned())),
+            (None, None) => {
+                let missing = "`dates` or `windows` is missing: list the past times, from which its effect is learned, \
+                               and those to come";
+                Err((self.event.kind.referenced, missing.to_owned()))
+            }
+            // Which day of the week a day is like is nothing to what recurs.
+            (Some(_), None) => {
+                let days = self.days(Weekday::Sun)?;
+                Ok(Effect::Recurring(days.into_iter().map(|day| (day.start, day.end)).collect()))
+            }
+            (None, Some(windows)) => self.listed(windows).map(Effect::Recurring),
+        }
     }
 
     fn maintenance(&self) -> Result<Effect, Wrong> {
@@ -340,6 +373,11 @@ impl Reader<'_> {
         if let Some(other) = event.from.as_ref().or(event.to.as_ref()) {
             return Err((other.referenced, "give `from` and `to`, or `windows`, not both".to_owned()));
         }
+        self.listed(windows).map(Effect::Maintenance)
+    }
+
+    /// The listed windows, at least one.
+    fn listed(&self, windows: &Spanned<Vec<Spanned<WindowText>>>) -> Result<Vec<(Millis, Millis)>, Wrong> {
         if windows.value.is_empty() {
             return Err((windows.referenced, "windows: list at least one with `from` and `to`".to_owned()));
         }
@@ -347,7 +385,7 @@ impl Reader<'_> {
             let WindowText { from, to } = &window.value;
             forward((self.time("from", from)?, self.time("to", to)?), to.referenced)
         };
-        windows.value.iter().map(window).collect::<Result<_, _>>().map(Effect::Maintenance)
+        windows.value.iter().map(window).collect()
     }
 }
 

@@ -93,6 +93,35 @@ fn every_kind_is_read_and_scoped_by_label() {
 }
 
 #[test]
+fn what_recurs_is_listed_by_days_or_windows_under_a_name() {
+    let spans = |text: &str| {
+        let plan = PlannedEvents::parse(text).unwrap();
+        let events = plan.of(&key("load", &[]));
+        let Effect::Recurring(spans) = events.iter().next().unwrap().effect.clone() else { panic!("{events:?}") };
+        spans
+    };
+    let days = spans("- {kind: recurring, name: payday, time_zone: Europe/Berlin, dates: [2026-12-01, 2026-12-15]}");
+    let day = |nr: i64| (DECEMBER + nr * DAY - HOUR, DECEMBER + (nr + 1) * DAY - HOUR);
+    assert_eq!(days, [day(0), day(14)]);
+    let windows = "- {kind: recurring, name: x, windows: [{from: 2026-12-01T02:00, to: 2026-12-01T03:00}]}";
+    assert_eq!(spans(windows), [(DECEMBER + 2 * HOUR, DECEMBER + 3 * HOUR)]);
+    refuses("- {kind: recurring, dates: [2026-12-01]}", (1, 10), &["event 1: `name` is missing"]);
+    refuses("- {kind: recurring, name: x}", (1, 10), &["`dates` or `windows` is missing"]);
+    refuses("- {kind: recurring, name: x, dates: []}", (1, 10), &["`dates` is missing"]);
+    let both = "- {kind: recurring, name: x, dates: [2026-12-01], windows: [{from: 2026-12-01, to: 2026-12-02}]}";
+    refuses(both, (1, 60), &["not both"]);
+    refuses("- {kind: recurring, name: x, dates: [2026-12-01], like: sunday}", (1, 57), &["takes no `like`"]);
+    // A part of a sum is not known to recur in it; all of it is.
+    let (a, b) = (key("load", &[("host", "a")]), key("load", &[("host", "b")]));
+    let members = [(&a, ""), (&b, "")];
+    let of = |selector: &str| {
+        let text = format!("- {{kind: recurring, name: x, match: '{selector}', dates: [2026-12-01]}}");
+        PlannedEvents::parse(&text).unwrap().of_aggregate(members.into_iter(), Aggregate::Sum)
+    };
+    assert_eq!((of("load").0.iter().count(), of("load{host=\"a\"}").1), (1, vec!["x".to_owned()]));
+}
+
+#[test]
 fn json_reads_the_same_and_a_list_needs_no_mapping() {
     let event = r#"{"name": "more", "kind": "step", "at": "2026-12-01T00:00:00Z", "add": 5}"#;
     for text in [format!("[{event}]"), format!("{{\"events\": [{event}]}}"), format!("\n  [\n{event}]\n")] {

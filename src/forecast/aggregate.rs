@@ -150,6 +150,7 @@ pub fn aggregate(
         season,
         facts: Facts::default(),
         events: Vec::new(),
+        influences: Vec::new(),
     })
 }
 

@@ -5,7 +5,8 @@
 //!
 //! A method is fitted afresh at some of the origins and takes in the cells between them by
 //! [`Fitted::update`](super::Fitted::update), where it can; where it cannot, it is fitted afresh at every origin, of
-//! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is made.
+//! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is made;
+//! not in the effects of known columns either, which a past may have been freed of: see [`Past::freed`].
 
 use super::model::{Fitted, Forecaster, Updated};
 use super::outlook::Accuracy;
@@ -160,9 +161,12 @@ pub(super) fn replay_to_the_end(
     most_fits: usize,
 ) -> (Replay, Option<Box<dyn Fitted>>) {
     let values = past.values();
+    let freed = past.freed();
     let fit_every = plan.origins.len().div_ceil(N_FITS);
     let mut fitted: Option<Box<dyn Fitted>> = None;
     let mut n_seen = 0;
+    // How many cells lay before the last fit: what was known of columns' effects then is what the model knows.
+    let mut fitted_at = 0;
     // One in so many origins is replayed, counted from the last.
     let mut thinning = 1;
     let mut must_refit = false;
@@ -175,10 +179,10 @@ pub(super) fn replay_to_the_end(
         }
         let mut has_moved = false;
         if let Some(fitted) = fitted.as_mut().filter(|_| !must_refit && !nr.is_multiple_of(fit_every)) {
-            has_moved = values[n_seen..origin]
-                .iter()
-                .zip(n_seen..)
-                .all(|(&value, at)| fitted.update(value, past.regressors().skip(at)) != Updated::NeedsRefit);
+            has_moved = values[n_seen..origin].iter().zip(n_seen..).all(|(&value, at)| {
+                let value = freed.map_or(value, |freed| freed.as_known_at(fitted_at, at, value));
+                fitted.update(value, past.regressors().skip(at)) != Updated::NeedsRefit
+            });
             takes_values |= has_moved;
             if !has_moved {
                 must_refit = true;
@@ -187,6 +191,9 @@ pub(super) fn replay_to_the_end(
         }
         if !has_moved {
             let past = past.upto(origin);
+            let known = freed.map(|freed| freed.before(past.values()));
+            let past = known.as_deref().map_or(past, |values| past.with_values(values));
+            fitted_at = origin;
             // Which model of its family it is was found at the first origin; what follows costs a fraction.
             let again = fitted.as_ref().filter(|_| nr < 2 * fit_every).and_then(|fitted| fitted.fitted_again(&past));
             fitted = again.or_else(|| method.fit(&past).ok());
@@ -195,7 +202,8 @@ pub(super) fn replay_to_the_end(
         let mut row = vec![f64::NAN; plan.n_leads];
         if let Some(fitted) = &fitted {
             fitted.points_into(past.regressors().skip(origin), &mut row);
-            for (point, value) in row.iter_mut().zip(&values[origin..]) {
+            for (lead, (point, value)) in row.iter_mut().zip(&values[origin..]).enumerate() {
+                *point = freed.map_or(*point, |freed| freed.as_known_now(fitted_at, origin + lead, *point));
                 *point = (value - *point).clamp(-f64::MAX, f64::MAX);
             }
         }

@@ -142,7 +142,7 @@ fn regress(values: &[f64], rows: &[f64], k: usize, n_own: usize, on_errors: &[f6
 }
 
 /// The autoregression of `errors` with the least AICc: its coefficients, lag 1 first; none where none helps.
-fn autoregression(errors: &[f64]) -> Vec<f64> {
+pub(super) fn autoregression(errors: &[f64]) -> Vec<f64> {
     let n_known = errors.iter().filter(|error| !error.is_nan()).count() as f64;
     let power: f64 = errors.iter().filter(|error| !error.is_nan()).map(|error| error * error).sum();
     let score = |variance: f64, k: f64, n: f64| n * variance.max(1e-300).ln() + 2.0 * k * n / (n - k - 1.0).max(1.0);

@@ -20,6 +20,7 @@ mod calendar;
 mod card;
 mod card_data;
 mod ces;
+mod columns;
 mod compact;
 mod conformal;
 mod continued;
@@ -96,6 +97,7 @@ mod tests;
 
 pub use aggregate::{Total, TotalError, aggregate};
 pub use auto::AUTO;
+pub use columns::{Influence, Learned};
 pub use correction::{Correction, Outcome};
 pub use direction::direction;
 pub use edge_augurs::{Augurs, AugursError, FittedAugurs};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::series::{MINUTE, Millis, Step};
 
+use super::columns::Influence;
 use super::facts::Facts;
 use super::model::Coverage;
 
@@ -109,6 +110,8 @@ pub struct Forecast {
     pub facts: Facts,
     /// The names of the planned events that change a point.
     pub events: Vec<String>,
+    /// What was learned of known columns and of what recurs.
+    pub influences: Vec<Influence>,
 }
 
 /// Steps without a sample after which a series counts as silent,

@@ -3,6 +3,7 @@
 //! A [`Past`] borrows everything and is as cheap to cut as a slice, so that a replay shows a method one prefix after
 //! the other without a copy.
 
+use super::columns::Freed;
 use super::facts::Facts;
 use super::model::FitError;
 use crate::series::{History, Millis, Step, filled};
@@ -12,7 +13,8 @@ use crate::series::{History, Millis, Step, filled};
 pub struct Regressor {
     /// What it is called.
     pub name: String,
-    /// One per cell from the first of the history on, past its end as far as it is known; beyond that it is 0.
+    /// One per cell from the first of the history on, past its end as far as it is known; beyond that it is 0. Where
+    /// [`UnderEvents`](super::UnderEvents) takes its effect out, NaN is not known, and what is not known is as usual.
     pub values: Vec<f64>,
 }
 
@@ -43,6 +45,12 @@ impl<'a> Regressors<'a> {
         row.copied().unwrap_or(0.0)
     }
 
+    /// The rows of `column` from here on, as far as they are known.
+    pub(super) fn rows(&self, column: usize) -> &'a [f64] {
+        let rows = self.columns.get(column).map_or(&[][..], |column| &column.values);
+        &rows[self.from.min(rows.len())..]
+    }
+
     /// The same, seen from `n` cells later.
     #[must_use]
     pub fn skip(self, n: usize) -> Regressors<'a> {
@@ -57,6 +65,7 @@ pub struct Past<'a> {
     step: Step,
     values: &'a [f64],
     regressors: Regressors<'a>,
+    freed: Option<Freed<'a>>,
     facts: &'a Facts,
 }
 
@@ -75,7 +84,7 @@ impl<'a> From<&Past<'a>> for Past<'a> {
 impl<'a> Past<'a> {
     /// An even grid of values that are finite, or NaN for a gap.
     pub fn new(start: Millis, step: Step, values: &'a [f64]) -> Past<'a> {
-        Past { start, step, values, regressors: Regressors::NONE, facts: Facts::NONE }
+        Past { start, step, values, regressors: Regressors::NONE, freed: None, facts: Facts::NONE }
     }
 
     /// All of `history`.
@@ -93,6 +102,18 @@ impl<'a> Past<'a> {
     #[must_use]
     pub fn with_regressors(self, columns: &'a [Regressor]) -> Past<'a> {
         Past { regressors: Regressors::new(columns), ..self }
+    }
+
+    /// The same values, which are what is left without the effects in `freed`; a replay then shows a method what was
+    /// left without those that were known at the time.
+    #[must_use]
+    pub(super) fn freed_of(self, freed: Freed<'a>) -> Past<'a> {
+        Past { freed: Some(freed), ..self }
+    }
+
+    /// The effects that the values were freed of.
+    pub(super) fn freed(&self) -> Option<Freed<'a>> {
+        self.freed
     }
 
     /// Other values at the same instants, as many, with the same beside them.
@@ -171,7 +192,13 @@ impl<'a> Past<'a> {
     #[must_use]
     pub fn tail(self, n: usize) -> Past<'a> {
         let from = self.values.len().saturating_sub(n);
-        Past { start: self.at(from), values: &self.values[from..], regressors: self.regressors.skip(from), ..self }
+        Past {
+            start: self.at(from),
+            values: &self.values[from..],
+            regressors: self.regressors.skip(from),
+            freed: self.freed.map(|freed| freed.skip(from)),
+            ..self
+        }
     }
 
     /// The last `longest` cells from the first value on, as what a leading gap would be worth is unknown, and how many

@@ -243,6 +243,7 @@ impl Prepared {
             season: self.season,
             facts: self.facts.clone(),
             events: Vec::new(),
+            influences: Vec::new(),
         }
     }
 

@@ -25,7 +25,7 @@ Every JSON answer is {\"status\":\"success\",\"data\":...} or {\"status\":\"erro
 numbers that are not known are null. Selectors are Prometheus' (up{job=\"node\"}), spans too (90d, 1h30m); start and end \
 take RFC 3339, seconds since the epoch, or now-1h.";
 
-const EVENT: &str = "An event: name, match (a selector; left out, every series), kind (step, ramp, one-off, holiday, maintenance, limit), \
+const EVENT: &str = "An event: name, match (a selector; left out, every series), kind (step, ramp, one-off, holiday, maintenance, recurring, limit), \
 and by kind at or from and to, add, times or value, give_or_take, dates and like, windows; times may be written now+2d";
 
 pub(super) fn answer(_: &App, _: &Params, _: Accepts) -> Answer {

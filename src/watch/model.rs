@@ -65,7 +65,7 @@ impl Model {
     }
 
     pub fn n_bytes(&self) -> usize {
-        self.prepared().n_bytes()
+        self.under.n_bytes()
     }
 
     fn prepared(&self) -> &Prepared {

@@ -104,7 +104,7 @@ fn a_wrong_file_of_events_says_where_and_what_to_do() {
         [&[command, text(&input)][..], if command == "forecast" { &["--horizon", "3"] } else { &[] }].concat()
     };
     for command in ["forecast", "backtest", "analyze"] {
-        let words = ["bad.yaml:3:11", "`x`", "jump", "step, ramp, one-off, holiday, maintenance, limit"];
+        let words = ["bad.yaml:3:11", "`x`", "jump", "step, ramp, one-off, holiday, maintenance, recurring, limit"];
         fails(&[&ask(command)[..], &["--events", text(&bad)]].concat(), 1, &words);
     }
     let missing = dir.path().join("none.yaml");

@@ -66,6 +66,47 @@ fn what_would_be_if_changes_this_answer_and_no_other() {
 }
 
 #[test]
+fn what_recurs_is_learned_from_the_times_in_the_question() {
+    let server = start();
+    let end = now() / MINUTE * MINUTE;
+    let begins = [40i64, 130, 190, 310, 380, 470, 545];
+    let window = |idx: i64| begins.iter().any(|from| (*from..from + 8).contains(&idx));
+    let samples = (0..600).map(|idx: i64| {
+        let value = 100.0 + ((idx * 7919) % 11) as f64 / 10.0;
+        sample("load", "a", end - (599 - idx) * MINUTE, if window(idx) { 2.0 * value } else { value })
+    });
+    server.ingest(&Value::Array(samples.collect()));
+    let at = |idx: i64| rfc3339(end - (599 - idx) * MINUTE);
+    let ahead = 620;
+    let windows: Vec<Value> =
+        begins.iter().chain([&ahead]).map(|from| json!({"from": at(*from), "to": at(from + 8)})).collect();
+    let ask = |windows: &[Value]| {
+        let event = json!({"name": "batch", "kind": "recurring", "match": "load", "windows": windows});
+        let ask = json!({"match": "load", "horizon": "1h", "model": "moving-average", "events": [event]});
+        post(&server, "/api/v1/forecast", &ask)
+    };
+    let answer = ask(&windows);
+    let influence = &answer["forecasts"][0]["influences"][0];
+    assert_eq!(
+        (&influence["name"], &influence["occurrences"], &influence["add"]),
+        (&json!("batch"), &json!(7), &Value::Null)
+    );
+    assert!((influence["times"].as_f64().unwrap() - 2.0).abs() < 0.02, "{influence}");
+    assert!(influence["note"].as_str().unwrap().contains("multiplies by"), "{influence}");
+    assert_eq!(answer["forecasts"][0]["events"], json!(["batch"]));
+    for (idx, value) in values(&answer).iter().enumerate() {
+        let expected = if (20..28).contains(&idx) { 200.0 } else { 100.0 };
+        assert!((value / expected - 1.0).abs() < 0.02, "{idx}: {value}");
+    }
+    // One past time teaches nothing, and the answer says so; without events there is nothing to say.
+    let once = ask(&windows[6..]);
+    let influence = &once["forecasts"][0]["influences"][0];
+    assert!(influence["note"].as_str().unwrap().contains("seen once") && influence["times"].is_null(), "{influence}");
+    let plain = server.get("/api/v1/forecast?match=load&horizon=1h&model=moving-average").data();
+    assert_eq!((values(&plain), &plain["forecasts"][0]["influences"]), (values(&once), &json!([])));
+}
+
+#[test]
 fn capacity_is_asked_with_a_larger_disk_or_more_on_it() {
     let server = start();
     fill(&server);

@@ -3,6 +3,7 @@
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::{Effect, Events, Holiday};
+use crate::forecast::columns::Effects;
 use crate::forecast::model::{Coverage, Horizon};
 use crate::forecast::outlook::Forecast;
 use crate::forecast::past::Regressors;
@@ -14,21 +15,25 @@ use crate::series::{DAY, Millis};
 const BEYOND: Millis = 14 * DAY;
 
 impl Events {
-    /// What `prepared`, which was fitted to values at the level of `reference`, forecasts with these events ahead: as
-    /// [`Prepared::forecast_after`] without them.
+    /// What `prepared`, which was fitted to values at the level of `reference` without the `effects` of known columns,
+    /// forecasts with these events and columns ahead: as [`Prepared::forecast_after`] without them.
     ///
-    /// Bands move and are scaled with the points; what an event may be off by widens them, as independent errors add
-    /// up. A value that an event sets keeps the width of the band that it replaces.
-    pub fn forecast(
+    /// Bands move and are scaled with the points; what an event or a column may be off by widens them, as independent
+    /// errors add up. A value that an event sets keeps the width of the band that it replaces.
+    pub(in crate::forecast) fn forecast(
         &self,
         prepared: &Prepared,
+        effects: &Effects,
         reference: Millis,
         skipped: usize,
         horizon: Horizon,
         coverage: Coverage,
     ) -> Forecast {
-        let mut forecast = prepared.forecast_after(skipped, horizon, coverage, Regressors::NONE);
-        if self.is_empty() {
+        let known = |n: usize| effects.rows(prepared.end(), prepared.step(), skipped.saturating_add(n));
+        let rows = known(horizon.steps());
+        let mut forecast = prepared.forecast_after(skipped, horizon, coverage, Regressors::new(&rows));
+        forecast.influences = effects.influences().to_vec();
+        if self.is_empty() && effects.is_empty() {
             return forecast;
         }
         let (n, len) = (horizon.steps(), forecast.step.millis());
@@ -41,7 +46,8 @@ impl Events {
         if has_holidays {
             let further = n.saturating_add(usize::try_from(BEYOND / len).unwrap_or(0) + 1);
             if let Some(further) = Horizon::new(further) {
-                let longer = prepared.forecast_after(skipped, further, coverage, Regressors::NONE).points;
+                let rows = known(further.steps());
+                let longer = prepared.forecast_after(skipped, further, coverage, Regressors::new(&rows)).points;
                 self.put_holidays(&mut forecast, &longer);
             }
         }
@@ -53,20 +59,24 @@ impl Events {
         for idx in 0..n {
             let at = forecast.at(idx);
             let then = self.holding(at, len);
-            let base = now.undone(forecast.points[idx]);
-            let base = if base.is_nan() { forecast.points[idx] } else { base };
+            let column = effects.at(at, len);
+            // As the columns have it at the level of the reference, and from there as the events have it.
+            let own = column.of(forecast.points[idx]);
+            let base = now.undone(own);
+            let base = if base.is_nan() { own } else { base };
             let point = then.of(base);
             if let Some(band) = &mut forecast.band {
                 let scale = if now.a > 0.0 && then.a > 0.0 { then.a / now.a } else { 1.0 };
-                let below = (forecast.points[idx] - band.lower[idx]) * scale;
-                let above = (band.upper[idx] - forecast.points[idx]) * scale;
-                let doubt = stretch * self.doubt(at, len, reference, base);
+                let below = (forecast.points[idx] - band.lower[idx]) * scale * column.a;
+                let above = (band.upper[idx] - forecast.points[idx]) * scale * column.a;
+                let of_columns = effects.doubt(at, len, own) * scale;
+                let doubt = stretch * self.doubt(at, len, reference, base).hypot(of_columns);
                 band.lower[idx] = shape(point - below.hypot(doubt), facts);
                 band.upper[idx] = shape(point + above.hypot(doubt), facts);
             }
             forecast.points[idx] = shape(point, facts);
         }
-        forecast.events = self.names(forecast.start, end);
+        forecast.events = self.names(forecast.start, end, effects);
         forecast
     }
 

@@ -34,7 +34,7 @@ fn forecast(values: &[f64], events: &Events, model: &str, horizon: usize) -> For
     let season = Season::new(168).map_or(SeasonChoice::None, SeasonChoice::Steps);
     let request = Request { model: model.to_owned(), season, horizon };
     let prepared = prepare(Past::new(MONDAY, Step::seconds(3_600), &quiet), &request).unwrap();
-    events.forecast(&prepared, past.end(), 0, horizon, Coverage::new(0.8).unwrap())
+    events.forecast(&prepared, &Effects::default(), past.end(), 0, horizon, Coverage::new(0.8).unwrap())
 }
 
 fn at(hours: usize) -> Millis {

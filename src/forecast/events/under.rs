@@ -1,51 +1,95 @@
 //! A model that was fitted with the events of its series taken out, and looks ahead with them put in.
 
 use super::Events;
+use crate::forecast::columns::{Column, Effects, Freed, Influence, row_of};
 use crate::forecast::correction::Correction;
 use crate::forecast::model::{Coverage, Horizon, Updated};
 use crate::forecast::outlook::Forecast;
-use crate::forecast::past::{Past, Regressors};
+use crate::forecast::past::{Past, Regressor, Regressors};
 use crate::forecast::prepare::{ForecastError, Prepared, Request, prepare, prepare_as_known};
-use crate::series::Millis;
+use crate::forecast::registry::{ValueNeed, find};
+use crate::forecast::season::{SeasonChoice, find_seasons};
+use crate::series::{Millis, Season};
 
-/// A [`Prepared`] model and the events it was prepared under.
+/// A [`Prepared`] model, the events it was prepared under, and what known columns do.
 #[derive(Debug)]
 pub struct UnderEvents {
     prepared: Prepared,
     events: Events,
+    effects: Effects,
     /// The instant whose level the model's values have.
     reference: Millis,
 }
 
 impl UnderEvents {
     /// As [`prepare`](super::super::prepare()), on a past from which `events` are taken out; steps without a size are
-    /// measured on it.
+    /// measured on it. What recurs, and the columns that the past has beside its values, are taken out by what they are
+    /// seen to have done, unless the method that is asked for reckons with columns by itself.
     ///
     /// # Errors
     /// As [`prepare`](super::super::prepare()); also when the events leave no value.
     pub fn prepare(past: &Past<'_>, events: &Events, request: &Request) -> Result<UnderEvents, ForecastError> {
         let reference = past.end();
-        if events.is_empty() {
-            return Ok(UnderEvents { prepared: prepare(*past, request)?, events: Events::default(), reference });
+        let columns = columns_of(past, events);
+        let past = past.with_regressors(&[]);
+        if events.is_empty() && columns.is_empty() {
+            let (events, effects) = (Events::default(), Effects::default());
+            return Ok(UnderEvents { prepared: prepare(past, request)?, events, effects, reference });
         }
-        let events = events.measured(past);
-        let quiet = events.quiet(past);
+        let events = events.measured(&past);
+        let quiet = events.quiet(&past);
         // What the series itself kept to: without its events it may lie anywhere.
         let facts = past.facts().learned_from(past.values());
-        let prepared = prepare_as_known(&past.with_values(&quiet).with_facts(&facts), request)?;
-        Ok(UnderEvents { prepared, events, reference })
+        let past = past.with_values(&quiet).with_facts(&facts);
+        if columns.is_empty() {
+            let (prepared, effects) = (prepare_as_known(&past, request)?, Effects::default());
+            return Ok(UnderEvents { prepared, events, effects, reference });
+        }
+        if find(&request.model)?.values == ValueNeed::KnownColumns {
+            let n = past.len().saturating_add(request.horizon.steps());
+            let rows: Vec<Regressor> =
+                columns.iter().map(|column| row_of(column, past.start(), past.step(), n)).collect();
+            let effects = Effects::by_method(&past, &columns);
+            let prepared = prepare_as_known(&past.with_regressors(&rows), request)?;
+            return Ok(UnderEvents { prepared, events, effects, reference });
+        }
+        let (effects, learnt) = Effects::learn(&past, columns, &seasons_of(&past, request));
+        let calm = if learnt.shows() { learnt.quiet(&quiet) } else { quiet.clone() };
+        let past = if learnt.shows() { past.with_values(&calm).freed_of(Freed::of(&learnt)) } else { past };
+        Ok(UnderEvents { prepared: prepare_as_known(&past, request)?, events, effects, reference })
+    }
+
+    /// What is learned of the columns beside `past` and of what recurs among `events`; as [`UnderEvents::prepare`] does
+    /// for a request.
+    pub fn influences(past: &Past<'_>, events: &Events, request: &Request) -> Vec<Influence> {
+        let columns = columns_of(past, events);
+        if columns.is_empty() {
+            return Vec::new();
+        }
+        let past = past.with_regressors(&[]);
+        let quiet = events.measured(&past).quiet(&past);
+        let past = past.with_values(&quiet);
+        Effects::learn(&past, columns, &seasons_of(&past, request)).0.influences().to_vec()
     }
 
     /// As [`Prepared::corrected_by`].
     #[must_use]
     pub fn corrected_by(self, correction: &Correction) -> UnderEvents {
-        UnderEvents { prepared: self.prepared.corrected_by(correction, Regressors::NONE), ..self }
+        let rows = self.coming();
+        UnderEvents { prepared: self.prepared.corrected_by(correction, Regressors::new(&rows)), ..self }
     }
 
     /// As [`Prepared::going_on_from`].
     #[must_use]
     pub fn going_on_from(self, before: &UnderEvents) -> UnderEvents {
-        UnderEvents { prepared: self.prepared.going_on_from(&before.prepared, Regressors::NONE), ..self }
+        let rows = self.coming();
+        UnderEvents { prepared: self.prepared.going_on_from(&before.prepared, Regressors::new(&rows)), ..self }
+    }
+
+    /// What columns will be as far as bands are made, and at the step before, for a method that reckons with them.
+    fn coming(&self) -> Vec<Regressor> {
+        let n = self.prepared.n_leads().saturating_add(1);
+        self.effects.rows(self.prepared.end(), self.prepared.step(), n)
     }
 
     /// The model itself; what it says knows of no event.
@@ -53,9 +97,14 @@ impl UnderEvents {
         &self.prepared
     }
 
+    /// What it holds in memory.
+    pub fn n_bytes(&self) -> usize {
+        self.prepared.n_bytes() + self.effects.n_bytes()
+    }
+
     /// Points and bands with the events ahead; the first point stands `skipped` steps after the next.
     pub fn forecast(&self, skipped: usize, horizon: Horizon, coverage: Coverage) -> Forecast {
-        self.events.forecast(&self.prepared, self.reference, skipped, horizon, coverage)
+        self.events.forecast(&self.prepared, &self.effects, self.reference, skipped, horizon, coverage)
     }
 
     /// The same with events assumed beside those that are planned; `None` when one of them begins before the model's
@@ -73,13 +122,36 @@ impl UnderEvents {
         if assumed.begin_before(self.prepared.end()) {
             return None;
         }
-        Some(self.events.and(assumed).forecast(&self.prepared, self.reference, skipped, horizon, coverage))
+        let events = self.events.and(assumed);
+        let effects = self.effects.with_windows(events.columns());
+        Some(events.forecast(&self.prepared, &effects, self.reference, skipped, horizon, coverage))
     }
 
     /// Takes in the value at the next step, as [`Prepared::update`].
     pub fn update(&mut self, value: f64) -> Updated {
         let (at, len) = (self.prepared.end(), self.prepared.step().millis());
         let quiet = if self.events.is_empty() { value } else { self.events.quieted(value, at, len, self.reference) };
-        self.prepared.update_from(value, quiet, Regressors::NONE)
+        let quiet = self.effects.quieted(quiet, at, len);
+        let rows = self.coming();
+        self.prepared.update_from(value, quiet, Regressors::new(&rows))
+    }
+}
+
+/// The columns beside `past`, and what recurs.
+fn columns_of(past: &Past<'_>, events: &Events) -> Vec<Column> {
+    let regressors = past.regressors();
+    let beside = regressors.columns().iter().enumerate().map(|(nr, column)| {
+        let values = regressors.rows(nr).to_vec();
+        Column::of_cells(&Regressor { name: column.name.clone(), values }, past)
+    });
+    beside.chain(events.columns()).collect()
+}
+
+/// The cycles that stand beside the columns when their effects are learned.
+fn seasons_of(past: &Past<'_>, request: &Request) -> Vec<Season> {
+    match request.season {
+        SeasonChoice::Auto => find_seasons(*past),
+        SeasonChoice::None => Vec::new(),
+        SeasonChoice::Steps(season) => vec![season],
     }
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::super::answer::Time;
 use super::issued::IssuedDoc;
-use crate::forecast::{Accuracy, Direction, Facts, Forecast};
+use crate::forecast::{Accuracy, Change, Direction, Facts, Forecast, Influence, Learned};
 use crate::series::{DAY, MINUTE, Millis, Step, format_duration};
 
 /// A forecast.
@@ -45,7 +45,27 @@ pub(in crate::http) struct Found {
     issued: Option<IssuedDoc>,
     /// The names of the events, planned or assumed, that change a point.
     events: Vec<String>,
+    /// What was learned of each recurring event, planned or assumed; empty without any.
+    influences: Vec<InfluenceDoc>,
     points: Vec<Point>,
+}
+
+/// What a recurring event does to the series, learned from its past times.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct InfluenceDoc {
+    /// The event's.
+    #[schema(example = "payday")]
+    name: String,
+    /// How often it was seen beside a value.
+    occurrences: usize,
+    /// The factor, where it multiplies; null where it does not, or nothing shows.
+    times: Option<f64>,
+    /// The amount, where it adds; null where it does not, or nothing shows.
+    add: Option<f64>,
+    /// How close the next time is to that with 95 %, in the same unit.
+    give_or_take: Option<f64>,
+    /// The same for people; where there is no effect, why.
+    note: String,
 }
 
 /// The least and the greatest value that the metric can have, as far as they are known.
@@ -132,6 +152,7 @@ impl Found {
             accuracy: forecast.accuracy.map(AccuracyDoc::of),
             issued,
             events: forecast.events,
+            influences: forecast.influences.iter().map(InfluenceDoc::of).collect(),
             model: forecast.model,
             fallback: forecast.fallback,
             settings: forecast.settings,
@@ -140,6 +161,20 @@ impl Found {
             last_sample: Time(forecast.last_seen),
             silent,
         }
+    }
+}
+
+impl InfluenceDoc {
+    fn of(influence: &Influence) -> InfluenceDoc {
+        let (times, add, give_or_take) = match influence.effect {
+            Learned::Shows(Change::Times { by, give_or_take }) => (Some(by), None, Some(give_or_take)),
+            Learned::Shows(Change::Add { by, give_or_take }) => (None, Some(by), Some(give_or_take)),
+            Learned::Shows(Change::Become(_) | Change::Measured) | Learned::Nothing(_) | Learned::ByMethod => {
+                (None, None, None)
+            }
+        };
+        let (name, note) = (influence.name.clone(), influence.to_string());
+        InfluenceDoc { name, occurrences: influence.n_times, times, add, give_or_take, note }
     }
 }
 

@@ -28,6 +28,7 @@ fn forecast(issued_at: Millis) -> Forecast {
         season: None,
         fallback: None,
         events: Vec::new(),
+        influences: Vec::new(),
     }
 }
 

@@ -150,6 +150,7 @@ fn incidents_have_a_row_per_cause_and_forecasts_one_per_target() {
 
     let forecast = Forecast {
         events: Vec::new(),
+        influences: Vec::new(),
         start: START,
         step: Step::seconds(60),
         points: vec![1.0, 2.0, 3.0],
