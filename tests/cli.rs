@@ -11,6 +11,8 @@ mod backtest;
 mod events;
 #[path = "cli/keeping.rs"]
 mod keeping;
+#[path = "cli/known.rs"]
+mod known;
 #[path = "cli/ranges.rs"]
 mod ranges;
 #[path = "cli/serving.rs"]

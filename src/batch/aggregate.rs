@@ -78,9 +78,10 @@ pub fn forecast_groups(
                     Axis::Time => ask.events.of_aggregate(named, grouping.how).0,
                     Axis::Steps => crate::forecast::Events::default(),
                 };
+                let members = histories.iter().map(|(idx, _)| &rows.sources[*idx]);
                 let is_mixed = histories.iter().any(|(_, member)| member.step() != history.step());
                 let facts = |is_mean| source.facts(&settings, is_mean || is_mixed);
-                forecast_newest(source.axis, history, ask, facts, &events)
+                forecast_newest(members, history, ask, facts, &events)
             }
         };
         GroupForecast { source, n_members, outcome }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use crate::events::PlannedEvents;
 use crate::forecast::{
-    Backtest, Coverage, Events, Facts, Past, Request, SeasonChoice, Tally, backtest_at, lead_group, origins,
+    Backtest, Coverage, Events, Facts, Past, Regressor, Request, SeasonChoice, Tally, UnderEvents, backtest_at,
+    lead_group, origins,
 };
 use crate::presets::Presets;
 use crate::series::{History, Sample};
 
 use super::coarsen::history_and_note;
 use super::forecast::{Ahead, ForecastFailure, events_of};
+use super::known::KnownColumns;
 use super::parallel::spread;
 use super::rows::{Rows, Source};
 use super::shown::{Shown, shown};
@@ -36,6 +38,8 @@ pub struct BacktestAsk {
     pub cells: Option<usize>,
     /// What was known to change the series; what came in maintenance windows is not judged.
     pub events: Arc<PlannedEvents>,
+    /// What was known beforehand beside the series.
+    pub columns: Arc<KnownColumns>,
 }
 
 /// One model on one series.
@@ -57,6 +61,7 @@ struct Prepared {
     history: History,
     facts: Facts,
     events: Events,
+    columns: Vec<Regressor>,
     request: Request,
     origins: Vec<usize>,
     notes: Vec<String>,
@@ -128,12 +133,16 @@ fn prepare(
     let origins = origins(&history, &request, ask.n_origins);
     let events = events_of(source, &ask.events);
     let facts = source.facts(&metric, is_mean);
-    Ok(Prepared { source_idx, history, facts, events, request, origins, notes })
+    let (columns, more) = ask.columns.beside(std::iter::once(source), &history, 0)?;
+    notes.extend(more);
+    let past = Past::of(&history).with_facts(&facts).with_regressors(&columns);
+    notes.extend(UnderEvents::influences(&past, &events, &request).iter().map(|it| format!("by the whole past, {it}")));
+    Ok(Prepared { source_idx, history, facts, events, columns, request, origins, notes })
 }
 
 fn judge(it: &Prepared, model: &str, origin: usize, ask: &BacktestAsk) -> Result<Backtest, ForecastFailure> {
     let request = Request { model: model.to_owned(), ..it.request.clone() };
-    let past = Past::of(&it.history).with_facts(&it.facts);
+    let past = Past::of(&it.history).with_facts(&it.facts).with_regressors(&it.columns);
     Ok(backtest_at(past, &it.events, &request, ask.coverage, origin)?)
 }
 
@@ -362,6 +371,7 @@ mod tests {
             n_origins: 4,
             cells: None,
             events: Arc::default(),
+            columns: Arc::default(),
         };
         let (n_told, n_done) = (std::cell::Cell::new(0), std::sync::atomic::AtomicUsize::new(0));
         let done = || {

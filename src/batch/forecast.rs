@@ -11,6 +11,7 @@ use crate::presets::Presets;
 use crate::series::{DurationError, History, HistoryError, Millis, Sample, Step, format_duration, parse_duration};
 
 use super::coarsen::{coarsen, history_and_note};
+use super::known::{KnownColumns, KnownColumnsError};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
 use super::shown::{Shown, shown};
@@ -88,6 +89,8 @@ pub struct ForecastAsk {
     pub cells: Option<usize>,
     /// What is known to change the series; those that only count steps have no dates for it.
     pub events: Arc<PlannedEvents>,
+    /// What is known beforehand beside the series.
+    pub columns: Arc<KnownColumns>,
 }
 
 /// Why a series has no forecast.
@@ -99,6 +102,9 @@ pub enum ForecastFailure {
     /// No method could be fitted.
     #[error(transparent)]
     Forecast(#[from] ForecastError),
+    /// The known columns are of another time.
+    #[error(transparent)]
+    Columns(#[from] KnownColumnsError),
     /// A duration was asked of a series that only counts steps.
     #[error("the series has steps but no timestamps, so the horizon must be a number of steps, not a duration")]
     NoClock,
@@ -143,24 +149,31 @@ fn forecast_one(
     let metric = source.settings(presets);
     let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
     let facts = |is_mean| source.facts(&metric, is_mean);
-    let mut made = forecast_newest(source.axis, history, ask, facts, &events_of(source, &ask.events))?;
+    let events = events_of(source, &ask.events);
+    let mut made = forecast_newest(std::iter::once(source), history, ask, facts, &events)?;
     made.notes.splice(0..0, note);
     Ok(made)
 }
 
-/// The forecast from what is to be seen of `history`; `facts` are told whether cells are means of its own.
-pub(super) fn forecast_newest(
-    axis: Axis,
+/// The forecast from what is to be seen of `history`, which is of `sources`; `facts` are told whether cells are means of
+/// its own.
+pub(super) fn forecast_newest<'a>(
+    sources: impl Iterator<Item = &'a Source> + Clone,
     history: History,
     ask: &ForecastAsk,
     facts: impl Fn(bool) -> Facts,
     events: &Events,
 ) -> Result<SeriesForecast, ForecastFailure> {
     let zone = facts(false).zone;
-    let Shown { history, horizon, season, is_mean, notes } =
+    let axis = sources.clone().next().map_or(Axis::Time, |source| source.axis);
+    let Shown { history, horizon, season, is_mean, mut notes } =
         shown(axis, history, ask.ahead, ask.season, ask.cells, zone)?;
     let request = Request { model: ask.model.clone(), season, horizon };
-    let forecast = forecast_history(&history, &request, ask.coverage, &facts(is_mean), events)?;
+    let (columns, more) = ask.columns.beside(sources, &history, horizon.steps())?;
+    notes.extend(more);
+    let facts = facts(is_mean);
+    let past = Past::of(&history).with_facts(&facts).with_regressors(&columns);
+    let forecast = forecast_past(&past, &request, ask.coverage, events)?;
     Ok(SeriesForecast { forecast, notes })
 }
 
@@ -179,18 +192,17 @@ pub(super) fn forecast_coarse(
     let is_mean = coarse.step() != history.step();
     let (facts, events) = (source.facts(&metric, is_mean), events_of(source, &ask.events));
     let request = Request { model: ask.model.clone(), season: ask.season, horizon };
-    forecast_history(&coarse, &request, ask.coverage, &facts, &events)
+    forecast_past(&Past::of(&coarse).with_facts(&facts), &request, ask.coverage, &events)
 }
 
-/// The forecast of one history.
-fn forecast_history(
-    history: &History,
+/// The forecast of one past.
+fn forecast_past(
+    past: &Past<'_>,
     request: &Request,
     coverage: Coverage,
-    facts: &Facts,
     events: &Events,
 ) -> Result<Forecast, ForecastFailure> {
-    let model = UnderEvents::prepare(&Past::of(history).with_facts(facts), events, request)?;
+    let model = UnderEvents::prepare(past, events, request)?;
     Ok(model.forecast(0, request.horizon, coverage))
 }
 

@@ -16,13 +16,15 @@ mod matrix;
 mod tests;
 mod wide;
 
+use std::path::Path;
+
 use super::input::{InputFile, expand};
 use super::roles::Layout;
 use super::rows::Rows;
 use crate::series::{Key, LabelLimits, Labels, Millis};
 use cells::dates;
 use error::shown;
-use frame::read_frame;
+use frame::{Wanted, read_frame};
 use long::long_rows;
 use matrix::matrix_of;
 use wide::wide_rows;
@@ -92,9 +94,19 @@ fn do_entities_overlap(parts: &[Part]) -> bool {
     spans.windows(2).any(|pair| pair[1].0 <= pair[0].1)
 }
 
+/// Reads the rows of one file as columns of what is known beforehand: each is a source, its labels what narrows it.
+pub(super) fn read_known(path: &Path) -> Result<Rows, ReadError> {
+    let name = path.to_string_lossy().into_owned();
+    read_as(&InputFile { path: path.to_owned(), name }, Wanted::KNOWN).map(|part| part.rows)
+}
+
 fn read_file(file: &InputFile) -> Result<Part, ReadError> {
+    read_as(file, Wanted::SERIES)
+}
+
+fn read_as(file: &InputFile, wanted: Wanted) -> Result<Part, ReadError> {
     let path = &file.path;
-    let (frame, roles) = read_frame(path)?;
+    let (frame, roles) = read_frame(path, wanted)?;
     if frame.height() == 0 {
         return Err(ReadError::NoRows { path: path.clone() });
     }

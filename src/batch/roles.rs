@@ -89,23 +89,54 @@ pub(super) const NEEDED: &str = "a time column (timestamp, ts, time, datetime, d
      either a number column `value` (or y, v) with `series`, or `metric` and label columns beside it, or one number \
      column per series";
 
+/// What a table of known columns needs.
+pub(super) const NEEDED_OF_KNOWN: &str = "a time column (timestamp, ts, time, datetime, date or ds; or whole numbers in \
+     t) and one number column for each thing that is known beforehand";
+
+/// How the meaning of columns is found; told whether the file declares its types.
+pub(super) type FindRoles = fn(&[FoundColumn], bool) -> Result<Roles, String>;
+
+/// Finds the meaning of the columns of a table of what is known beforehand: every number column is one of them, and
+/// text columns say which series they are of.
+pub(super) fn find_known_roles(columns: &[FoundColumn], _is_typed: bool) -> Result<Roles, String> {
+    let time = time_of(columns)?;
+    let is_number = |column: &&FoundColumn| matches!(column.class, Class::Whole | Class::Fraction);
+    let rest = || columns.iter().filter(|column| column.name != time.name);
+    let names = |of: &dyn Fn(&&FoundColumn) -> bool| rest().filter(|it| of(it)).map(|it| it.name.clone()).collect();
+    let numbers: Vec<String> = names(&is_number);
+    if numbers.is_empty() {
+        return Err("there is no number column of what is known beforehand".to_owned());
+    }
+    let texts = names(&|column| column.class == Class::Text);
+    let ignored = names(&|column| !is_number(column) && column.class != Class::Text);
+    Ok(Roles { time: time.name.clone(), layout: Layout::Wide { columns: numbers, texts }, ignored })
+}
+
+/// The first column with one of `names` whose class `fits`.
+fn named<'a>(columns: &'a [FoundColumn], names: &[&str], fits: &dyn Fn(Class) -> bool) -> Option<&'a FoundColumn> {
+    names.iter().find_map(|name| {
+        columns.iter().find(|column| column.name.trim().eq_ignore_ascii_case(name) && fits(column.class))
+    })
+}
+
+/// The column that dates the rows.
+fn time_of(columns: &[FoundColumn]) -> Result<&FoundColumn, String> {
+    let can_date = |class| matches!(class, Class::Instant | Class::Whole | Class::Fraction | Class::Text);
+    let mut instants = columns.iter().filter(|column| column.class == Class::Instant);
+    named(columns, &TIME_NAMES, &can_date)
+        .or_else(|| named(columns, &STEP_NAMES, &|class| class == Class::Whole))
+        // A single datetime column needs no name to be understood.
+        .or_else(|| instants.next().filter(|_| instants.next().is_none()))
+        .ok_or_else(|| "there is no time column".to_owned())
+}
+
 /// Finds the meaning of `columns`; `is_typed` tells that the file declares its types, as Parquet does and CSV does not.
 ///
 /// The error is a short reason, such as "there is no time column".
 pub(super) fn find_roles(columns: &[FoundColumn], is_typed: bool) -> Result<Roles, String> {
-    let named = |names: &[&str], fits: &dyn Fn(Class) -> bool| {
-        names.iter().find_map(|name| {
-            columns.iter().find(|column| column.name.trim().eq_ignore_ascii_case(name) && fits(column.class))
-        })
-    };
+    let named = |names: &[&str], fits: &dyn Fn(Class) -> bool| named(columns, names, fits);
     let is_number = |class| matches!(class, Class::Whole | Class::Fraction);
-    let can_date = |class| matches!(class, Class::Instant | Class::Whole | Class::Fraction | Class::Text);
-    let mut instants = columns.iter().filter(|column| column.class == Class::Instant);
-    let time = named(&TIME_NAMES, &can_date)
-        .or_else(|| named(&STEP_NAMES, &|class| class == Class::Whole))
-        // A single datetime column needs no name to be understood.
-        .or_else(|| instants.next().filter(|_| instants.next().is_none()))
-        .ok_or("there is no time column")?;
+    let time = time_of(columns)?;
     let is_truth = |column: &FoundColumn| {
         TRUTH_NAMES.iter().any(|name| column.name.eq_ignore_ascii_case(name)) && column.class != Class::Labels
     };

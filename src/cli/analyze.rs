@@ -1,6 +1,7 @@
 //! `barograph analyze`: everything at once over historical files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::batch::{self, Ahead, AnalyzeAsk, DetectAsk, ForecastAsk, GivenLimit, ReportFormat};
@@ -94,6 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             coverage: arguments.level,
             cells: None,
             events: arguments.planned.read(&rows, &arguments.place)?,
+            columns: Arc::default(),
         },
         most_cells: cells_per_series(rows.sources.len()),
         detect: DetectAsk {
@@ -145,6 +147,12 @@ fn tell_notes(analysis: &batch::Analysis) {
     };
     told(|forecast| forecast.band_reason.as_ref().map(|reason| format!("no band: {reason}")));
     told(|forecast| forecast.fallback.clone());
+    let forecasts = analysis.sources.iter().zip(&analysis.forecasts);
+    arguments::tell_notes(
+        forecasts
+            .filter_map(|(source, it)| Some((source, it.as_ref().ok()?)))
+            .flat_map(|(source, forecast)| arguments::influences(source.name.as_str(), &forecast.influences)),
+    );
 }
 
 fn tell(analysis: &batch::Analysis, folder: &Path, report: Option<&Path>, started: Instant) {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::batch::{Axis, Format, ReadError, Rows};
+use crate::batch::{Axis, Format, KnownColumns, ReadError, Rows};
 use crate::events::PlannedEvents;
-use crate::forecast::{Coverage, SeasonChoice};
+use crate::forecast::{Coverage, Influence, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::Zone;
 
@@ -33,7 +33,8 @@ impl Inputs {
 /// What is planned; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Planned {
-    /// A YAML or JSON file of planned events: steps, ramps, one-offs, holidays, maintenance windows, new limits.
+    /// A YAML or JSON file of planned events: steps, ramps, one-offs, holidays, maintenance windows, what
+    /// recurs, new limits.
     #[arg(long, value_name = "FILE")]
     pub(super) events: Option<PathBuf>,
 }
@@ -51,6 +52,30 @@ impl Planned {
             eprintln!("warning: {}: series that count steps have no dates, and no events", path.display());
         }
         Ok(Arc::new(planned))
+    }
+}
+
+/// What is known beside the series; the same words in every command's help.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Columns {
+    /// A Parquet or CSV file of what is known beforehand: a time column, and a number column for each thing known, ahead as
+    /// far as it is known. What each does is learned from the past.
+    ///
+    /// Text columns narrow a row to some series: `series` by name, `metric`, or a label by its name; an empty cell is of
+    /// all. A number holds until the next one's time, at most for the usual distance of two.
+    #[arg(long, value_name = "FILE")]
+    pub(super) columns: Option<PathBuf>,
+}
+
+impl Columns {
+    /// The columns, with those that concern none of the series told on standard error.
+    pub(super) fn read(&self, rows: &Rows) -> Result<Arc<KnownColumns>, Failure> {
+        let Some(path) = &self.columns else { return Ok(Arc::default()) };
+        let columns = KnownColumns::load(path).map_err(read_failure)?;
+        for name in columns.idle(&rows.sources) {
+            eprintln!("warning: {}: `{name}` concerns none of the series; check its text columns", path.display());
+        }
+        Ok(Arc::new(columns))
     }
 }
 
@@ -173,6 +198,14 @@ pub(super) fn tell_notes<'a>(notes: impl IntoIterator<Item = (&'a str, String)>)
     if !left_out.is_empty() {
         eprintln!("note: the same of {} more series", left_out.len());
     }
+}
+
+/// What was learned of the columns that are known of a series, as notes.
+pub(super) fn influences<'a>(
+    name: &'a str,
+    influences: &'a [Influence],
+) -> impl Iterator<Item = (&'a str, String)> + use<'a> {
+    influences.iter().map(move |influence| (name, influence.to_string()))
 }
 
 /// Tells of series that failed; an error when none succeeded.

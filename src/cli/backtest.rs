@@ -10,7 +10,7 @@ use crate::forecast::{Coverage, FORECASTERS, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::{Millis, format_duration};
 
-use super::arguments::{self, Cells, Inputs, Known, Place, Planned};
+use super::arguments::{self, Cells, Columns, Inputs, Known, Place, Planned};
 use super::{Failure, progress};
 
 /// The word that stands for every method.
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_delimiter = ',', value_parser = model_or_all)]
     model: Vec<String>,
     /// Replay this detector instead, and count how often it would have fired.
-    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "time_zone"])]
+    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "columns", "time_zone"])]
     detector: Option<String>,
     /// How far each forecast looks ahead: a number of steps, or a duration such as 1d.
     #[arg(long, value_name = "H", default_value = "24")]
@@ -58,6 +58,8 @@ pub(super) struct Arguments {
     cells: Cells,
     #[command(flatten)]
     planned: Planned,
+    #[command(flatten)]
+    columns: Columns,
     #[command(flatten)]
     known: Known,
     #[command(flatten)]
@@ -102,6 +104,7 @@ fn judge_models(arguments: &Arguments, rows: &Rows, presets: &Presets) -> Result
         n_origins: arguments.origins,
         cells: arguments.cells.cells,
         events: arguments.planned.read(rows, &arguments.place)?,
+        columns: arguments.columns.read(rows)?,
     };
     let bar = OnceLock::new();
     let begin = |n_forecasts| {

@@ -9,7 +9,7 @@ use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::presets::Presets;
 use crate::series::Aggregate;
 
-use super::arguments::{self, Cells, Inputs, Known, Place, Planned};
+use super::arguments::{self, Cells, Columns, Inputs, Known, Place, Planned, influences};
 use super::{Failure, progress};
 
 /// Forecast every series of Parquet or CSV files
@@ -51,6 +51,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     planned: Planned,
     #[command(flatten)]
+    columns: Columns,
+    #[command(flatten)]
     known: Known,
     #[command(flatten)]
     place: Place,
@@ -69,6 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         coverage: arguments.level,
         cells: arguments.cells.cells,
         events: arguments.planned.read(&rows, &arguments.place)?,
+        columns: arguments.columns.read(&rows)?,
     };
     if let Some(how) = arguments.aggregate {
         return forecast_groups(arguments, &rows, &Grouping { how, by: arguments.by.clone() }, &ask, &presets);
@@ -114,6 +117,7 @@ fn tell(arguments: &Arguments, all: &[(&Source, &Result<SeriesForecast, Forecast
     };
     told(|forecast| forecast.band_reason.as_ref().map(|reason| format!("no band: {reason}")));
     told(|forecast| forecast.fallback.clone());
+    arguments::tell_notes(answered.iter().flat_map(|(name, one)| influences(name, &one.forecast.influences)));
     batch::forecast_table(all.iter().filter_map(|(source, one)| Some((*source, &one.as_ref().ok()?.forecast))))
         .write(&arguments.output)?;
     if !arguments::is_stdout(&arguments.output) {

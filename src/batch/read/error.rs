@@ -62,7 +62,7 @@ pub enum ReadError {
         reason: String,
     },
     /// The wrong columns.
-    #[error("{}: {reason}\n  found:  {found}\n  needed: {NEEDED}", path.display())]
+    #[error("{}: {reason}\n  found:  {found}\n  needed: {needed}", path.display())]
     Columns {
         /// The file.
         path: PathBuf,
@@ -70,6 +70,8 @@ pub enum ReadError {
         reason: String,
         /// The columns that are there, with their types.
         found: String,
+        /// What the table needs.
+        needed: &'static str,
     },
     /// A timestamp that is none.
     #[error(

@@ -15,19 +15,36 @@ use polars::prelude::{
 use super::ReadError;
 use super::cells::{refuse_spoiled_numbers, text_column};
 use super::error::{first_line, shown};
-use crate::batch::roles::{Class, FoundColumn, Roles, find_roles};
+use crate::batch::roles::{
+    Class, FindRoles, FoundColumn, NEEDED, NEEDED_OF_KNOWN, Roles, find_known_roles, find_roles,
+};
 
 /// Rows from which polars guesses the types of a CSV; a later surprise makes it look at all of them.
 pub(super) const CSV_ROWS_TO_GUESS: usize = 10_000;
 /// More columns than an error message can show.
 const MAX_COLUMNS_SHOWN: usize = 24;
 
-/// The rows of `path` as polars reads them, and what its columns mean.
-pub(super) fn read_frame(path: &Path) -> Result<(DataFrame, Roles), ReadError> {
+/// The rows of `path` as polars reads them, and what its columns mean, as `wanted` finds it.
+pub(super) fn read_frame(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError> {
     match kind_of(path)? {
-        FileKind::Parquet => read_parquet(path),
-        FileKind::Csv => read_csv(path),
+        FileKind::Parquet => read_parquet(path, wanted),
+        FileKind::Csv => read_csv(path, wanted),
     }
+}
+
+/// What is read of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    find: FindRoles,
+    /// What it takes, for the error that says it is missing.
+    needed: &'static str,
+}
+
+impl Wanted {
+    /// Series, long or wide.
+    pub const SERIES: Wanted = Wanted { find: find_roles, needed: NEEDED };
+    /// Columns of what is known beforehand.
+    pub const KNOWN: Wanted = Wanted { find: find_known_roles, needed: NEEDED_OF_KNOWN };
 }
 
 enum FileKind {
@@ -53,7 +70,7 @@ fn kind_of(path: &Path) -> Result<FileKind, ReadError> {
     }
 }
 
-fn read_parquet(path: &Path) -> Result<(DataFrame, Roles), ReadError> {
+fn read_parquet(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError> {
     let unreadable = |reason: String| ReadError::Unreadable { path: path.to_owned(), reason };
     let open = || File::open(path).map_err(|err| unreadable(err.to_string()));
     let file = open()?;
@@ -66,13 +83,13 @@ fn read_parquet(path: &Path) -> Result<(DataFrame, Roles), ReadError> {
             type_name: type_name_of_arrow(&field.dtype),
         })
         .collect();
-    let roles = roles_or_error(path, &columns, true)?;
+    let roles = roles_or_error(path, wanted, &columns, true)?;
     let file = open()?;
     let frame = guarded(|| ParquetReader::new(file).with_columns(Some(roles.needed())).finish()).map_err(unreadable)?;
     Ok((frame, roles))
 }
 
-fn read_csv(path: &Path) -> Result<(DataFrame, Roles), ReadError> {
+fn read_csv(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError> {
     let unreadable = |reason: String| ReadError::Unreadable { path: path.to_owned(), reason };
     let separator = separator_of(path).map_err(|err| unreadable(err.to_string()))?;
     let nulls = ["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None"];
@@ -99,7 +116,7 @@ fn read_csv(path: &Path) -> Result<(DataFrame, Roles), ReadError> {
             type_name: column.dtype().to_string(),
         })
         .collect();
-    let roles = roles_or_error(path, &columns, false);
+    let roles = roles_or_error(path, wanted, &columns, false);
     if roles.is_err() {
         // A single word may be why there is no number column; say so rather than that there is none.
         for column in columns.iter().filter(|column| column.class == Class::Text) {
@@ -150,8 +167,8 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, PolarsError>) -> Result<T, String
     }
 }
 
-fn roles_or_error(path: &Path, columns: &[FoundColumn], is_typed: bool) -> Result<Roles, ReadError> {
-    find_roles(columns, is_typed).map_err(|reason| {
+fn roles_or_error(path: &Path, wanted: Wanted, columns: &[FoundColumn], is_typed: bool) -> Result<Roles, ReadError> {
+    (wanted.find)(columns, is_typed).map_err(|reason| {
         let mut found: Vec<String> = columns
             .iter()
             .take(MAX_COLUMNS_SHOWN)
@@ -160,7 +177,7 @@ fn roles_or_error(path: &Path, columns: &[FoundColumn], is_typed: bool) -> Resul
         if columns.len() > MAX_COLUMNS_SHOWN {
             found.push(format!("and {} more", columns.len() - MAX_COLUMNS_SHOWN));
         }
-        ReadError::Columns { path: path.to_owned(), reason, found: found.join(", ") }
+        ReadError::Columns { path: path.to_owned(), reason, found: found.join(", "), needed: wanted.needed }
     })
 }
 
