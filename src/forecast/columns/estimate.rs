@@ -244,21 +244,17 @@ fn per_row(n_cells: usize, season: Option<usize>) -> usize {
     part.unwrap_or_else(|| least.div_ceil(season) * season)
 }
 
-/// From where to where a column is not as usual, one after the other, where values are known.
+/// From where to where a column is above what is usual, or below it, one after the other, where values are known.
 fn times(column: &[f64], values: &[f64]) -> Vec<(usize, usize)> {
+    let side = |row: usize| column.get(row).filter(|x| **x != 0.0).map(|x| *x > 0.0);
     let mut times = Vec::new();
-    let mut from = None;
-    for row in 0..=column.len() {
-        let is_on = column.get(row).is_some_and(|x| *x != 0.0);
-        match (from, is_on) {
-            (None, true) => from = Some(row),
-            (Some(start), false) => {
-                if values[start..row].iter().any(|value| !value.is_nan()) {
-                    times.push((start, row));
-                }
-                from = None;
+    let mut from = 0;
+    for row in 1..=column.len() {
+        if side(row) != side(from) || row == column.len() {
+            if side(from).is_some() && values[from..row].iter().any(|value| !value.is_nan()) {
+                times.push((from, row));
             }
-            (None, false) | (Some(_), true) => {}
+            from = row;
         }
     }
     times

@@ -32,7 +32,7 @@ const GIVE_OR_TAKE: f64 = 1.96;
 pub struct Influence {
     /// What the column is called.
     pub name: String,
-    /// How often it was not as usual beside a value.
+    /// How often it was above or below what is usual beside a value.
     pub n_times: usize,
     /// What it does.
     pub effect: Learned,
@@ -141,8 +141,9 @@ impl Effects {
     pub fn by_method(past: &Past<'_>, columns: &[Column]) -> Effects {
         let influence = |column: &Column| {
             let len = past.step().millis();
-            let is_on = |idx: usize| column.at(past.at(idx), len).is_some_and(|x| x != 0.0);
-            let n_times = (0..past.len()).filter(|&idx| is_on(idx) && (idx == 0 || !is_on(idx - 1))).count();
+            let side = |idx: usize| column.at(past.at(idx), len).filter(|x| *x != 0.0).map(|x| x > 0.0);
+            let begins = |idx: &usize| side(*idx).is_some() && (*idx == 0 || side(*idx) != side(*idx - 1));
+            let n_times = (0..past.len()).filter(begins).count();
             Influence { name: column.name.clone(), n_times, effect: Learned::ByMethod }
         };
         Effects {

@@ -229,6 +229,22 @@ fn a_backtest_learns_from_what_lies_before_its_origin() {
 }
 
 #[test]
+fn a_column_that_is_hardly_ever_what_is_usual_counts_by_its_turns() {
+    let mut noise = Noise::seeded(6);
+    let n = 60 * 24;
+    let wander = noise.walk(n + 48, 0.99);
+    let values: Vec<f64> = (0..n).map(|t| 3.0 * wander[t] + noise.normal()).collect();
+    let known = [Regressor { name: "heat".to_owned(), values: wander.clone() }];
+    let past = Past::new(MONDAY, hour(), &values).with_regressors(&known);
+    let under = UnderEvents::prepare(&past, Events::NONE, &request("moving-average", 48)).unwrap();
+    let forecast = under.forecast(0, Horizon::new(48).unwrap(), Coverage::P95);
+    assert!(forecast.influences[0].n_times > 3, "{}", forecast.influences[0]);
+    for (idx, point) in forecast.points.iter().enumerate() {
+        assert!((point - 3.0 * wander[n + idx]).abs() < 2.0, "{idx}: {point} {}", 3.0 * wander[n + idx]);
+    }
+}
+
+#[test]
 fn many_minutes_are_looked_at_by_means_and_gaps_teach_nothing() {
     let mut noise = Noise::seeded(12);
     let minutes = 40 * 24 * 60;
