@@ -64,8 +64,10 @@ impl KnownColumns {
             axis: source.axis,
             samples: resolve(&samples),
         };
-        let columns = rows.sources.iter().zip(rows.samples()).map(of).collect();
-        Ok(KnownColumns { path: path.to_owned(), columns })
+        let columns = rows.sources.iter().zip(rows.samples()).map(of);
+        // Rows that are narrowed alike may have numbers in some columns only.
+        let is_said = |known: &Known| known.samples.iter().any(|sample| sample.value.is_finite());
+        Ok(KnownColumns { path: path.to_owned(), columns: columns.filter(is_said).collect() })
     }
 
     /// Those that concern none of `sources`, as name and what narrows them: mostly a slip.
@@ -265,6 +267,9 @@ mod tests {
             (vec![1.0, 7.0], vec![2.0, 7.0]),
             "what is narrower wins, if it is said"
         );
+        let of_a = load("timestamp,host,load,price\n1970-01-01,a,1,\n1970-01-01,,,7\n").unwrap();
+        let (found, _) = of_a.beside(std::iter::once(&free), &hours(1), 0).unwrap();
+        assert_eq!(found.len(), 1, "a column that says nothing of a series is none of its: {found:?}");
         assert_eq!((of(&a), of(&free), of(&source("up", &[]))), (vec![1.0], vec![3.0], vec![]));
         assert_eq!(known.idle(&[a.clone(), free]), ["load{host=\"b\"}"]);
         let b = source("cpu", &[("host", "b")]);
