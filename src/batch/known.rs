@@ -87,7 +87,7 @@ impl KnownColumns {
     /// When one says nothing of any cell of the history.
     pub(super) fn beside<'a>(
         &self,
-        sources: impl Iterator<Item = &'a Source> + Clone,
+        mut sources: impl Iterator<Item = &'a Source> + Clone,
         history: &History,
         n_ahead: usize,
     ) -> Result<(Vec<Regressor>, Vec<String>), KnownColumnsError> {
@@ -97,7 +97,7 @@ impl KnownColumns {
                 named.entry(&known.name).or_default().push(known);
             }
         }
-        let axis = sources.clone().next().map(|source| source.axis);
+        let axis = sources.next().map(|source| source.axis);
         let (mut regressors, mut notes) = (Vec::new(), Vec::new());
         for (name, parts) in named {
             if parts.iter().any(|known| Some(known.axis) != axis) {
