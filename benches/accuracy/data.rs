@@ -53,9 +53,11 @@ const N_ORIGINS: usize = 6;
 /// All tables that `name` stands for: one per horizon; with `n_origins` moments of each long series, or the usual number.
 pub fn read(root: &Path, name: &str, n_origins: Option<usize>) -> Result<Vec<Set>> {
     match name.split_once('-') {
-        Some((folder @ ("m1" | "m3" | "m4"), frequency)) => Ok(vec![competition(root, folder, frequency, name)?]),
+        Some((folder @ ("m1" | "m3" | "m4"), frequency)) => {
+            Ok(vec![competition(root, folder, frequency, name, n_origins)?])
+        }
         _ => match name {
-            "nn5" => Ok(vec![competition(root, "nn5", "daily", name)?]),
+            "nn5" => Ok(vec![competition(root, "nn5", "daily", name, n_origins)?]),
             "ett" => {
                 let columns = wide(&root.join("ett/ETTh1.parquet"))?;
                 let series = columns.into_iter().map(|(name, samples)| of_samples(name, &samples));
@@ -96,8 +98,9 @@ pub fn read(root: &Path, name: &str, n_origins: Option<usize>) -> Result<Vec<Set
     }
 }
 
-/// A competition's frequency: one ask per series, for what its test file holds.
-fn competition(root: &Path, folder: &str, frequency: &str, name: &str) -> Result<Set> {
+/// A competition's frequency: one ask per series, for what its test file holds, and as many more for as much before
+/// that, one after the other, as `n_origins` has room for and half of what is known lies before them.
+fn competition(root: &Path, folder: &str, frequency: &str, name: &str, n_origins: Option<usize>) -> Result<Set> {
     let folder = root.join(folder);
     let info: serde_json::Value = serde_json::from_reader(File::open(folder.join("info.json"))?)?;
     let season = info[frequency]["m"].as_u64().context("info.json has no m")? as usize;
@@ -114,7 +117,9 @@ fn competition(root: &Path, folder: &str, frequency: &str, name: &str) -> Result
         for sample in samples.iter().chain(rest) {
             values[(sample.at - from) as usize] = sample.value;
         }
-        let asks = vec![(n, values.len() - n)];
+        let ahead = values.len() - n;
+        let earlier = (1..n_origins.unwrap_or(1)).map(|nr| (nr * ahead).min(n)).take_while(|back| 2 * (n - back) >= n);
+        let asks = std::iter::once(0).chain(earlier).map(|back| (n - back, ahead)).collect();
         // Integers without a clock stand an hour apart, as the command line has them.
         series.push(Arc::new(Series { name, history: History::new(HOUR, Step::seconds(3600), values), asks }));
     }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench accuracy [-- SET...] [--model NAME,...] [--series]`; `--half 0` or `1` takes every second
 //! series only, to choose on one half and check on the other; `--origins N` takes so many moments of each long series
-//! where 2 to 24 are usual. The series are read from `../shared/data`, or from
+//! where 2 to 24 are usual, and of a competition's, where one is, as many spans before it as leave half of what is known.
+//! The series are read from `../shared/data`, or from
 //! where BAROGRAPH_DATA says; where they are absent, the reason is printed and nothing is measured.
 //!
 //! Columns: sMAPE, MASE, OWA (against Naive 2), MSIS and coverage of the 95 % band, coverage of the 80 % band; then the
