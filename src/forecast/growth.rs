@@ -115,7 +115,13 @@ impl Growth {
         self.stretches.get(place * self.stretches.len() / self.season)
     }
 
-    fn size(&self, lead: usize) -> f64 {
+    /// The leads at which a size is kept.
+    pub fn leads(&self) -> impl Iterator<Item = usize> + '_ {
+        self.knots.iter().map(|(lead, _)| *lead as usize)
+    }
+
+    /// The usual size at `lead`, wherever in the cycle.
+    pub fn size(&self, lead: usize) -> f64 {
         let after = self.knots.partition_point(|(at, _)| (*at as usize) < lead);
         let Some(&(at, size)) = self.knots.get(after) else { return self.largest };
         if at as usize == lead || after == 0 {

@@ -35,6 +35,7 @@ mod edge_augurs;
 mod entry;
 mod ets;
 mod events;
+mod expected;
 mod facts;
 mod fourier;
 mod growth;

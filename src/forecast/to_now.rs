@@ -1,6 +1,7 @@
 //! The errors of the past, as large as they would be now.
 //!
-//! In: the errors of a replay, and the values it was made on. Out: the same errors, each row times a factor.
+//! In: the errors of a replay, and the values it was made on. Out: the same errors, each row times a factor, and each
+//! lead times another, where few forecasts tell how large errors are ([`expected`](super::expected)).
 //!
 //! What grows has larger errors than it had, what has become restless too, and what was foretold badly of late will
 //! be so again. So the size of the errors made from an origin is taken to go by three things that were known there,
@@ -12,6 +13,7 @@
 //! a band that pools them takes for granted.
 
 use super::backtest::{Replay, mean};
+use super::expected;
 use super::growth::Growth;
 use super::least_squares::Normal;
 
@@ -59,10 +61,13 @@ pub(super) fn to_now(mut replay: Replay, values: &[f64], season: Option<usize>) 
     let now = marks.at(values.len());
     let grown: Vec<[f64; N_MARKS]> = replay.origins.iter().map(|&origin| grown(marks.at(origin), now)).collect();
     let means: Vec<f64> = sizes.iter().map(|row| mean(row.iter().copied())).collect();
-    let powers = powers(&grown, &means, replay.n_apart());
+    let n_apart = replay.n_apart();
+    let powers = powers(&grown, &means, n_apart);
+    let expected = expected::factors(&growth, values, season, n_apart);
     for (row, grown) in replay.errors.iter_mut().zip(&grown) {
         let factor = OF_ANSWERS * times(&powers, grown).clamp(1.0 / MOST_RESCALED, MOST_RESCALED);
-        row.iter_mut().for_each(|error| *error = (*error * factor).clamp(-f64::MAX, f64::MAX));
+        let cells = row.iter_mut().zip(&expected);
+        cells.for_each(|(error, expected)| *error = (*error * factor * expected).clamp(-f64::MAX, f64::MAX));
     }
     replay
 }
@@ -200,8 +205,9 @@ mod tests {
         // Of two levels, a quarter and one; all errors as large, which is too few to tell otherwise.
         let values = values(60, |at| if at < 30 { 25.0 } else { 100.0 });
         let sizes = to_now(replay(&[20, 50], |_| 1.0), &values, None).maes();
-        assert!((1.2..4.0).contains(&sizes[0]), "{sizes:?}");
-        assert!((0.8..1.2).contains(&sizes[1]), "{sizes:?}");
+        // Beside changes so large, two errors of one are believed to be larger by the root of two.
+        assert!((1.2..4.0).contains(&(sizes[0] / sizes[1])), "{sizes:?}");
+        assert!((0.8..1.2).contains(&(sizes[1] / 2f64.sqrt())), "{sizes:?}");
         // The changes alone speak for what has negative values.
         let below: Vec<f64> = values.iter().map(|value| value - 1e6).collect();
         let by_changes = to_now(replay(&[20, 50], |_| 1.0), &below, None).maes();
