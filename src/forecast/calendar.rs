@@ -66,12 +66,16 @@ impl Calendar {
     /// The day of cell `idx`.
     fn day(&self, idx: usize) -> Option<NaiveDate> {
         let ahead = self.step.saturating_mul(Millis::try_from(idx).unwrap_or(Millis::MAX));
-        let at = self.start.saturating_add(ahead);
-        // Days are an even grid, and where clocks are moved it is an hour off midnight on one side of the change: there
-        // the middle of a day says which one it is.
-        let into = if self.step == DAY && self.zone.moves_clocks() { DAY / 2 } else { 0 };
-        self.zone.date_at(at.saturating_add(into))
+        day_of(self.zone, self.start.saturating_add(ahead), self.step)
     }
+}
+
+/// The day of a cell of `step` that begins at `start`.
+pub(super) fn day_of(zone: Zone, start: Millis, step: Millis) -> Option<NaiveDate> {
+    // Days are an even grid, and where clocks are moved it is an hour off midnight on one side of the change: there the
+    // middle of a day says which one it is.
+    let into = if step == DAY && zone.moves_clocks() { DAY / 2 } else { 0 };
+    zone.date_at(start.saturating_add(into))
 }
 
 #[cfg(test)]

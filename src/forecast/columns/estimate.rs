@@ -13,9 +13,10 @@
 
 use std::f64::consts::TAU;
 
-use chrono::{DateTime, Datelike};
+use chrono::Datelike;
 
 use crate::forecast::backtest::mean;
+use crate::forecast::calendar::day_of;
 use crate::forecast::dynamic_regression::autoregression;
 use crate::forecast::least_squares::{Normal, dot};
 use crate::forecast::past::Past;
@@ -110,8 +111,8 @@ impl Table {
         let has_week = seasons.iter().any(|&season| len.saturating_mul(season as Millis) % WEEK == 0);
         let span = len.saturating_mul(values.len() as Millis);
         let weekday = |row: usize| {
-            let at = past.at(skipped + row * per_row).saturating_add(past.facts().zone_offset);
-            DateTime::from_timestamp_millis(at).map_or(6, |at| at.weekday().num_days_from_monday())
+            day_of(past.facts().zone, past.at(skipped + row * per_row), len)
+                .map_or(6, |day| day.weekday().num_days_from_monday())
         };
         let has_weekdays = len <= DAY && span >= 3 * WEEK && !has_week;
         let weekdays = has_weekdays.then(|| (0..values.len()).map(weekday).collect());
