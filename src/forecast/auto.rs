@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use super::astray::Astray;
 use super::backtest::{MOST_FITS, MOST_ORIGINS, Plan, Replay, mean, replay_to_the_end};
 use super::guard::Fence;
 use super::judged::{Judged, n_apart};
@@ -77,13 +78,18 @@ impl Candidate {
         self.is_anchor() && self.entry.season == SeasonUse::Ignores
     }
 
+    /// What it is not shown of what went `astray`: nothing, if it knows what else there was beside values.
+    pub fn astray<'a>(&self, astray: &'a Astray) -> &'a Astray {
+        if self.entry.values == ValueNeed::KnownColumns { Astray::NONE } else { astray }
+    }
+
     /// Its errors from the origins of `plan`, and the model that stood at the last.
-    pub fn replay(&self, past: &Past<'_>, plan: &Plan) -> (Replay, Option<Box<dyn Fitted>>) {
+    pub fn replay(&self, past: &Past<'_>, astray: &Astray, plan: &Plan) -> (Replay, Option<Box<dyn Fitted>>) {
         let most_fits = match self.entry.cost {
             Cost::Light => usize::MAX,
             Cost::Heavy => MOST_FITS,
         };
-        replay_to_the_end(&self.method, past, plan, most_fits)
+        replay_to_the_end(&self.method, past, self.astray(astray), plan, most_fits)
     }
 }
 
@@ -176,7 +182,10 @@ pub(super) fn choose(
     horizon: usize,
     stands_alone: bool,
 ) -> Result<Chosen, FitError> {
-    let judged = Judged::new(candidates, past, plan);
+    let seasons = candidates.iter().filter_map(|candidate| candidate.season).map(Season::steps);
+    // Who is asked for by name is shown what there was.
+    let astray = if stands_alone { Astray::default() } else { Astray::of(past, seasons, horizon) };
+    let judged = Judged::new(candidates, past, &astray, plan);
     let scores = judged.scores(None);
     let order = judged.order(&scores);
     if stands_alone {
@@ -272,7 +281,7 @@ fn alone(
     let mut exploded = None;
     for &idx in order {
         let candidate = &judged.candidates[idx];
-        match candidate.method.fit(past) {
+        match judged.fitted(idx, past) {
             Ok(fitted) => {
                 let replay = &judged.replays[idx];
                 let chosen = Chosen {

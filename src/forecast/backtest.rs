@@ -8,6 +8,7 @@
 //! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is made;
 //! not in the effects of known columns either, which a past may have been freed of: see [`Past::freed`].
 
+use super::astray::Astray;
 use super::model::{Fitted, Forecaster, Updated};
 use super::outlook::Accuracy;
 use super::past::Past;
@@ -30,6 +31,9 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// The least number of cells before the first origin.
 const LEAST_BEFORE: usize = 8;
+
+/// Origins from one fit to the next, at the least, where more is known to have gone astray.
+const LEAST_APART: usize = 3;
 
 /// Where a replay stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,13 +154,15 @@ pub(super) fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
 
 /// Replays `method` from the origins of `plan`; from at most `most_fits` of them, if it must be fitted afresh at each.
 pub(super) fn replay(method: &dyn Forecaster, past: &Past<'_>, plan: &Plan, most_fits: usize) -> Replay {
-    replay_to_the_end(method, past, plan, most_fits).0
+    replay_to_the_end(method, past, Astray::NONE, plan, most_fits).0
 }
 
-/// The same, and the model that stood at the last origin.
+/// The same, and the model that stood at the last origin. What was known to be `astray` of the past, at each fit, the
+/// method is not shown; it is fitted again when more is.
 pub(super) fn replay_to_the_end(
     method: &dyn Forecaster,
     past: &Past<'_>,
+    astray: &Astray,
     plan: &Plan,
     most_fits: usize,
 ) -> (Replay, Option<Box<dyn Fitted>>) {
@@ -165,8 +171,9 @@ pub(super) fn replay_to_the_end(
     let fit_every = plan.origins.len().div_ceil(N_FITS);
     let mut fitted: Option<Box<dyn Fitted>> = None;
     let mut n_seen = 0;
-    // How many cells lay before the last fit: what was known of columns' effects then is what the model knows.
-    let mut fitted_at = 0;
+    // How many cells lay before the last fit, and which origin it was at: what was known of columns' effects and of what
+    // is astray then is what the model knows.
+    let mut fitted_at = (0, 0);
     // One in so many origins is replayed, counted from the last.
     let mut thinning = 1;
     let mut must_refit = false;
@@ -178,9 +185,11 @@ pub(super) fn replay_to_the_end(
             continue;
         }
         let mut has_moved = false;
-        if let Some(fitted) = fitted.as_mut().filter(|_| !must_refit && !nr.is_multiple_of(fit_every)) {
+        let is_stale = nr >= fitted_at.1 + LEAST_APART && astray.is_told_anew(fitted_at.0, origin);
+        let goes_on = !must_refit && !is_stale && !nr.is_multiple_of(fit_every);
+        if let Some(fitted) = fitted.as_mut().filter(|_| goes_on) {
             has_moved = values[n_seen..origin].iter().zip(n_seen..).all(|(&value, at)| {
-                let value = freed.map_or(value, |freed| freed.as_known_at(fitted_at, at, value));
+                let value = freed.map_or(value, |freed| freed.as_known_at(fitted_at.0, at, value));
                 fitted.update(value, past.regressors().skip(at)) != Updated::NeedsRefit
             });
             takes_values |= has_moved;
@@ -190,20 +199,23 @@ pub(super) fn replay_to_the_end(
             }
         }
         if !has_moved {
-            let past = past.upto(origin);
-            let known = freed.map(|freed| freed.before(past.values()));
-            let past = known.as_deref().map_or(past, |values| past.with_values(values));
-            fitted_at = origin;
+            let shown = astray.mended(values, origin);
+            let shown = match freed {
+                Some(freed) => freed.before(&shown).into(),
+                None => shown,
+            };
+            let past = past.upto(origin).with_values(&shown);
             // Which model of its family it is was found at the first origin; what follows costs a fraction.
             let again = fitted.as_ref().filter(|_| nr < 2 * fit_every).and_then(|fitted| fitted.fitted_again(&past));
             fitted = again.or_else(|| method.fit(&past).ok());
+            fitted_at = (origin, nr);
         }
         n_seen = origin;
         let mut row = vec![f64::NAN; plan.n_leads];
         if let Some(fitted) = &fitted {
             fitted.points_into(past.regressors().skip(origin), &mut row);
             for (lead, (point, value)) in row.iter_mut().zip(&values[origin..]).enumerate() {
-                *point = freed.map_or(*point, |freed| freed.as_known_now(fitted_at, origin + lead, *point));
+                *point = freed.map_or(*point, |freed| freed.as_known_now(fitted_at.0, origin + lead, *point));
                 *point = (value - *point).clamp(-f64::MAX, f64::MAX);
             }
         }

@@ -9,9 +9,10 @@
 //! Source: Stock and Watson, "Combination forecasts of output growth in a seven-country data set", 2004, on discounted
 //! errors; the roots are our own.
 
+use super::astray::Astray;
 use super::auto::Candidate;
 use super::backtest::{Plan, Replay};
-use super::model::{Fitted, Forecaster};
+use super::model::{FitError, Fitted, Forecaster};
 use super::past::Past;
 use super::pool::{Middle, Pool};
 use crate::series::median;
@@ -46,6 +47,8 @@ const ENOUGH_APART: f64 = 8.0;
 /// What the replays of some candidates say of them.
 pub(super) struct Judged<'a> {
     pub candidates: &'a [Candidate],
+    // What of the past they are not shown.
+    astray: &'a Astray,
     pub replays: Vec<Replay>,
     // The models that stood at the last origin.
     latest: Vec<Option<Box<dyn Fitted>>>,
@@ -80,36 +83,48 @@ impl Sum {
 }
 
 impl<'a> Judged<'a> {
-    /// Replays `candidates` on `past` from the origins of `plan`.
-    pub fn new(candidates: &'a [Candidate], past: &Past<'_>, plan: Option<&Plan>) -> Judged<'a> {
+    /// Replays `candidates` on `past`, of which they are not shown what went `astray`, from the origins of `plan`.
+    pub fn new(candidates: &'a [Candidate], past: &Past<'_>, astray: &'a Astray, plan: Option<&Plan>) -> Judged<'a> {
         let (replays, latest) = match plan {
             Some(plan) if !plan.origins.is_empty() => {
-                candidates.iter().map(|candidate| candidate.replay(past, plan)).unzip()
+                candidates.iter().map(|candidate| candidate.replay(past, astray, plan)).unzip()
             }
             _ => (vec![Replay::default(); candidates.len()], Vec::new()),
         };
-        Judged { latest, ..Judged::of(candidates, replays, past.len(), plan) }
+        Judged { latest, astray, ..Judged::of(candidates, replays, past, plan) }
     }
 
     /// Candidate `idx` on the whole `past`: the model of its family that stood at the last origin, as it is that which
     /// was judged, or a fit where that is cheap.
     pub fn fit(&self, idx: usize, past: &Past<'_>) -> Option<Box<dyn Fitted>> {
         let latest = self.latest.get(idx).and_then(Option::as_ref).filter(|_| past.len() >= SETTLED);
-        let again = latest.and_then(|fitted| fitted.fitted_again(past));
-        again.or_else(|| self.candidates[idx].method.fit(past).ok())
+        let shown = self.candidates[idx].astray(self.astray).mended(past.values(), past.len());
+        let again = latest.and_then(|fitted| fitted.fitted_again(&past.with_values(&shown)));
+        again.or_else(|| self.fitted(idx, past).ok())
     }
 
-    /// Judges by replays from the origins of `plan` in a history of `n_cells`.
-    fn of(candidates: &'a [Candidate], replays: Vec<Replay>, n_cells: usize, plan: Option<&Plan>) -> Judged<'a> {
+    /// A fit of candidate `idx` to the whole `past`.
+    ///
+    /// # Errors
+    /// When the past does not carry it.
+    pub fn fitted(&self, idx: usize, past: &Past<'_>) -> Result<Box<dyn Fitted>, FitError> {
+        let candidate = &self.candidates[idx];
+        let shown = candidate.astray(self.astray).mended(past.values(), past.len());
+        candidate.method.fit(&past.with_values(&shown))
+    }
+
+    /// Judges by replays on `past` from the origins of `plan`.
+    fn of(candidates: &'a [Candidate], replays: Vec<Replay>, past: &Past<'_>, plan: Option<&Plan>) -> Judged<'a> {
         let mut roots = clipped(replays.iter().map(Replay::maes).collect(), candidates);
         roots.iter_mut().flatten().for_each(|mae| *mae = mae.sqrt());
         let mut judged = Judged {
             candidates,
+            astray: Astray::NONE,
             replays,
             latest: Vec::new(),
             roots,
-            weights: plan.map_or_else(Vec::new, discounts),
-            banded_from: plan.map_or(0, |plan| banded_from(plan, n_cells)),
+            weights: plan.map_or_else(Vec::new, |plan| discounts(plan, past.values())),
+            banded_from: plan.map_or(0, |plan| banded_from(plan, past.len())),
             middle: if n_apart(plan) >= ENOUGH_APART { Middle::Median } else { Middle::Mean },
             sums: Vec::new(),
         };
@@ -222,12 +237,26 @@ pub(super) fn n_apart(plan: Option<&Plan>) -> f64 {
     plan.map_or(0.0, Plan::n_apart)
 }
 
-/// What each origin of `plan` counts for: the last 1, one a half-life before it half.
-fn discounts(plan: &Plan) -> Vec<f64> {
+/// What each origin of `plan` counts for: the last 1, one a half-life before it half, by the share of its forecast that
+/// came. In a gap of `values` nothing ages: what is known before it tells more than the few values after.
+fn discounts(plan: &Plan, values: &[f64]) -> Vec<f64> {
+    let n_known = |from: usize, upto: usize| {
+        let (from, upto) = (from.min(values.len()), upto.min(values.len()));
+        values[from..upto].iter().filter(|value| !value.is_nan()).count() as f64
+    };
     let apart = plan.span() as f64 / (plan.origins.len().max(2) - 1) as f64;
     let half_life = (HALF_LIFE * plan.n_leads as f64).max(LEAST_HALF_LIFE * apart);
     let last = plan.origins.last().copied().unwrap_or(0);
-    plan.origins.iter().map(|origin| 0.5f64.powf((last - origin) as f64 / half_life)).collect()
+    let mut weights = Vec::with_capacity(plan.origins.len());
+    let (mut age, mut before) = (0.0, last);
+    for &origin in plan.origins.iter().rev() {
+        age += n_known(origin, before);
+        before = origin;
+        let came = n_known(origin, origin + plan.n_leads) / plan.n_leads.max(1) as f64;
+        weights.push(came * 0.5f64.powf(age / half_life));
+    }
+    weights.reverse();
+    weights
 }
 
 /// The first origin of whose errors bands are made: those in the later half of the history, if they are enough, as they
@@ -256,7 +285,7 @@ mod tests {
     use crate::forecast::auto::variants;
     use crate::forecast::registry::find;
     use crate::forecast::season::Seasons;
-    use crate::series::Season;
+    use crate::series::{Season, Step};
 
     fn candidates(names: &[&str]) -> Vec<Candidate> {
         let seasons = Seasons { found: Season::new(4).into_iter().collect(), hinted: Vec::new() };
@@ -272,7 +301,8 @@ mod tests {
             errors: row.iter().map(|error| vec![*error]).collect(),
             takes_values: true,
         };
-        let judged = Judged::of(candidates, errors.iter().map(replay).collect(), 1000, Some(&plan));
+        let past = Past::new(0, Step::seconds(60), &[0.0; 1000]);
+        let judged = Judged::of(candidates, errors.iter().map(replay).collect(), &past, Some(&plan));
         let scores = judged.scores(None);
         let pool = judged.pool(&scores, &vec![true; candidates.len()]);
         (scores, pool)
@@ -286,7 +316,13 @@ mod tests {
         assert!(scores[0] == 1.0 && scores[1] > 1.0 && scores[2] < 1.0, "{scores:?}");
         // Six origins, ten steps apart, are more than four horizons of one step.
         let plan = Plan { origins: vec![10, 40, 70], n_leads: 1 };
-        assert_eq!(discounts(&plan), [0.5f64.powf(60.0 / 180.0), 0.5f64.powf(30.0 / 180.0), 1.0]);
+        let mut values = [0.0; 100];
+        assert_eq!(discounts(&plan, &values), [0.5f64.powf(60.0 / 180.0), 0.5f64.powf(30.0 / 180.0), 1.0]);
+        // A gap does not age what lies before it, and what did not come does not count.
+        values[41..61].fill(f64::NAN);
+        assert_eq!(discounts(&plan, &values), [0.5f64.powf(40.0 / 180.0), 0.5f64.powf(10.0 / 180.0), 1.0]);
+        let plan = Plan { n_leads: 4, ..plan };
+        assert_eq!(discounts(&plan, &values)[1], 0.25 * 0.5f64.powf(10.0 / 180.0));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod adjust;
 mod aggregate;
 mod ar;
 mod arima;
+mod astray;
 mod auto;
 mod backtest;
 mod calendar;

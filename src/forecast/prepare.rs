@@ -3,6 +3,7 @@
 //! In: a [`Past`] and a [`Request`]. Out: a [`Prepared`], which answers [`Forecast`]s for any horizon and coverage and
 //! takes in new values as they come.
 
+use super::astray::Astray;
 use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
 use super::backtest::{MOST_ORIGINS, Plan, accuracy, mean};
 use super::conformal::Conformal;
@@ -136,7 +137,7 @@ fn run(past: &Past<'_>, request: &Request) -> Result<(Chosen, Option<Accuracy>, 
     let chosen = chosen(past, request, entry, &seasons, plan.as_ref())?;
     let season = found.first().filter(|season| season.steps() < past.len()).copied();
     let accuracy = plan.and_then(|plan| {
-        let baseline = baseline(season, horizon).replay(past, &plan).0;
+        let baseline = baseline(season, horizon).replay(past, Astray::NONE, &plan).0;
         accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
     Ok((chosen, accuracy, seasons.found))

@@ -53,37 +53,58 @@ impl Forecaster for SlotProfile {
         }
         let scale = Scale::centred(tail.values());
         let cells: Vec<f64> = tail.values().iter().map(|&value| scale.apply(value)).collect();
-        let level_of = |cells: &[f64]| {
-            let seen: Vec<f64> = cells.iter().copied().filter(|value| !value.is_nan()).collect();
-            median(&seen)
-        };
         let whole = &cells[cells.len() % season..];
-        let mut kept = vec![f32::NAN; season * KEPT];
-        let mut level = 0.0;
         let n_cycles = whole.len() / season;
-        for (nr, cycle) in whole.chunks_exact(season).enumerate() {
-            let Some(of_cycle) = level_of(cycle) else { continue };
-            level = of_cycle;
-            let Some(place) = (nr + KEPT).checked_sub(n_cycles) else { continue };
-            for (slot, value) in cycle.iter().enumerate() {
-                kept[slot * KEPT + place] = (value - of_cycle) as f32;
+        let kept = vec![f32::NAN; season * KEPT];
+        let mut fitted = FittedSlotProfile { scale, level: 0.0, kept, middles: Kept::none(), next: 0, thinned: None };
+        // A cycle nearly all seen has a median of its own; of others that would be one of the slots that they have.
+        let is_seen = |cycle: &[f64]| 4 * cycle.iter().filter(|value| !value.is_nan()).count() >= 3 * season;
+        let level_of = |cycle: &[f64], usual: Option<&[f64]>| match usual {
+            _ if is_seen(cycle) => middle_of(cycle.iter().copied()),
+            Some(usual) => middle_of(cycle.iter().zip(usual).map(|(value, usual)| value - usual)),
+            None => f64::NAN,
+        };
+        let mut stand_on = |usual: Option<&[f64]>| {
+            for (nr, cycle) in whole.chunks_exact(season).enumerate() {
+                fitted.put((nr + KEPT).checked_sub(n_cycles), cycle, level_of(cycle, usual));
             }
+            mended(&(0..season).map(|slot| fitted.middle(slot)).collect::<Vec<f64>>())
+        };
+        let mut middles = stand_on(None);
+        if !whole.chunks_exact(season).all(is_seen) {
+            middles = stand_on(Some(&middles));
         }
-        let mut fitted = FittedSlotProfile { scale, level, kept, middles: Kept::none(), next: 0, thinned: None };
-        let middles: Vec<f64> = (0..season).map(|slot| fitted.middle(slot)).collect();
-        fitted.middles = Kept::of(&mended(&middles));
+        fitted.middles = Kept::of(&middles);
         Ok(Box::new(fitted))
     }
 }
 
+/// The median of what is not a gap; NaN without.
+fn middle_of(values: impl Iterator<Item = f64>) -> f64 {
+    median_of(values).unwrap_or(f64::NAN)
+}
+
 impl FittedSlotProfile {
+    /// Keeps the values of `cycle` beside its level, at a place among the last if it has one, and stands on that level;
+    /// passes over a cycle of gaps.
+    fn put(&mut self, place: Option<usize>, cycle: &[f64], level: f64) {
+        if level.is_nan() {
+            return;
+        }
+        self.level = level;
+        let Some(place) = place else { return };
+        for (slot, value) in cycle.iter().enumerate() {
+            self.kept[slot * KEPT + place] = (value - level) as f32;
+        }
+    }
+
     fn of_slot(&self, slot: usize) -> &[f32] {
         &self.kept[slot * KEPT..(slot + 1) * KEPT]
     }
 
     /// The median of a slot's values; NaN without one.
     fn middle(&self, slot: usize) -> f64 {
-        median_of(self.of_slot(slot).iter().map(|&v| f64::from(v))).unwrap_or(f64::NAN)
+        middle_of(self.of_slot(slot).iter().map(|&v| f64::from(v)))
     }
 
     /// The value of the slot and its neighbours below which `share` of the weight lies.
@@ -203,6 +224,19 @@ mod tests {
         let points = fitted.points(Horizon::new(4).unwrap());
         for (point, expected) in points.iter().zip([13.0, 14.0, 20.0, 13.0]) {
             assert!((point - expected).abs() < 1e-5, "{points:?}");
+        }
+    }
+
+    #[test]
+    fn a_last_cycle_of_a_few_slots_tells_its_level_by_what_they_usually_are() {
+        // A day of -60 to 60 on a level of 100, and 110 after two days and a half without a value.
+        let at = |t: usize| 100.0 + 60.0 * (std::f64::consts::TAU * (t % 24) as f64 / 24.0).sin();
+        let mut values: Vec<f64> = (0..240).map(at).collect();
+        values[177..237].fill(f64::NAN);
+        values[237..].iter_mut().for_each(|value| *value += 10.0);
+        let points = fit(&values, 24).points(Horizon::new(24).unwrap());
+        for (ahead, point) in points.iter().enumerate() {
+            assert!((point - at(240 + ahead) - 10.0).abs() < 0.5, "{ahead}: {point} {}", at(240 + ahead));
         }
     }
 

@@ -1,0 +1,435 @@
+//! What went astray and came back: outages, incidents, a holiday of one day.
+//!
+//! In: a past and its cycles. Out: the spans of it that no cycle before knew, each with what the cycles before had
+//! there. Who takes a value a cycle ago for the next one would repeat an outage, so a pool is shown a past in which it
+//! was as usual. What recurs is not astray, as a cycle before had it at the same place; what lasts longer than a cycle is
+//! a new level; what is not over yet may become one and stays as it is, and so do the last cells.
+//!
+//! Until a few cycles have been seen after a long gap, it is bridged by the cycles before it likewise: few values tell
+//! no cycle, and a level only beside one.
+//!
+//! Everything is told of a span by the values before its end and the few after that show it is over, so that each origin
+//! of a replay is shown what was known then, and no more.
+
+use std::borrow::Cow;
+
+use super::guard::clip;
+use super::past::Past;
+use crate::series::median_of;
+
+/// Cycles before, of which a cell's usual value is the median.
+const BEFORE: usize = 5;
+
+/// The least values that those must have at its place.
+const LEAST_BEFORE: usize = 2;
+
+/// Cycles, and cells, by which it is told how far off values usually are.
+const OF_SIZE: usize = 4;
+const LEAST_OF_SIZE: usize = 200;
+
+/// How often in a cycle that is told anew, at most.
+const SIZED: usize = 8;
+
+/// The size that so many of the values keep to.
+const USUALLY: f64 = 0.95;
+
+/// Sizes off, from the usual value and from all that cycles before had there, at which a span begins,
+const FAR: f64 = 3.0;
+
+/// to which it goes on,
+const NEAR: f64 = 1.0;
+
+/// and below which the cells after it are on average where it is over.
+const BACK: f64 = 0.7;
+
+/// One in so many places of the cycle is as near as what recurs may be to where it was.
+const NEARBY: usize = 100;
+
+/// The least cells by which a span is seen to be over, and the share of the shortest cycle that is always enough.
+const LEAST_AFTER: usize = 2;
+const AFTER: usize = 4;
+
+/// A gap is long from this share of the shortest cycle on: a line across it would invent a pattern.
+const LONG_GAP: usize = 4;
+
+/// Cycles after it that make it no matter.
+const SEEN_AFTER: usize = 4;
+
+/// A span of values astray, or of gaps.
+#[derive(Clone, Debug, PartialEq)]
+struct Span {
+    from: usize,
+    /// How many cells must be known to tell that it is one, and how many from which on it is no matter.
+    told_at: usize,
+    until: usize,
+    /// What was usual there; NaN where nothing was, or the value stands.
+    usual: Vec<f64>,
+}
+
+impl Span {
+    fn covers(&self, at: usize) -> bool {
+        (self.from..self.from + self.usual.len()).contains(&at)
+    }
+}
+
+/// The spans of a past that went astray or are gaps, in the order in which they became known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Astray {
+    spans: Vec<Span>,
+    // The shortest and the longest cycle, and how far ahead a forecast looks.
+    cycles: [usize; 2],
+    n_leads: usize,
+}
+
+impl Astray {
+    /// Nothing.
+    pub const NONE: &'static Astray = &Astray { spans: Vec::new(), cycles: [0; 2], n_leads: 0 };
+
+    /// In `past`, which has cycles of `seasons` steps and is to be forecast `n_leads` ahead.
+    pub fn of(past: &Past<'_>, seasons: impl Iterator<Item = usize> + Clone, n_leads: usize) -> Astray {
+        let enough = |steps: &usize| *steps > 1 && (LEAST_BEFORE + 1) * steps <= past.len();
+        let Some(longest) = seasons.clone().filter(enough).max() else { return Astray::default() };
+        let shortest = seasons.filter(enough).min().unwrap_or(longest);
+        let cycles = Cycles { values: past.values(), longest, shortest };
+        let facts = past.facts();
+        let mut spans = cycles.spans();
+        spans.extend(cycles.gaps());
+        spans.sort_by_key(|span| span.told_at);
+        for usual in spans.iter_mut().flat_map(|span| &mut span.usual) {
+            *usual = if usual.is_finite() { clip(*usual, facts.min, facts.max) } else { f64::NAN };
+        }
+        Astray { spans, cycles: [shortest, longest], n_leads }
+    }
+
+    /// The first `origin` of `values`, with what was usual in place of what was then known to be astray.
+    pub fn mended<'a>(&self, values: &'a [f64], origin: usize) -> Cow<'a, [f64]> {
+        let mut shown = Cow::Borrowed(&values[..origin.min(values.len())]);
+        for span in self.spans.iter().filter(|span| self.is_mended(span, origin)) {
+            let cells = shown.to_mut()[span.from..].iter_mut().zip(&span.usual);
+            cells.filter(|(_, usual)| !usual.is_nan()).for_each(|(cell, usual)| *cell = *usual);
+        }
+        shown
+    }
+
+    /// Whether more of the past is mended at `origin` than was for a model of its first `before` cells.
+    pub fn is_told_anew(&self, before: usize, origin: usize) -> bool {
+        self.spans.iter().any(|span| self.is_mended(span, origin) && !self.is_mended(span, before))
+    }
+
+    /// Whether `span` is no longer shown as it was from `origin`: a long one, which moves whole levels, as soon as it is
+    /// known, a short one where it lies a cycle before a cell to be forecast, or a step further. What else there is to
+    /// learn of a short one, how it fades and that it happens, is learnt from what it was.
+    fn is_mended(&self, span: &Span, origin: usize) -> bool {
+        let end = span.from + span.usual.len();
+        let is_before = |cycle: usize| {
+            let upto = origin.saturating_add(self.n_leads).saturating_sub(cycle);
+            span.from < upto && end.saturating_add(cycle) >= origin
+        };
+        let is_known = span.told_at <= origin && origin < span.until;
+        let is_long = AFTER * span.usual.len() >= self.cycles[0];
+        is_known && (is_long || self.cycles.into_iter().any(is_before))
+    }
+}
+
+struct Cycles<'a> {
+    values: &'a [f64],
+    longest: usize,
+    shortest: usize,
+}
+
+impl Cycles<'_> {
+    /// Values of cycles before at the place of cell `at` that are known, and how many.
+    fn before(&self, at: usize) -> ([f64; BEFORE], usize) {
+        let mut known = [0.0; BEFORE];
+        let mut n = 0;
+        for back in 1..=BEFORE {
+            let Some(&value) = at.checked_sub(back * self.longest).and_then(|idx| self.values.get(idx)) else { break };
+            if !value.is_nan() {
+                known[n] = value;
+                n += 1;
+            }
+        }
+        (known, n)
+    }
+
+    /// What each cell is off by from what cycles before usually had there; NaN where that is not known.
+    fn offs(&self) -> Vec<f64> {
+        let off = |(at, value): (usize, &f64)| {
+            let (mut known, n) = self.before(at);
+            if n < LEAST_BEFORE || value.is_nan() {
+                return f64::NAN;
+            }
+            known[..n].sort_unstable_by(f64::total_cmp);
+            value - f64::midpoint(known[(n - 1) / 2], known[n / 2])
+        };
+        self.values.iter().enumerate().map(off).collect()
+    }
+
+    /// How far `value` is from all that the cycles before had at the place of cell `at` or near it.
+    fn beyond(&self, at: usize, value: f64) -> f64 {
+        let reach = self.longest / NEARBY;
+        let near = |place: usize| {
+            let (known, n) = self.before(place);
+            known.into_iter().take(n)
+        };
+        let places = at.saturating_sub(reach)..=at + reach;
+        let (least, most) =
+            places.flat_map(near).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        (least - value).max(value - most).max(0.0)
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let offs = self.offs();
+        let window = (OF_SIZE * self.longest).max(LEAST_OF_SIZE);
+        let every = self.shortest.max(self.longest / SIZED);
+        let mut spans: Vec<Span> = Vec::new();
+        let (mut size, mut sized_at) = (f64::NAN, 0);
+        let mut at = LEAST_BEFORE * self.longest;
+        // Cells before this belong to a span that was told.
+        let mut free_from = 0;
+        while at < offs.len() {
+            if at >= sized_at {
+                size = usual_size(&offs[at.saturating_sub(window)..at], self.shortest);
+                sized_at = at + every;
+            }
+            if !(size > 0.0 && offs[at].abs() > FAR * size && self.beyond(at, self.values[at]) > FAR * size) {
+                at += 1;
+                continue;
+            }
+            // Levels wander: what the cells just before were off by is none of the span's.
+            let is_astray = |idx: &usize| spans.last().is_some_and(|span| span.covers(*idx));
+            let before = (0..at).rev().filter(|idx| !is_astray(idx)).take(self.shortest);
+            let level = median_of(before.map(|idx| offs[idx])).unwrap_or(0.0);
+            let sign = (offs[at] - level).signum();
+            let off = |idx: usize| sign * (offs[idx] - level) / size;
+            if !(off(at) > FAR) {
+                at += 1;
+                continue;
+            }
+            let mut first = at;
+            while first > free_from && off(first - 1) > NEAR {
+                first -= 1;
+            }
+            let (end, told_at) = self.end(first, at, &off);
+            if let Some(told_at) = told_at {
+                let usual = (first..end).map(|idx| self.values[idx] - offs[idx] + level).collect();
+                // What went astray in the last cycles as well does so again and again: that is how the series is.
+                let is_rare = !spans.iter().any(|span| span.from + window > first);
+                let until = if is_rare { usize::MAX } else { 0 };
+                spans.push(Span { from: first, told_at, until, usual });
+            }
+            (at, free_from) = (end, end);
+        }
+        spans
+    }
+
+    /// Long gaps that are over, each as told by two values after it, by a few and by a cycle.
+    fn gaps(&self) -> Vec<Span> {
+        let mut spans = Vec::new();
+        let mut end = 0;
+        while let Some(from) = (end..self.values.len()).find(|idx| self.values[*idx].is_nan()) {
+            let Some(len) = self.values[from..].iter().position(|value| !value.is_nan()) else { break };
+            end = from + len;
+            if len <= (self.shortest / LONG_GAP).max(2) || from < LEAST_BEFORE * self.longest {
+                continue;
+            }
+            let usual: Vec<f64> = (0..self.longest).map(|place| self.usual_before(from, place)).collect();
+            let off = |idx: usize| self.values[idx] - usual[(idx + self.longest - from % self.longest) % self.longest];
+            let level_before = median_of((from - self.shortest..from).map(off)).unwrap_or(0.0);
+            let few = (self.shortest / AFTER).max(LEAST_AFTER);
+            for enough in [LEAST_AFTER, few, self.shortest.max(few)] {
+                let told_at = end + enough;
+                if told_at > self.values.len() {
+                    break;
+                }
+                let level = median_of((end..told_at).map(off)).unwrap_or(level_before);
+                let at = |nr: usize| {
+                    let share = (nr + 1) as f64 / (len + 1) as f64;
+                    usual[nr % self.longest] + level_before * (1.0 - share) + level * share
+                };
+                let until = end.saturating_add(SEEN_AFTER.saturating_mul(self.longest));
+                spans.push(Span { from, told_at, until, usual: (0..len).map(at).collect() });
+            }
+        }
+        spans
+    }
+
+    /// What the last cycles before cell `from` that have it usually had `place` cells after it; NaN where none has.
+    fn usual_before(&self, from: usize, place: usize) -> f64 {
+        let cycles = (1..=from / self.longest).map(|back| from + place % self.longest - back * self.longest);
+        median_of(cycles.map(|idx| self.values[idx]).filter(|value| !value.is_nan()).take(BEFORE)).unwrap_or(f64::NAN)
+    }
+
+    /// Where the span ends that began at `first` and is there at `at`, and when that is told; never, if it lasts.
+    fn end(&self, first: usize, at: usize, off: &impl Fn(usize) -> f64) -> (usize, Option<usize>) {
+        let n = self.values.len();
+        let mut end = at + 1;
+        loop {
+            let enough = (end - first).clamp(LEAST_AFTER, (self.shortest / AFTER).max(LEAST_AFTER));
+            // The cells after that are known, as many as are enough.
+            let after: Vec<usize> = (end..n).filter(|idx| !off(*idx).is_nan()).take(enough).collect();
+            let told_at = (after.len() == enough).then(|| after[enough - 1] + 1);
+            let mean = after.iter().map(|idx| off(*idx)).sum::<f64>() / enough as f64;
+            if told_at.is_none() {
+                return (n, None);
+            }
+            if mean < BACK && !(off(end) > NEAR) {
+                return (end, told_at.filter(|_| end - first <= self.longest));
+            }
+            end += 1;
+        }
+    }
+}
+
+/// The size that most of `offs` keep to; NaN of fewer than `least`.
+fn usual_size(offs: &[f64], least: usize) -> f64 {
+    let mut sizes: Vec<f64> = offs.iter().map(|off| off.abs()).filter(|size| !size.is_nan()).collect();
+    if sizes.is_empty() || sizes.len() < least {
+        return f64::NAN;
+    }
+    let nth = ((sizes.len() - 1) as f64 * USUALLY) as usize;
+    *sizes.select_nth_unstable_by(nth, f64::total_cmp).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::tests::Noise;
+    use crate::forecast::{Coverage, Horizon, Request, prepare};
+    use crate::series::Step;
+
+    const WEEK: usize = 168;
+
+    /// Hours with a day and a weekend, and what they are without noise.
+    fn hours(n: usize) -> (Vec<f64>, Vec<f64>) {
+        let mut noise = Noise::seeded(7);
+        let at = |t: usize| {
+            let day = (std::f64::consts::TAU * (t % 24) as f64 / 24.0).sin();
+            200.0 + 50.0 * day + if t / 24 % 7 < 5 { 100.0 } else { 0.0 }
+        };
+        let usual: Vec<f64> = (0..n).map(at).collect();
+        (usual.iter().map(|value| value + 8.0 * noise.normal()).collect(), usual)
+    }
+
+    fn astray(values: &[f64], n_leads: usize) -> Astray {
+        Astray::of(&Past::new(0, Step::seconds(3600), values), [24, WEEK].into_iter(), n_leads)
+    }
+
+    /// The cells that a model of all of `values` is shown otherwise than they were, first and last.
+    fn changed(values: &[f64], n_leads: usize) -> Option<(usize, usize)> {
+        let shown = astray(values, n_leads).mended(values, values.len()).into_owned();
+        let is_changed = |idx: &usize| shown[*idx].to_bits() != values[*idx].to_bits();
+        (0..values.len()).find(is_changed).zip((0..values.len()).rfind(is_changed))
+    }
+
+    fn forecast_error(values: &[f64], truth: &[f64]) -> (f64, f64) {
+        let horizon = Horizon::new(truth.len()).unwrap();
+        let prepared = prepare(Past::new(0, Step::seconds(3600), values), &Request { horizon, ..Request::default() });
+        let forecast = prepared.unwrap().forecast(horizon, Coverage::new(0.8).unwrap());
+        let off = forecast.points.iter().zip(truth).map(|(point, value)| (point - value).abs());
+        let band = forecast.band.unwrap();
+        let widths = band.upper.iter().zip(&band.lower).map(|(upper, lower)| upper - lower);
+        (off.sum::<f64>() / truth.len() as f64, widths.sum::<f64>() / truth.len() as f64)
+    }
+
+    #[test]
+    fn a_day_out_is_shown_as_the_cycles_before_it_were_once_it_is_over() {
+        let (mut values, usual) = hours(8 * WEEK);
+        let calm = values.clone();
+        assert_eq!(changed(&values, 48), None);
+        let (from, upto) = (7 * WEEK, 7 * WEEK + 24);
+        values[from..upto].fill(0.0);
+        assert_eq!(changed(&values, 48), Some((from, upto - 1)));
+        let known = astray(&values, 48);
+        let shown = known.mended(&values, values.len());
+        assert!((from..upto).all(|idx| (shown[idx] - usual[idx]).abs() < 25.0));
+        // While it lasts, and just after, it may be a new level: what is known then is all that counts.
+        for origin in [from + 5, upto, upto + 5, upto + 6, upto + 60] {
+            assert_eq!(known.mended(&values, origin), astray(&values[..origin], 48).mended(&values[..origin], origin));
+            assert_eq!(known.mended(&values, origin)[..] != values[..origin], origin >= upto + 6, "{origin}");
+        }
+        assert!(known.is_told_anew(upto, upto + 10) && !known.is_told_anew(upto + 6, values.len()));
+        assert_eq!(astray(&calm, 48).mended(&calm, 900)[..], calm[..900]);
+    }
+
+    #[test]
+    fn what_recurs_and_what_lasts_is_no_outage() {
+        let (mut weekly, _) = hours(8 * WEEK);
+        (0..8).for_each(|week| weekly[week * WEEK + 30..week * WEEK + 33].fill(900.0));
+        assert_eq!(changed(&weekly, 2 * WEEK), None);
+        // The first of a job that has come since is not forecast, the second is.
+        let (mut new, _) = hours(8 * WEEK);
+        (6..8).for_each(|week| new[week * WEEK + 30..week * WEEK + 33].fill(900.0));
+        assert_eq!(changed(&new[..7 * WEEK], 48), Some((6 * WEEK + 30, 6 * WEEK + 32)));
+        assert!(changed(&new, 48).is_none_or(|(_, last)| last < 7 * WEEK), "{:?}", changed(&new, 48));
+        let (mut step, _) = hours(8 * WEEK);
+        step[6 * WEEK + 50..].iter_mut().for_each(|value| *value += 200.0);
+        assert_eq!(changed(&step, 48), None);
+    }
+
+    #[test]
+    fn a_short_span_is_mended_where_it_would_be_repeated() {
+        let (mut values, _) = hours(8 * WEEK);
+        let at = 7 * WEEK + 2;
+        values[at] = 0.0;
+        assert_eq!(changed(&values, 12), Some((at, at)));
+        assert_eq!(changed(&values, 2), None);
+        assert_eq!(changed(&values[..8 * WEEK - 40], 12), None);
+        // A gap within it stays one.
+        (values[at + 1], values[at + 2]) = (f64::NAN, 0.0);
+        let known = astray(&values, 12);
+        let shown = known.mended(&values, values.len());
+        assert!(shown[at + 1].is_nan() && shown[at + 2] > 100.0);
+    }
+
+    #[test]
+    fn huge_values_and_still_ones_are_left() {
+        for value in [f64::MAX, -f64::MAX, 5.0] {
+            let mut values = vec![value; 6 * WEEK];
+            values[5 * WEEK] = -value;
+            let shown = astray(&values, 48).mended(&values, values.len()).into_owned();
+            assert!(shown.iter().all(|value| value.is_finite()));
+        }
+        let (values, _) = hours(2 * WEEK);
+        assert_eq!(astray(&values[..40], 48).mended(&values[..40], 40)[..], values[..40]);
+        assert!(astray(&[f64::NAN; 900], 48).mended(&[f64::NAN; 900], 900).iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn an_outage_a_week_ago_is_not_forecast() {
+        let (values, usual) = hours(8 * WEEK + 48);
+        let (mut values, truth) = (values[..8 * WEEK].to_vec(), &usual[8 * WEEK..]);
+        let calm = forecast_error(&values, truth);
+        values[7 * WEEK..7 * WEEK + 24].fill(0.0);
+        let (error, width) = forecast_error(&values, truth);
+        assert!(error < 1.5 * calm.0 + 1.0 && width < 2.0 * calm.1, "{error} {width} {calm:?}");
+    }
+
+    #[test]
+    fn the_level_and_the_week_are_known_after_a_long_gap() {
+        for seen in [3, 30] {
+            let (values, usual) = hours(10 * WEEK + 48);
+            let (mut values, truth) = (values[..10 * WEEK].to_vec(), &usual[10 * WEEK..]);
+            let calm = forecast_error(&values, truth).0;
+            values[7 * WEEK - seen..10 * WEEK - seen].fill(f64::NAN);
+            let error = forecast_error(&values, truth).0;
+            assert!(error < 1.5 * calm + 2.0, "{seen}: {error} {calm}");
+        }
+    }
+
+    #[test]
+    fn a_long_gap_is_bridged_until_cycles_were_seen_after_it() {
+        let (mut values, usual) = hours(14 * WEEK);
+        let (from, upto) = (6 * WEEK + 50, 8 * WEEK + 60);
+        values[from..upto].fill(f64::NAN);
+        values[upto..].iter_mut().for_each(|value| *value += 60.0);
+        let known = astray(&values, 48);
+        assert!(known.mended(&values, upto + 1)[from].is_nan());
+        let shown = known.mended(&values, upto + 24);
+        for idx in from..upto {
+            let level = 60.0 * (idx - from) as f64 / (upto - from) as f64;
+            assert!((shown[idx] - usual[idx] - level).abs() < 30.0, "{idx}: {} {}", shown[idx], usual[idx]);
+        }
+        assert!(known.mended(&values, upto + 5 * WEEK)[from].is_nan());
+    }
+}
