@@ -66,22 +66,55 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
     rest + sums.iter().sum::<f64>()
 }
 
+/// The powers of two series at once, as [`power`] has them.
+pub(super) fn powers(a: &[f64], b: &[f64], n_padded: usize) -> (usize, [Vec<f64>; 2]) {
+    let n = n_padded.max(a.len()).max(b.len()).next_power_of_two();
+    let (mut re, mut im) = (a.to_vec(), b.to_vec());
+    re.resize(n, 0.0);
+    im.resize(n, 0.0);
+    transform(&mut re, &mut im);
+    // The transform of a real series is its own mirror's conjugate; what is not belongs to the other.
+    let parts = |k: usize| {
+        let mirror = (n - k) % n;
+        let (own, other) = ((re[k] + re[mirror], im[k] - im[mirror]), (im[k] + im[mirror], re[mirror] - re[k]));
+        [own, other].map(|(x, y)| (x * x + y * y) / 4.0)
+    };
+    let (a, b) = (0..=n / 2).map(parts).map(|[a, b]| (a, b)).unzip();
+    (n, [a, b])
+}
+
+/// The sums of the products of a series with itself `0..=n_lags` cells later, from its power as [`power`] has it, padded
+/// by at least so many lags.
+pub(super) fn products_of_power(n: usize, power: &[f64], n_lags: usize) -> Vec<f64> {
+    // The power is even, so a second forward transform is the inverse one.
+    let mut re: Vec<f64> = (0..n).map(|k| power[k.min(n - k)]).collect();
+    let mut im = vec![0.0; n];
+    transform(&mut re, &mut im);
+    re.truncate(n_lags + 1);
+    re.iter_mut().for_each(|sum| *sum /= n as f64);
+    re
+}
+
+/// The sums of the products of `values` with themselves `0..=n_lags` cells later; 0 beyond the end.
+pub(super) fn products(values: &[f64], n_lags: usize) -> Vec<f64> {
+    if n_lags <= MOST_DIRECT_LAGS {
+        let at = |lag: usize| values.get(lag..).map_or(0.0, |later| product(later, values));
+        return (0..=n_lags).map(at).collect();
+    }
+    let (n, half) = power(values, 2 * values.len());
+    let mut sums = products_of_power(n, &half, n_lags.min(values.len().saturating_sub(1)));
+    sums.resize(n_lags + 1, 0.0);
+    sums
+}
+
 /// Autocorrelations of lags `0..=n_lags`, each divided by the total sum of squares; zeros for a constant.
 pub(super) fn autocorrelations(values: &[f64], n_lags: usize) -> Vec<f64> {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     let centred: Vec<f64> = values.iter().map(|value| value - mean).collect();
-    if n_lags <= MOST_DIRECT_LAGS {
-        let total = product(&centred, &centred);
-        let at = |lag: usize| centred.get(lag..).map_or(0.0, |later| product(later, &centred));
-        return (0..=n_lags).map(|lag| if total > 0.0 { at(lag) / total } else { 0.0 }).collect();
-    }
-    let (n, half) = power(&centred, 2 * values.len());
-    // The power is even, so a second forward transform is the inverse one.
-    let mut re: Vec<f64> = (0..n).map(|k| half[k.min(n - k)]).collect();
-    let mut im = vec![0.0; n];
-    transform(&mut re, &mut im);
-    let total = re.first().copied().unwrap_or(0.0);
-    (0..=n_lags).map(|lag| if total > 0.0 && lag < values.len() { re[lag] / total } else { 0.0 }).collect()
+    let mut sums = products(&centred, n_lags);
+    let total = sums[0];
+    sums.iter_mut().for_each(|sum| *sum = if total > 0.0 { *sum / total } else { 0.0 });
+    sums
 }
 
 #[cfg(test)]
@@ -101,6 +134,20 @@ mod tests {
         }
         assert_eq!(found[50], 0.0);
         assert_eq!(autocorrelations(&[3.0; 9], 2), [0.0; 3]);
+    }
+
+    #[test]
+    fn two_series_are_transformed_at_once_as_one_by_one() {
+        let a: Vec<f64> = (0..50).map(|i| f64::from(i * 29 % 17)).collect();
+        let b: Vec<f64> = (0..50).map(|i| f64::from(i * 13 % 11) - 4.0).collect();
+        let (n, both) = powers(&a, &b, 100);
+        assert_eq!(n, 128);
+        for (own, together) in [power(&a, 100).1, power(&b, 100).1].iter().zip(&both) {
+            assert!(own.iter().zip(together).all(|(one, other)| (one - other).abs() < 1e-8));
+        }
+        let sums = products_of_power(n, &both[1], 20);
+        assert_eq!(sums.len(), 21);
+        assert!(sums.iter().zip(products(&b, 20)).all(|(one, other)| (one - other).abs() < 1e-9));
     }
 
     #[test]

@@ -5,22 +5,25 @@
 //! Cycles of the calendar are tested first, shortest first, by folding: do the places of the cycle differ by more
 //! than the cycles do (an F test, with a stricter bar for autocorrelated noise)? What shorter cycles explain is taken
 //! off first, so that multiples of a cycle explain nothing more. A long cycle made of shorter ones, a week of days, is
-//! also tested on the means of its days, as its many places would dilute the effect. Only when the calendar explains
-//! nothing is the spectrum searched, after whitening; its hint is sharpened on the autocorrelation and must pass the
-//! same test. Source: the fold test is one-way analysis of variance; the search follows Vlachos, Yu and Castelli,
+//! also tested on the means of its days, as its many places would dilute the effect. What they leave is searched for a
+//! cycle that no calendar knows; it must pass the same test and explain at least as much as the calendar's does, which
+//! is then asked anew, so that none found there by mistake ends the search. Source: the fold test is one-way analysis of variance; the search follows Vlachos, Yu and Castelli,
 //! "On periodicity detection and structural periodic similarity" (AUTOPERIOD), 2005.
 
+mod calendar;
+mod fold;
 mod search;
 
 use std::str::FromStr;
 
-use search::search;
-use statrs::distribution::{ContinuousCDF, FisherSnedecor};
+use calendar::{candidates, is_count_alone, is_day, is_rounded};
+use fold::{LEAST_GAIN, comes_back, evenness, explained, fold, fold_test, subtract_profile, variance};
+use search::{most_explained, search};
 
-use super::fourier::autocorrelations;
+use super::backtest::mean;
 use super::past::Past;
 use super::scale::Scale;
-use crate::series::{DAY, HOUR, MINUTE, Season, WEEK, mad, median};
+use crate::series::{Season, mad, median};
 
 /// How the season is decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,28 +62,32 @@ impl FromStr for SeasonChoice {
 /// Cells that are looked at, the last ones; four weeks of minutes.
 const LONGEST: usize = 40_320;
 
-/// Cycles of the calendar that machines and people keep.
-const CALENDAR: [i64; 11] =
-    [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, 12 * HOUR, DAY, WEEK, DAY * 61 / 2, DAY * 365];
-
-/// Counts of steps that are cycles whatever the step is said to be: quarters, weekdays, months, hours, weeks, and the
-/// day and week in hours and five minutes.
-const CUSTOMARY: [usize; 8] = [4, 7, 12, 24, 52, 168, 288, 1440];
-
-/// Days in hours, half hours, quarters of an hour, ten, five and one minutes.
-const DAYS: [usize; 6] = [24, 48, 96, 144, 288, 1440];
-
-/// The chance that noise passes one test.
-const SIGNIFICANCE: f64 = 0.001;
-
-/// The least share of the variance left by shorter cycles that a cycle must explain.
-const LEAST_GAIN: f64 = 0.03;
+/// Fewer values tell of no cycle.
+const LEAST_VALUES: usize = 8;
 
 /// The chance of noise at which a cycle is no more than hinted at.
 const HINT: f64 = 0.1;
 
 /// Cycles of which a history must have so many for a hint.
 const HINT_CYCLES: usize = 3;
+
+/// What share of the variance the calendar's cycles must leave for others to be searched for.
+const MOST_LEFT: f64 = 0.2;
+
+/// Cycles of which a history must have so many to be searched for,
+const SEARCH_CYCLES: usize = 3;
+
+/// and beside one of the calendar, as what wanders seems to come back once or twice.
+const COMPETING_CYCLES: usize = 8;
+
+/// Only so many of the last cells are searched for such a one, for the time it takes.
+const COMPETING_CELLS: usize = 4_096;
+
+/// Where there are gaps: how evenly a cycle's places must be seen, as a share of the most.
+const EVENLY: f64 = 2.0 / 3.0;
+
+/// What share of a found cycle's gain its neighbour in the calendar must have.
+const AS_GOOD: f64 = 0.95;
 
 /// The seasons of a history.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,30 +109,37 @@ impl Seasons {
     }
 }
 
-/// The seasons found, and one more to try: the week over a day, or the likeliest cycle of a short history.
+/// The seasons found, and one more to try: the week over a day, the month or year over a week of days, which only about
+/// repeat, or the likeliest cycle of a short history.
 pub(super) fn look_for_seasons(past: &Past<'_>) -> Seasons {
-    let found = find_seasons(past);
+    let mut found = find_seasons(past);
     let n = past.len();
+    let is_whole = |season: &Season| !is_rounded(season.steps(), past.step());
+    if found.iter().any(is_whole)
+        && let Some(at) = found.iter().position(|season| !is_whole(season))
+    {
+        let rounded = found.remove(at);
+        return Seasons { found, hinted: vec![rounded] };
+    }
     let is_new = |steps: &usize| steps * HINT_CYCLES <= n && found.iter().all(|season| season.steps() != *steps);
     let hinted = if found.is_empty() {
         likeliest(past)
     } else {
-        let day = past.step().count_in(DAY).max(2);
-        let is_day = |steps: usize| steps == day || DAYS.contains(&steps);
-        found.iter().map(|season| season.steps()).filter(|steps| is_day(*steps)).map(|steps| 7 * steps).min()
+        let days = found.iter().map(|season| season.steps()).filter(|steps| is_day(*steps, past.step()));
+        days.map(|steps| 7 * steps).min()
     };
     let hinted = hinted.filter(is_new).and_then(Season::new).into_iter().collect();
     Seasons { found, hinted }
 }
 
-/// The customary cycle that chance explains least, of a history in which none is beyond doubt.
+/// The customary cycle that chance explains least, of a history in which none is beyond doubt; none where most is gaps.
 fn likeliest(past: &Past<'_>) -> Option<usize> {
     let tail = past.tail(LONGEST);
-    if tail.len() < 8 || tail.n_gaps() * 2 > tail.len() {
+    if tail.len() < LEAST_VALUES || tail.n_gaps() * 2 > tail.len() {
         return None;
     }
-    let values = calmed(tail.filled());
-    let tested = candidates(&tail).into_iter().filter(|steps| steps * HINT_CYCLES <= values.len());
+    let values = calmed(tail.values());
+    let tested = evenly_seen(candidates(&tail), &tail).into_iter().filter(|steps| steps * HINT_CYCLES <= values.len());
     let likely = tested.filter_map(|steps| {
         let (_, chance) = fold(&values, steps, 0)?;
         (chance < HINT).then_some((steps, chance))
@@ -141,22 +155,95 @@ pub fn find_season<'a>(past: impl Into<Past<'a>>) -> Option<Season> {
 /// At most two seasons, the one that explains most of the history first.
 pub fn find_seasons<'a>(past: impl Into<Past<'a>>) -> Vec<Season> {
     let tail = past.into().tail(LONGEST);
-    if tail.len() < 8 || tail.n_gaps() * 2 > tail.len() {
+    if tail.len() - tail.n_gaps() < LEAST_VALUES {
         return Vec::new();
     }
-    let values = calmed(tail.filled());
-    let mut found = Vec::new();
+    let values = calmed(tail.values());
+    let candidates = evenly_seen(candidates(&tail), &tail);
+    let is_count = |steps: usize| is_count_alone(steps, tail.step());
     let mut rest = values.clone();
-    for steps in candidates(&tail) {
-        if let Some(gain) = test(&rest, steps, &found) {
-            subtract_profile(&mut rest, steps);
-            found.push(Found { steps, gain });
+    let found = of_calendar(&mut rest, &candidates, None, is_count);
+    // What is filled in between a few values has a spectrum of its own.
+    let other = if tail.n_gaps() * 2 > tail.len() {
+        None
+    } else if found.is_empty() {
+        search(&rest, &values, &found, values.len() / SEARCH_CYCLES)
+    } else {
+        competing(&rest, &values, &found)
+    };
+    let is_even = |other: &Found| {
+        evenly_seen(candidates.iter().copied().chain([other.steps]).collect(), &tail).contains(&other.steps)
+    };
+    let Some(other) = other.filter(is_even).map(|other| snapped(other, &values, &candidates)) else {
+        return ranked(&found);
+    };
+    if found.is_empty() {
+        return ranked(&[other]);
+    }
+    // What the calendar explains is asked anew beside it: after what it is a multiple of, before what it is not.
+    let mut rest = values;
+    if found.iter().any(|one| other.steps.is_multiple_of(one.steps)) {
+        let mut all = candidates;
+        let at = all.partition_point(|steps| *steps < other.steps);
+        all.insert(at, other.steps);
+        all.dedup();
+        return ranked(&of_calendar(&mut rest, &all, None, is_count));
+    }
+    subtract_profile(&mut rest, other.steps);
+    let mut all = of_calendar(&mut rest, &candidates, Some(other), is_count);
+    all.push(other);
+    ranked(&all)
+}
+
+/// A cycle that explains as much of `values` as any that was `found`, searched for in what those left of the last cells.
+fn competing(rest: &[f64], values: &[f64], found: &[Found]) -> Option<Found> {
+    if variance(rest) <= MOST_LEFT * variance(values) {
+        return None;
+    }
+    let from = values.len().saturating_sub(COMPETING_CELLS);
+    let late = &values[from..];
+    let other = search(&rest[from..], late, found, late.len() / COMPETING_CYCLES)?;
+    let gain = fold_test(values, other.steps, 0)?;
+    (gain >= most_explained(values, found)).then_some(Found { gain, ..other })
+}
+
+fn shortest_part(whole: Found, rest: &[f64], shorter: &[Found]) -> Found {
+    let parts = (4..=whole.steps / 2).filter(|steps| whole.steps.is_multiple_of(*steps));
+    let passed = parts.filter_map(|steps| Some(Found { steps, gain: test(rest, steps, shorter)? }));
+    let mut as_good = passed.filter(|part| part.gain >= AS_GOOD * whole.gain);
+    as_good.next().unwrap_or(whole)
+}
+
+/// Those of `candidates` whose places are seen about as evenly as any one's.
+fn evenly_seen(candidates: Vec<usize>, past: &Past<'_>) -> Vec<usize> {
+    if past.n_gaps() == 0 {
+        return candidates;
+    }
+    let evenness: Vec<f64> = candidates.iter().map(|steps| evenness(past.values(), *steps)).collect();
+    let most = evenness.iter().copied().fold(0.0, f64::max);
+    let is_even = |evenness: &f64| *evenness >= EVENLY * most;
+    candidates.into_iter().zip(evenness).filter(|(_, evenness)| is_even(evenness)).map(|(steps, _)| steps).collect()
+}
+
+/// The cycles among `candidates` that pass, each taken off `rest` before the next is tested; beside one that was taken
+/// off already. Of what `is_count` alone the shortest part is taken that explains as much: 288 steps may be six times 48.
+fn of_calendar(
+    rest: &mut [f64],
+    candidates: &[usize],
+    known: Option<Found>,
+    is_count: impl Fn(usize) -> bool,
+) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    for &steps in candidates {
+        let shorter: Vec<Found> = found.iter().chain(&known).filter(|one| one.steps < steps).copied().collect();
+        if let Some(gain) = test(rest, steps, &shorter) {
+            let one = Found { steps, gain };
+            let one = if is_count(steps) { shortest_part(one, rest, &shorter) } else { one };
+            subtract_profile(rest, one.steps);
+            found.push(one);
         }
     }
-    if found.is_empty() {
-        found.extend(search(&values).map(|found| Found { steps: snapped(found.steps, &tail), ..found }));
-    }
-    ranked(&found)
+    found
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -182,9 +269,9 @@ fn ranked(found: &[Found]) -> Vec<Season> {
 }
 
 /// Scaled values with single outliers held back, which would otherwise pass for a pattern or drown one.
-fn calmed(values: Vec<f64>) -> Vec<f64> {
-    let scale = Scale::centred(&values);
-    let mut scaled: Vec<f64> = values.into_iter().map(|value| scale.apply(value)).collect();
+fn calmed(values: &[f64]) -> Vec<f64> {
+    let scale = Scale::centred(values);
+    let mut scaled: Vec<f64> = values.iter().map(|value| scale.apply(*value)).collect();
     let centre = median(&scaled).unwrap_or(0.0);
     let spread = 1.4826 * mad(&scaled, centre).unwrap_or(0.0);
     if spread > 0.0 {
@@ -193,66 +280,6 @@ fn calmed(values: Vec<f64>) -> Vec<f64> {
         }
     }
     scaled
-}
-
-/// Cycles worth a test, shortest first, of which the history has at least two.
-fn candidates(past: &Past<'_>) -> Vec<usize> {
-    let step = past.step().millis();
-    let of_calendar = CALENDAR.iter().filter(|cycle| **cycle % step == 0 || **cycle > 20 * DAY).map(|cycle| {
-        // Months and years are no whole number of steps; the nearest will do.
-        ((cycle + step / 2) / step) as usize
-    });
-    let mut candidates: Vec<usize> = of_calendar.chain(CUSTOMARY).collect();
-    candidates.retain(|&steps| steps >= 4 && steps * 2 <= past.len());
-    candidates.sort_unstable();
-    candidates.dedup();
-    candidates
-}
-
-/// Rows of whole cycles up to the end.
-fn rows(values: &[f64], steps: usize) -> std::slice::ChunksExact<'_, f64> {
-    values[values.len() % steps..].chunks_exact(steps)
-}
-
-/// `values` without their trend: straight lines between the middles of the cycles, whole cycles only.
-fn detrended(values: &[f64], steps: usize) -> Vec<f64> {
-    let means: Vec<f64> = rows(values, steps).map(|row| row.iter().sum::<f64>() / steps as f64).collect();
-    let whole = &values[values.len() % steps..];
-    let middle = (steps as f64 - 1.0) / 2.0;
-    let last = means.len() - 1;
-    whole
-        .iter()
-        .enumerate()
-        .map(|(idx, value)| {
-            let at = (idx as f64 - middle) / steps as f64;
-            // Beyond the first and last middle the neighbouring line goes on.
-            let from = (at.max(0.0) as usize).min(last.saturating_sub(1));
-            let slope = if last == 0 { 0.0 } else { means[from + 1] - means[from] };
-            value - means[from] - slope * (at - from as f64)
-        })
-        .collect()
-}
-
-/// The mean at each place of the cycle, centred.
-fn profile(detrended: &[f64], steps: usize) -> Vec<f64> {
-    let n_rows = (detrended.len() / steps) as f64;
-    let mut profile = vec![0.0; steps];
-    for row in detrended.chunks_exact(steps) {
-        for (slot, value) in profile.iter_mut().zip(row) {
-            *slot += value / n_rows;
-        }
-    }
-    let mean = profile.iter().sum::<f64>() / steps as f64;
-    profile.iter_mut().for_each(|slot| *slot -= mean);
-    profile
-}
-
-fn subtract_profile(values: &mut [f64], steps: usize) {
-    let profile = profile(&detrended(values, steps), steps);
-    let from = values.len() % steps;
-    for (idx, value) in values.iter_mut().enumerate() {
-        *value -= profile[(idx + steps - from) % steps];
-    }
 }
 
 /// The share of the variance that the cycle explains beyond what chance would; `None` when it fails the test.
@@ -266,84 +293,25 @@ fn test(rest: &[f64], steps: usize, shorter: &[Found]) -> Option<f64> {
     // Days of a week, hours of a day: fewer places, each the mean of an inner cycle.
     let inner = nested.filter(|inner| (4..=200).contains(&(steps / inner)))?;
     let from = rest.len() % steps;
-    let means: Vec<f64> =
-        rest[from..].chunks_exact(inner).map(|cells| cells.iter().sum::<f64>() / inner as f64).collect();
+    let means: Vec<f64> = rest[from..].chunks_exact(inner).map(|cells| mean(cells.iter().copied())).collect();
     let outer = steps / inner;
     if means.len() < 2 * outer {
         return None;
     }
     fold_test(&means, outer, 0)?;
     // What counts is the share of the whole that the means explain.
-    let of_means = variance(&profile(&detrended(&means, outer), outer));
-    let share = of_means / variance(rest).max(f64::MIN_POSITIVE);
+    let share = explained(&means, outer) / variance(rest).max(f64::MIN_POSITIVE);
     (share >= LEAST_GAIN).then_some(share.min(1.0))
 }
 
-fn variance(values: &[f64]) -> f64 {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n
-}
-
-/// The F test of the fold: the share explained, where noise hardly would.
-fn fold_test(values: &[f64], steps: usize, df_taken: usize) -> Option<f64> {
-    let (gain, chance) = fold(values, steps, df_taken)?;
-    (chance < SIGNIFICANCE).then_some(gain)
-}
-
-/// What share of the variance the fold explains, and with what chance noise would explain as much; `df_taken` places'
-/// worth of freedom went to shorter cycles.
-fn fold(values: &[f64], steps: usize, df_taken: usize) -> Option<(f64, f64)> {
-    let flat = detrended(values, steps);
-    let n_rows = flat.len() / steps;
-    if n_rows < 2 || steps < 3 + df_taken {
-        return None;
-    }
-    let profile = profile(&flat, steps);
-    let between = n_rows as f64 * profile.iter().map(|slot| slot * slot).sum::<f64>();
-    let residuals: Vec<f64> = flat.iter().enumerate().map(|(idx, value)| value - profile[idx % steps]).collect();
-    let within: f64 = residuals.iter().map(|residual| residual * residual).sum();
-    let total = between + within;
-    // Rounding alone is no pattern.
-    if total <= 1e-20 * flat.len() as f64 {
-        return None;
-    }
-    let df_between = (steps - 1 - df_taken) as f64;
-    // Trend removal takes a degree of freedom per row.
-    let df_within = ((n_rows - 1) * (steps - 1)) as f64;
-    let gain = 1.0 - (within / df_within) / (total / (df_within + df_between));
-    if gain < LEAST_GAIN {
-        return None;
-    }
-    if within <= 1e-9 * total {
-        return Some((gain, 0.0));
-    }
-    let ratio = (between / df_between) / (within / df_within);
-    // Neighbouring errors that agree are worth fewer: fewer degrees on both sides.
-    let first = (residuals.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / within).clamp(0.0, 0.99);
-    let worth = (1.0 - first) / (1.0 + first);
-    let degrees = |df: f64| (df * worth).max(1.0);
-    let chance = FisherSnedecor::new(degrees(df_between), degrees(df_within)).ok()?.sf(ratio);
-    Some((gain, chance))
-}
-
-/// Whether the series resembles itself one cycle earlier more than it does around that lag and at half of it.
-fn comes_back(rest: &[f64], steps: usize) -> bool {
-    let flat = detrended(rest, steps);
-    let around = (steps / 10).max(1);
-    let r = autocorrelations(&flat, steps + around);
-    // A lag of k leaves n - k pairs; without the correction two cycles could never come back.
-    let at = |lag: usize| r[lag] * flat.len() as f64 / (flat.len() - lag.min(flat.len() - 1)) as f64;
-    let here = at(steps);
-    let is_peak = (steps - around..=steps + around).all(|lag| at(lag) <= here + 0.02);
-    is_peak && here > 2.0 / (flat.len() as f64).sqrt() && here > at(steps / 2) + 0.02
-}
-
-/// The calendar's cycle where a found one is off by a step or 2 %: in noise, the neighbour may look better by chance.
-fn snapped(steps: usize, past: &Past<'_>) -> usize {
-    let reach = (steps / 50).max(1);
-    let near = candidates(past).into_iter().filter(|known| known.abs_diff(steps) <= reach);
-    near.min_by_key(|known| known.abs_diff(steps)).unwrap_or(steps)
+/// The calendar's cycle where a found one is off by a step or 2 % and explains hardly more: in noise, the neighbour may
+/// look better by chance.
+fn snapped(found: Found, values: &[f64], candidates: &[usize]) -> Found {
+    let reach = (found.steps / 50).max(1);
+    let near = candidates.iter().filter(|known| known.abs_diff(found.steps) <= reach);
+    let explains = |steps: usize| Some(Found { steps, gain: fold_test(values, steps, 0)? });
+    let as_good = near.filter_map(|steps| explains(*steps)).filter(|known| known.gain >= AS_GOOD * found.gain);
+    as_good.min_by_key(|known| known.steps.abs_diff(found.steps)).unwrap_or(found)
 }
 
 #[cfg(test)]
