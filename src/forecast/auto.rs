@@ -64,6 +64,8 @@ pub(super) struct Candidate {
     pub entry: &'static Entry,
     /// The longest it uses.
     pub season: Option<Season>,
+    /// Whether that is only hinted at.
+    pub is_hinted: bool,
     pub method: Shaped<Box<dyn Forecaster>>,
 }
 
@@ -98,6 +100,7 @@ impl Candidate {
 pub(super) struct Chosen {
     /// The names of those that take part, the weightiest first, with plus signs between.
     pub name: String,
+    /// The season of the weightiest that has one.
     pub season: Option<Season>,
     pub fitted: Box<dyn Fitted>,
     /// Its own errors; empty when the history could not be replayed.
@@ -118,10 +121,14 @@ impl Chosen {
 
 /// One method of the registry with each of `seasons` that it would use.
 pub(super) fn variants(entry: &'static Entry, seasons: &Seasons, horizon: usize) -> Vec<Candidate> {
-    let with = |seasons: &[Season]| Candidate {
-        entry,
-        season: seasons.iter().max_by_key(|season| season.steps()).copied(),
-        method: Shaped((entry.build)(&Settings { seasons: seasons.to_vec(), horizon: Horizon::new(horizon) })),
+    let with = |of: &[Season]| {
+        let season = of.iter().max_by_key(|season| season.steps()).copied();
+        Candidate {
+            entry,
+            season,
+            is_hinted: season.is_some_and(|season| seasons.hinted.contains(&season)),
+            method: Shaped((entry.build)(&Settings { seasons: of.to_vec(), horizon: Horizon::new(horizon) })),
+        }
     };
     let (found, all) = (seasons.found.as_slice(), seasons.all());
     let each = || all.iter().map(|&season| with(&[season])).collect::<Vec<_>>();
@@ -189,7 +196,7 @@ pub(super) fn choose(
     let scores = judged.scores(None);
     let order = judged.order(&scores);
     if stands_alone {
-        return alone(&judged, past, &order, horizon, None);
+        return alone(&judged, past, plan, &order, horizon, None);
     }
     let fence = Fence::around(past, horizon);
     let mut points = vec![0.0; horizon];
@@ -214,7 +221,7 @@ pub(super) fn choose(
         }
         if pool.members.is_empty() {
             let reason = "the history is too short to compare methods on it";
-            return alone(&judged, past, &order, horizon, Some(reason));
+            return alone(&judged, past, plan, &order, horizon, Some(reason));
         }
         let replayed = judged.replayed(Some(&pool), &allowed);
         let stands_still = judged.stands_still(&scores);
@@ -226,7 +233,7 @@ pub(super) fn choose(
                 && !(pool.members.len() == 1 && pool.members[0].0 == anchor)
             {
                 let reason = "no method did better on the series' own past";
-                let chosen = alone(&judged, past, &[anchor], horizon, Some(reason))?;
+                let chosen = alone(&judged, past, plan, &[anchor], horizon, Some(reason))?;
                 return Ok(if stands_still && candidates[anchor].is_naive() {
                     chosen.still(past, horizon)
                 } else {
@@ -257,7 +264,7 @@ pub(super) fn choose(
         }
         let chosen = Chosen {
             name: names.join("+"),
-            season: candidates[pool.members[0].0].season,
+            season: told(&judged, &scores, pool.members.iter().map(|(idx, _)| *idx), plan),
             fitted,
             replayed: replayed.from(judged.banded_from).known(),
             honest: honest.from(judged.banded_from).known(),
@@ -267,15 +274,45 @@ pub(super) fn choose(
     }
 }
 
+/// The season to name where `members` answer, the weightiest first: that of the first that has one. One that is only
+/// hinted at must have been worth it on the past; else the longest that was found.
+fn told(
+    judged: &Judged<'_>,
+    scores: &[f64],
+    mut members: impl Iterator<Item = usize>,
+    plan: Option<&Plan>,
+) -> Option<Season> {
+    let candidates = judged.candidates;
+    let first = &candidates[members.find(|idx| candidates[*idx].season.is_some())?];
+    // Among the methods that stand with it and without, as others may owe nothing to the season.
+    let stands = |entry: &Entry, hinted: bool| {
+        candidates.iter().any(|one| one.entry.name == entry.name && one.is_hinted == hinted)
+    };
+    let best = |hinted: bool| {
+        let alike = candidates.iter().zip(scores).filter(|(one, _)| one.is_hinted == hinted);
+        let both = alike.filter(|(one, _)| stands(one.entry, !hinted));
+        both.map(|(_, score)| *score).fold(f64::INFINITY, f64::min)
+    };
+    // Of a few forecasts that hardly differ, the better is so by chance.
+    let is_worth_it = || best(true) * (1.0 + CHANCE / n_apart(plan).sqrt()) < best(false);
+    if !first.is_hinted || is_worth_it() {
+        return first.season;
+    }
+    let found = candidates.iter().filter(|one| !one.is_hinted).filter_map(|one| one.season);
+    found.max_by_key(|season| season.steps())
+}
+
 /// The first of `order` that can be fitted and does not explode.
 fn alone(
     judged: &Judged<'_>,
     past: &Past<'_>,
+    plan: Option<&Plan>,
     order: &[usize],
     horizon: usize,
     fallback: Option<&str>,
 ) -> Result<Chosen, FitError> {
     let fence = Fence::around(past, horizon);
+    let scores = judged.scores(None);
     let mut points = vec![0.0; horizon];
     let mut failure = FitError::TooShort { needed: 1, got: 0 };
     let mut exploded = None;
@@ -286,7 +323,7 @@ fn alone(
                 let replay = &judged.replays[idx];
                 let chosen = Chosen {
                     name: candidate.entry.name.to_owned(),
-                    season: candidate.season,
+                    season: told(judged, &scores, std::iter::once(idx), plan),
                     fitted,
                     replayed: replay.from(judged.banded_from).known(),
                     honest: replay.from(judged.banded_from).known(),

@@ -114,8 +114,12 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
         bands,
         accuracy,
         direction: direction(past, seasons.first().copied()),
-        // One as long as the past cannot have been used, whoever gave it.
-        season: chosen.season.map(Season::steps).filter(|steps| *steps < past.len()),
+        // Who gave one is not told of another that was tried beside it. One as long as the past cannot have been used,
+        // whoever gave it.
+        season: chosen
+            .season
+            .map(|season| given(request).unwrap_or(season).steps())
+            .filter(|steps| *steps < past.len()),
         facts: past.facts().clone(),
         end: past.end(),
         last_seen,
@@ -186,21 +190,28 @@ pub(super) fn baseline(season: Option<Season>, horizon: usize) -> Candidate {
     variants(entry, &seasons, horizon).swap_remove(0)
 }
 
+fn given(request: &Request) -> Option<Season> {
+    match request.season {
+        SeasonChoice::Steps(given) => Some(given),
+        SeasonChoice::Auto | SeasonChoice::None => None,
+    }
+}
+
 /// The seasons to try, the one that stands out most first.
 fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Seasons {
-    let found = match request.season {
-        SeasonChoice::None => Vec::new(),
-        SeasonChoice::Auto if entry.role == Role::Chooser => return look_for_seasons(past),
-        SeasonChoice::Auto => find_seasons(past),
-        // Who chooses may add a longer cycle made of whole given ones: the week over the day.
-        SeasonChoice::Steps(given) if entry.role == Role::Chooser => {
+    let is_chooser = entry.role == Role::Chooser;
+    match request.season {
+        SeasonChoice::None => Seasons::default(),
+        SeasonChoice::Auto if is_chooser => look_for_seasons(past),
+        SeasonChoice::Auto => Seasons { found: find_seasons(past), hinted: Vec::new() },
+        // Who chooses may try a longer cycle made of whole given ones beside them: the week over the day.
+        SeasonChoice::Steps(given) => {
             let is_longer =
                 |found: &Season| found.steps() > given.steps() && found.steps().is_multiple_of(given.steps());
-            std::iter::once(given).chain(find_seasons(past).into_iter().filter(is_longer).take(1)).collect()
+            let found = if is_chooser { find_seasons(past) } else { Vec::new() };
+            Seasons { found: vec![given], hinted: found.into_iter().filter(is_longer).take(1).collect() }
         }
-        SeasonChoice::Steps(given) => vec![given],
-    };
-    Seasons { found, hinted: Vec::new() }
+    }
 }
 
 impl Prepared {

@@ -265,3 +265,30 @@ fn seasons_are_found_where_only_hours_of_business_are_seen() {
         .collect();
     assert!(missed.len() == 10 && mean(missed.iter().copied()) < 4.0, "{missed:?}");
 }
+
+#[test]
+fn no_season_is_told_that_is_only_hinted_at() {
+    let mut noise = Noise::seeded(14);
+    let mut told = 0;
+    let mut n_hinted = 0;
+    for nr in 0..60 {
+        let values: Vec<f64> = (0..[100, 200][nr % 2]).map(|_| 50.0 + 5.0 * noise.normal()).collect();
+        n_hinted += usize::from(!look_for_seasons(&Past::new(0, Step::seconds(3600), &values)).is_empty());
+        told += usize::from(answer(values, &Request::default()).season.is_some());
+    }
+    assert!(n_hinted >= 10, "only {n_hinted} of 60 hint at one");
+    assert!(told <= 2, "{told} of 60");
+}
+
+#[test]
+fn the_answer_has_the_season_that_was_given() {
+    let mut noise = Noise::seeded(15);
+    let weekday = [0.0, 3.0, 2.0, 1.0, -2.0, -12.0, -14.0];
+    let values: Vec<f64> = (0..24 * 7 * 6)
+        .map(|t: usize| 50.0 + 9.0 * ((t % 24) as f64 / 3.8).sin() + weekday[t / 24 % 7] + noise.normal())
+        .collect();
+    for given in [12, 24, 168] {
+        let season = SeasonChoice::Steps(Season::new(given).unwrap());
+        assert_eq!(answer(values.clone(), &Request { season, ..Request::default() }).season, Some(given));
+    }
+}
