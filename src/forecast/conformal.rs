@@ -20,12 +20,24 @@
 //! few, of which even the smallest holds some ([`centred`]). Below
 //! [`LEAST_CELLS`] there is no band.
 //!
+//! Errors that are exactly zero are no part of the pool: the band of a lead, of whose errors a share is not zero, must
+//! hold of those what its coverage leaves. Stretches of the cycle where errors are of another order have a pool of their
+//! own ([`quiet`]).
+//!
 //! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
 //! with their sign and quantiles of sizes are mixed, as how many independent errors theirs are worth, by their
 //! correlation along the lead, is to [`LEAN_PRIOR`].
 
+mod nodes;
+mod quiet;
+
+use std::cell::Cell;
+
+use nodes::{N_NODES, Nodes, beyond};
+use quiet::Quiet;
+
 use super::backtest::Replay;
-use super::growth::Growth;
+use super::growth::{Growth, is_moved};
 use super::model::Coverage;
 use super::student::{normal_quantile, student_quantile};
 
@@ -42,6 +54,9 @@ const LEAN_PRIOR: f64 = 40.0;
 /// How far a band reaches at most, in largest errors.
 const LARGEST: f64 = 1.5;
 
+/// Quantiles are kept in singles: an error lies within a band that was made of it.
+const ROUNDED: f64 = 1.0 + 1e-6;
+
 /// Errors that are sorted at most; of more, every so manieth lead is taken.
 const MOST_POOLED: usize = 20_000;
 
@@ -50,45 +65,6 @@ const N_PARTS: usize = 5;
 
 /// Coverages at which what was held is counted.
 const N_LEVELS: usize = 100;
-
-/// Shares of errors beyond which a quantile is kept: so many for each halving of the share, so that the usual
-/// coverages have nodes of their own.
-const NODES_PER_HALVING: f64 = 4.0;
-const A_NODE: f64 = 0.1;
-const NODES_BEFORE: f64 = 9.0;
-const N_NODES: usize = 33;
-
-/// The share of errors beyond node `nr`, at most nearly a half.
-fn beyond(nr: usize) -> f64 {
-    A_NODE * 2f64.powf((NODES_BEFORE - nr as f64) / NODES_PER_HALVING)
-}
-
-/// Quantiles of scaled errors, by the share of the errors beyond.
-#[derive(Clone, Copy, Debug)]
-struct Nodes([f32; N_NODES]);
-
-impl Default for Nodes {
-    fn default() -> Nodes {
-        Nodes([0.0; N_NODES])
-    }
-}
-
-impl Nodes {
-    /// `of(beyond)` at each node.
-    fn new(of: impl Fn(f64) -> f64) -> Nodes {
-        Nodes(std::array::from_fn(|nr| of(beyond(nr)) as f32))
-    }
-
-    /// The quantile beyond which a share `beyond` of the errors lies, at most a half.
-    fn at(&self, beyond: f64) -> f64 {
-        let halvings = (A_NODE / beyond.max(1e-9)).log2();
-        // Off by a hair for what is a node but for rounding.
-        let place = (NODES_BEFORE + NODES_PER_HALVING * halvings - 1e-9).clamp(0.0, (N_NODES - 1) as f64);
-        let (before, share) = (place as usize, place.fract());
-        let after = (before + 1).min(N_NODES - 1);
-        f64::from(self.0[before]) * (1.0 - share) + f64::from(self.0[after]) * share
-    }
-}
 
 /// What bands are made of.
 #[derive(Clone, Debug, Default)]
@@ -103,10 +79,14 @@ pub(super) struct Conformal {
     most: f64,
     /// Cells that were forecast out of sample, each counted once.
     n_cells: usize,
+    /// How many independent errors they tell of.
+    n_telling: f64,
     /// How many independent errors with their sign they are worth.
     worth: f64,
     /// How many of 65,535 errors lie in bands of which coverage, held out; empty when that is not known.
     held_out: Vec<u16>,
+    /// The cells whose errors are of another order, and what bands are made of there.
+    quiet: Option<Box<(Quiet, Conformal)>>,
 }
 
 impl Conformal {
@@ -128,21 +108,33 @@ impl Conformal {
 
     /// Without knowing what it would have held.
     fn of<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Conformal {
+        let Some(quiet) = season.and_then(|season| Quiet::find(origins, rows, season)) else {
+            return Conformal::pooled(origins, rows, season);
+        };
+        let [loud, still] =
+            [false, true].map(|is_quiet| Conformal::pooled(origins, &quiet.only(origins, rows, is_quiet), season));
+        Conformal { quiet: Some(Box::new((quiet, still))), ..loud }
+    }
+
+    /// Of errors that are all of one kind.
+    fn pooled<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Conformal {
         let growth = Growth::of(origins, rows, season);
         let n_errors = rows.len() * growth.n_leads();
         let every = n_errors.div_ceil(MOST_POOLED).max(1);
         let mut scaled_rows: Vec<Vec<f64>> = Vec::with_capacity(rows.len());
         growth.at_all(origins, |nr, usual| {
-            scaled_rows.push(rows[nr].as_ref().iter().zip(usual).map(|(error, usual)| share(*error, *usual)).collect());
+            let scaled = |(error, usual): (&f64, &f64)| if is_moved(*error) { share(*error, *usual) } else { f64::NAN };
+            scaled_rows.push(rows[nr].as_ref().iter().zip(usual).map(scaled).collect());
         });
         let mut scaled = Vec::with_capacity(n_errors / every + 1);
         scaled.extend(scaled_rows.iter().flatten().step_by(every).filter(|error| !error.is_nan()));
         scaled.sort_unstable_by(f64::total_cmp);
         let n_cells = n_cells(origins, rows);
+        let n_moved = self::n_cells(origins, &scaled_rows);
         let sizes = sizes_of(&scaled);
         let quantile = |sorted: &[f64], beyond: f64| {
             // Off by a hair for what is a whole number but for rounding: 0.95 of 20 is 19.
-            let level = (1.0 - beyond) * (n_cells as f64 + 1.0) / n_cells as f64;
+            let level = (1.0 - beyond) * (n_moved as f64 + 1.0) / n_moved as f64;
             let idx = ((level * sorted.len() as f64 - 1e-9).ceil() as usize).clamp(1, sorted.len());
             sorted[idx - 1]
         };
@@ -156,10 +148,12 @@ impl Conformal {
             below: nodes(&mirrored, 1.0),
             above: nodes(&scaled, 1.0),
             most: rows.iter().flat_map(AsRef::as_ref).fold(0.0, |most: f64, error| most.max(error.abs())),
-            worth: worth(&scaled_rows, growth.n_leads(), n_cells),
+            worth: worth(&scaled_rows, growth.n_leads(), n_moved),
+            n_telling: n_telling(rows, n_cells),
             growth,
             n_cells,
             held_out: Vec::new(),
+            quiet: None,
         }
     }
 
@@ -170,7 +164,8 @@ impl Conformal {
 
     /// What it holds on the heap.
     pub fn n_bytes(&self) -> usize {
-        self.growth.n_bytes() + size_of_val(self.held_out.as_slice())
+        let quiet = self.quiet.as_deref().map_or(0, |quiet| size_of_val(quiet) + quiet.1.n_bytes());
+        self.growth.n_bytes() + size_of_val(self.held_out.as_slice()) + quiet
     }
 
     /// Whether bands can be promised for the next `n_leads` steps.
@@ -178,7 +173,7 @@ impl Conformal {
     /// # Errors
     /// The reason why not.
     pub fn check(&self, n_leads: usize) -> Result<(), String> {
-        if self.n_cells == 0 {
+        if self.n_known() == 0 {
             return Err("the history is too short to replay a forecast, and a band comes from replayed errors".into());
         }
         if n_leads > self.n_leads() {
@@ -193,15 +188,20 @@ impl Conformal {
                 "a band takes {} errors that were made out of sample, and the history has room for {}; record longer \
                  or ask for a shorter horizon",
                 self.n_leads().max(LEAST_CELLS),
-                self.n_cells,
+                self.n_known(),
             ));
         }
         Ok(())
     }
 
+    /// How many cells were forecast, each counted once.
+    fn n_known(&self) -> usize {
+        self.n_cells + self.quiet.as_deref().map_or(0, |(_, bands)| bands.n_cells)
+    }
+
     /// Whether the errors carry a band. Those of one forecast do: how far to trust them is in its width.
     fn is_enough(&self) -> bool {
-        self.n_cells >= self.n_leads().max(LEAST_CELLS)
+        self.n_known() >= self.n_leads().max(LEAST_CELLS)
     }
 
     /// How far a band reaches below and above the point at a lead, counted from 0, of a forecast made at an origin:
@@ -209,13 +209,38 @@ impl Conformal {
     /// lead, but for what few errors widen: one leap that many forecasts of a long lead missed and few of a short one
     /// is not the same share of the usual size in both.
     pub fn reaches(&self, share: f64) -> impl Fn(usize, usize) -> (f64, f64) + '_ {
-        let widen = self.widening(share);
-        let (below, above) = self.reach(share, widen);
-        let most = LARGEST * self.most * widen.max(1.0);
+        let usual = self.own_reaches(share);
+        let quiet = self.quiet.as_deref().map(|(quiet, bands)| (quiet, bands.own_reaches(share)));
+        move |origin, lead| match &quiet {
+            Some((quiet, reaches)) if quiet.holds(origin.wrapping_add(lead)) => reaches(origin, lead),
+            _ => usual(origin, lead),
+        }
+    }
+
+    /// The same where errors are of the usual kind.
+    fn own_reaches(&self, share: f64) -> impl Fn(usize, usize) -> (f64, f64) + '_ {
+        // Neighbouring leads mostly have the same.
+        let known = Cell::new((f64::NAN, (0.0, 0.0, 0.0)));
         move |origin, lead| {
-            let usual = self.growth.at(origin, lead);
+            let moved = self.growth.moved(lead);
+            if known.get().0 != moved {
+                known.set((moved, self.reach_of_moved(share_of_moved(share, moved))));
+            }
+            let (_, (below, above, most)) = known.get();
+            let usual = self.growth.at(origin, lead) * ROUNDED;
             ((usual * below).min(most), (usual * above).min(most))
         }
+    }
+
+    /// How far a band reaches below and above, in usual sizes, and at most, that is to hold this share of the errors that
+    /// are not zero; of no share nowhere.
+    fn reach_of_moved(&self, share: f64) -> (f64, f64, f64) {
+        if share <= 0.0 {
+            return (0.0, 0.0, 0.0);
+        }
+        let widen = self.widening(share);
+        let (below, above) = self.reach(share, widen);
+        (below, above, LARGEST * self.most * widen.max(1.0))
     }
 
     /// How far a band, so much widened, reaches below and above, in usual sizes; neither is negative.
@@ -227,19 +252,13 @@ impl Conformal {
         (side(&self.below), side(&self.above))
     }
 
-    /// How many independent errors tell of the errors' size.
-    fn n_telling(&self) -> f64 {
-        let design_effect = 1.0 + self.n_leads().saturating_sub(1) as f64 * ALIKE;
-        self.n_cells as f64 / design_effect
-    }
-
     /// By how much a band of few errors is wider than their quantile, or narrower where it is to hold a few only.
     fn widening(&self, share: f64) -> f64 {
         let n = self.n_cells as f64;
         // The largest coverage that n errors have a quantile for.
         let most = share.min(n / (n + 1.0));
-        let few = student_quantile(tail(share), (self.n_telling() - 1.0).min(n)) / student_quantile(tail(most), n);
-        if few.is_finite() { few.max(1.0).min(centred(share, self.n_telling().min(n))) } else { 1.0 }
+        let few = student_quantile(tail(share), (self.n_telling - 1.0).min(n)) / student_quantile(tail(most), n);
+        if few.is_finite() { few.max(1.0).min(centred(share, self.n_telling.min(n))) } else { 1.0 }
     }
 
     /// The share of replayed values inside a band made without them or their neighbours. It cannot tell of a factor that
@@ -259,6 +278,39 @@ impl Conformal {
             })
             .collect()
     }
+
+    /// For each of the errors of forecasts made at `origins` the coverage above which a band holds it; NaN where bands
+    /// would be of too few.
+    fn levels(&self, origins: &[usize], rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let mut levels: Vec<Vec<f64>> = rows.iter().map(|row| vec![f64::NAN; row.len()]).collect();
+        if !self.is_enough() {
+            return levels;
+        }
+        let quiet = self.quiet.as_deref();
+        let holds = |cell: usize| quiet.is_some_and(|(quiet, _)| quiet.holds(cell));
+        for (is_quiet, bands) in std::iter::once((false, self)).chain(quiet.map(|(_, bands)| (true, bands))) {
+            let ladder = bands.ladder();
+            let moved: Vec<f64> = (0..bands.n_leads()).map(|lead| bands.growth.moved(lead)).collect();
+            bands.growth.at_all(origins, |nr, usual| {
+                let sizes = rows[nr].iter().zip(usual).zip(&moved);
+                for (lead, ((error, usual), moved)) in sizes.enumerate().filter(|(_, ((error, _), _))| !error.is_nan())
+                {
+                    if holds(origins[nr] + lead) == is_quiet {
+                        // Right to the digit is within any band.
+                        let of_moved = if is_moved(*error) { level_on(&ladder, share(*error, *usual)) } else { 0.0 };
+                        let held = 1.0 - moved * (1.0 - of_moved);
+                        levels[nr][lead] = if is_moved(*error) { held } else { 0.0 };
+                    }
+                }
+            });
+        }
+        levels
+    }
+}
+
+/// The share of errors that are not zero, of which a share `moved` of all is, that a band of `share` of all must hold.
+fn share_of_moved(share: f64, moved: f64) -> f64 {
+    if moved >= 1.0 { share } else { 1.0 - (1.0 - share) / moved }
 }
 
 /// The level of the upper edge of a band of so much coverage.
@@ -368,20 +420,21 @@ fn held_out_levels(replay: &Replay, season: Option<usize>) -> Vec<Vec<f64>> {
             .map(|(origin, row)| (*origin, &row[..]))
             .unzip();
         let rest = Conformal::of(&origins, &rows, season);
-        let is_enough = rest.is_enough();
-        let ladder = if is_enough { rest.ladder() } else { Vec::new() };
-        rest.growth.at_all(part_origins, |nr, usual| {
-            let level = |(error, usual): (&f64, &f64)| {
-                if is_enough && !error.is_nan() { level_on(&ladder, share(*error, *usual)) } else { f64::NAN }
-            };
-            levels.push(part[nr].iter().zip(usual).map(level).collect());
-        });
+        levels.extend(rest.levels(part_origins, part));
     }
     levels
 }
 
+/// How many independent errors those of `n_cells` cells tell of.
+fn n_telling<R: AsRef<[f64]>>(rows: &[R], n_cells: usize) -> f64 {
+    let counts =
+        || rows.iter().map(|row| row.as_ref().iter().filter(|error| !error.is_nan()).count()).filter(|n| *n > 0);
+    let n_leads = counts().sum::<usize>() as f64 / counts().count().max(1) as f64;
+    n_cells as f64 / (1.0 + (n_leads - 1.0).max(0.0) * ALIKE)
+}
+
 /// How many cells were forecast, each counted once.
-fn n_cells<R: AsRef<[f64]>>(origins: &[usize], rows: &[R]) -> usize {
+pub(super) fn n_cells<R: AsRef<[f64]>>(origins: &[usize], rows: &[R]) -> usize {
     let mut counted_to = 0;
     let mut n = 0;
     for (&origin, row) in origins.iter().zip(rows) {

@@ -1,10 +1,13 @@
 //! How the usual size of an error grows with the lead, and over the places of the cycle.
 //!
 //! In: errors by origin and lead. Out: a size per lead that does not shrink, kept at a few knots however long the
-//! horizon, and a factor per stretch of the season, where the replay is long enough to tell them apart.
+//! horizon, and a factor per stretch of the season, where the replay is long enough to tell them apart. Sizes are those
+//! of errors that are not exactly zero. What stands still is foretold to the digit until it moves: how often there is an
+//! error at all is another question than how large it is, and has its own answer per lead, which does not shrink either.
 
 use super::backtest::mean;
 use super::compact::Kept;
+use super::conformal::n_cells;
 
 /// Leads at which the size is kept; straight lines lie between.
 const MOST_KNOTS: usize = 24;
@@ -18,6 +21,16 @@ const STRETCH_PRIOR: f64 = 16.0;
 /// Steps in which the factors of stretches are kept.
 const FACTOR_STEP: f64 = 0.01;
 
+/// How many stretches a cycle of `season` steps is cut into.
+pub(super) fn n_stretches(season: usize) -> usize {
+    season.min(MOST_STRETCHES)
+}
+
+/// The stretch of a cell: its place in the cycle.
+pub(super) fn stretch(cell: usize, season: usize) -> usize {
+    cell % season * n_stretches(season) / season
+}
+
 /// The usual size of an error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growth {
@@ -25,6 +38,8 @@ pub(super) struct Growth {
     knots: Vec<(u32, f32)>,
     largest: f64,
     n_leads: usize,
+    // The share of errors that are not zero at each knot; empty where all are not.
+    moved: Box<[f32]>,
     // Factors per stretch, empty when all are alike; the stretch of an origin's cell is its place in the cycle.
     stretches: Kept,
     season: usize,
@@ -34,13 +49,36 @@ impl Growth {
     /// Of errors `rows[nr][lead]` made at `origins`, of a series with a cycle of `season` steps.
     pub fn of<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Growth {
         let n_leads = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
-        let means: Vec<f64> = (0..n_leads)
-            .map(|lead| mean(rows.iter().map(|row| row.as_ref().get(lead).map_or(f64::NAN, |error| error.abs()))))
-            .map(|mean| if mean.is_nan() { 0.0 } else { mean })
-            .collect();
-        let sizes = isotonic(&means);
+        let (mut means, mut n_moved) = (Vec::with_capacity(n_leads), Vec::with_capacity(n_leads));
+        let (mut shares, mut n_known) = (Vec::with_capacity(n_leads), Vec::with_capacity(n_leads));
+        for lead in 0..n_leads {
+            let known = || rows.iter().filter_map(|row| row.as_ref().get(lead)).filter(|error| !error.is_nan());
+            let moved = || known().filter(|error| is_moved(**error)).map(|error| error.abs());
+            let (n, all) = (moved().count() as f64, known().count() as f64);
+            means.push(if n > 0.0 { mean(moved()) } else { 0.0 });
+            n_moved.push(n);
+            // Of few that were right none says that the next one is: as if one more had not been.
+            shares.push(((n + 1.0) / (all + 1.0)).min(1.0));
+            n_known.push(all);
+        }
+        // Fewer cells than leads do not tell one lead from another.
+        if n_cells(origins, rows) < n_leads {
+            for (values, counts) in [(&mut means, &n_moved), (&mut shares, &n_known)] {
+                let all: f64 = counts.iter().sum();
+                let level = values.iter().zip(counts).map(|(value, count)| value * (count / all.max(1.0))).sum();
+                values.fill(level);
+            }
+        }
+        let sizes = isotonic(&means, &n_moved);
         let largest = sizes.last().copied().unwrap_or(0.0);
-        let mut growth = Growth { knots: knots(&sizes, largest), largest, n_leads, ..Growth::default() };
+        let knots = knots(&sizes, largest);
+        let moved = if n_moved == n_known {
+            Box::default()
+        } else {
+            let shares = isotonic(&shares, &n_known);
+            knots.iter().map(|(lead, _)| shares[*lead as usize] as f32).collect()
+        };
+        let mut growth = Growth { knots, largest, n_leads, moved, ..Growth::default() };
         if let Some(season) = season {
             growth.learn_stretches(origins, rows, season);
         }
@@ -50,7 +88,7 @@ impl Growth {
     /// The errors of one forecast are large or small together, so each counts once in a stretch, however many of its
     /// cells lie there.
     fn learn_stretches<R: AsRef<[f64]>>(&mut self, origins: &[usize], rows: &[R], season: usize) {
-        let n = season.min(MOST_STRETCHES);
+        let n = n_stretches(season);
         let usual = self.sizes();
         // Of all forecasts, and of one.
         let (mut sums, mut counts) = (vec![0.0; n], vec![0.0; n]);
@@ -60,9 +98,9 @@ impl Growth {
             own_sums.fill(0.0);
             own_counts.fill(0.0);
             for (lead, error) in
-                row.as_ref().iter().enumerate().filter(|(lead, error)| !error.is_nan() && usual[*lead] > 0.0)
+                row.as_ref().iter().enumerate().filter(|(lead, error)| is_moved(**error) && usual[*lead] > 0.0)
             {
-                let stretch = (origin + lead) % season * n / season;
+                let stretch = stretch(origin + lead, season);
                 own_sums[stretch] += error.abs() / usual[lead];
                 own_counts[stretch] += 1.0;
             }
@@ -88,6 +126,12 @@ impl Growth {
         self.n_leads
     }
 
+    /// The share of errors at `lead`, counted from 0, that are not zero.
+    pub fn moved(&self, lead: usize) -> f64 {
+        let knot = self.knots.partition_point(|(at, _)| (*at as usize) < lead);
+        self.moved.get(knot.min(self.moved.len().saturating_sub(1))).map_or(1.0, |share| f64::from(*share))
+    }
+
     /// The usual size at `lead`, counted from 0, of a forecast made at `origin`.
     pub fn at(&self, origin: usize, lead: usize) -> f64 {
         self.size(lead) * self.factor(origin, lead)
@@ -111,8 +155,7 @@ impl Growth {
         if self.stretches.is_empty() {
             return 1.0;
         }
-        let place = origin.wrapping_add(lead) % self.season;
-        self.stretches.get(place * self.stretches.len() / self.season)
+        self.stretches.get(stretch(origin.wrapping_add(lead), self.season))
     }
 
     /// The leads at which a size is kept.
@@ -137,7 +180,7 @@ impl Growth {
     }
 
     pub fn n_bytes(&self) -> usize {
-        size_of_val(self.knots.as_slice()) + self.stretches.n_bytes()
+        size_of_val(self.knots.as_slice()) + size_of_val(&*self.moved) + self.stretches.n_bytes()
     }
 }
 
@@ -156,23 +199,30 @@ fn knots(sizes: &[f64], largest: f64) -> Vec<(u32, f32)> {
     leads.into_iter().map(knot).collect()
 }
 
-/// The closest non-decreasing sequence, by pooling adjacent violators.
-fn isotonic(values: &[f64]) -> Vec<f64> {
-    // Runs of (mean, length); a run that undercuts the one before is merged with it.
-    let mut runs: Vec<(f64, usize)> = Vec::with_capacity(values.len());
-    for &value in values {
-        let mut run = (value, 1);
-        while let Some(&(mean, n)) = runs.last() {
-            if mean <= run.0 {
+/// Whether `error` is known, and is one.
+pub(super) fn is_moved(error: f64) -> bool {
+    !error.is_nan() && error != 0.0
+}
+
+/// The closest non-decreasing sequence, each value counting as often as `counts` says, by pooling adjacent violators.
+/// What counts for nothing is what comes before it, or first of all.
+pub(super) fn isotonic(values: &[f64], counts: &[f64]) -> Vec<f64> {
+    // Runs of (mean, count, length); a run that undercuts the one before is merged with it.
+    let mut runs: Vec<(f64, f64, usize)> = Vec::with_capacity(values.len());
+    for (&value, &count) in values.iter().zip(counts) {
+        let mut run = (value, count, 1);
+        while let Some(&(mean, weight, n)) = runs.last() {
+            let total = weight + run.1;
+            if mean <= run.0 && weight > 0.0 && run.1 > 0.0 {
                 break;
             }
-            let total = (n + run.1) as f64;
-            run = (mean * (n as f64 / total) + run.0 * (run.1 as f64 / total), n + run.1);
+            let merged = if total > 0.0 { mean * (weight / total) + run.0 * (run.1 / total) } else { 0.0 };
+            run = (merged, total, n + run.2);
             runs.pop();
         }
         runs.push(run);
     }
-    runs.into_iter().flat_map(|(mean, n)| std::iter::repeat_n(mean, n)).collect()
+    runs.into_iter().flat_map(|(mean, _, n)| std::iter::repeat_n(mean, n)).collect()
 }
 
 #[cfg(test)]
@@ -181,8 +231,27 @@ mod tests {
 
     #[test]
     fn the_closest_rising_sequence() {
-        assert_eq!(isotonic(&[1.0, 3.0, 2.0, 4.0, 2.0, 4.0]), [1.0, 2.5, 2.5, 3.0, 3.0, 4.0]);
-        assert_eq!(isotonic(&[]), [] as [f64; 0]);
+        assert_eq!(isotonic(&[1.0, 3.0, 2.0, 4.0, 2.0, 4.0], &[1.0; 6]), [1.0, 2.5, 2.5, 3.0, 3.0, 4.0]);
+        assert_eq!(isotonic(&[0.0, 4.0, 1.0, 0.0, 3.0], &[0.0, 1.0, 2.0, 0.0, 1.0]), [2.0, 2.0, 2.0, 2.0, 3.0]);
+        assert_eq!(isotonic(&[], &[]), [] as [f64; 0]);
+    }
+
+    #[test]
+    fn how_often_and_how_large_are_told_apart() {
+        // One in ten errs at the first lead and every second at the last, each time by three.
+        let origins: Vec<usize> = (0..200).collect();
+        let rows: Vec<Vec<f64>> =
+            (0..200).map(|nr| [10, 5, 2].map(|every| if nr % every == 0 { 3.0 } else { 0.0 }).to_vec()).collect();
+        let growth = Growth::of(&origins, &rows, None);
+        for (lead, share) in [0.1, 0.2, 0.5].into_iter().enumerate() {
+            assert_eq!(growth.at(0, lead), 3.0);
+            assert!((growth.moved(lead) - share).abs() < 0.01, "{lead}: {}", growth.moved(lead));
+        }
+        let all = Growth::of(&origins, &vec![vec![1.0, 2.0, 3.0]; 200], None);
+        assert!((0..3).all(|lead| all.moved(lead) == 1.0) && all.moved.is_empty());
+        // Of eight that were right the ninth need not be.
+        let few = Growth::of(&origins[..8], &vec![vec![0.0]; 8], None);
+        assert!(few.moved(0) > 0.1, "{}", few.moved(0));
     }
 
     #[test]

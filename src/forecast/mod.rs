@@ -55,6 +55,7 @@ mod moving_average;
 mod moving_median;
 mod mstl;
 mod naive;
+mod often;
 mod optimise;
 mod outlook;
 mod past;

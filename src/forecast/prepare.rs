@@ -11,6 +11,7 @@ use super::correction::Correction;
 use super::direction::direction;
 use super::facts::Facts;
 use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
+use super::often::{Often, unrounded};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
 use super::past::{Past, Regressors};
 use super::recalibrate::{FOLLOWED, Recalibration};
@@ -73,6 +74,7 @@ pub struct Prepared {
     fallback: Option<String>,
     fitted: Box<dyn Fitted>,
     bands: Conformal,
+    often: Often,
     recalibration: Recalibration,
     correction: Correction,
     accuracy: Option<Accuracy>,
@@ -104,7 +106,9 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
     let (chosen, accuracy, seasons) = run(&past, request)?;
     let cycle = seasons.first().map(|season| season.steps());
-    let bands = Conformal::new(&to_now(chosen.honest, past.values(), cycle), cycle);
+    let honest = unrounded(chosen.honest, past.values());
+    let often = Often::of(past.values(), &honest);
+    let bands = Conformal::new(&to_now(honest, past.values(), cycle), cycle);
     let mut prepared = Prepared {
         model: chosen.name,
         fallback: chosen.fallback,
@@ -112,6 +116,7 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
         recalibration: Recalibration::new(bands.n_leads()),
         correction: Correction::default(),
         bands,
+        often,
         accuracy,
         direction: direction(past, seasons.first().copied()),
         // Who gave one is not told of another that was tried beside it. One as long as the past cannot have been used,
@@ -281,8 +286,9 @@ impl Prepared {
                 })
                 .map(|(factor, (below, above))| (factor * below, factor * above))
                 .fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
-            let edge = |offset: f64| shape((point + offset).clamp(-f64::MAX, f64::MAX), &self.facts);
-            (edge(-below), edge(above))
+            let edge = |offset: f64| (point + offset).clamp(-f64::MAX, f64::MAX);
+            let (lower, upper) = self.often.held(point, (edge(-below), edge(above)), share);
+            (shape(lower, &self.facts), shape(upper, &self.facts))
         }
     }
 
@@ -403,6 +409,6 @@ impl Prepared {
     pub fn n_bytes(&self) -> usize {
         let names = self.model.capacity() + self.fallback.as_ref().map_or(0, String::capacity);
         let fitted = size_of_val(&*self.fitted) + self.fitted.n_bytes();
-        size_of::<Prepared>() + names + fitted + self.bands.n_bytes() + self.correction.n_bytes()
+        size_of::<Prepared>() + names + fitted + self.bands.n_bytes() + self.often.n_bytes() + self.correction.n_bytes()
     }
 }

@@ -157,3 +157,67 @@ fn a_band_of_few_errors_holds_its_share_of_what_comes() {
     }
     assert!(centred(0.99, 3.0).is_infinite() && (centred(0.8, 1e9) - 1.0).abs() < 1e-6);
 }
+
+/// Forecasts of two days from moments spread over four weeks, whose errors are `of(cell, origin, lead)`.
+fn hours(of: impl Fn(usize, u32, u32) -> f64) -> (Vec<usize>, Vec<Vec<f64>>) {
+    let origins: Vec<usize> = (0..60).map(|nr| 300 + nr * 11).collect();
+    let row = |&origin: &usize| (0..48).map(|lead| of(origin + lead, origin as u32, lead as u32)).collect();
+    let rows = origins.iter().map(row).collect();
+    (origins, rows)
+}
+
+#[test]
+fn a_job_among_idle_hours_has_bands_of_its_own_whatever_the_idle_noise() {
+    let is_job = |cell: usize| cell % 24 < 3;
+    for idle in [0.0, 1e-7, 0.01, 1.0] {
+        let (origins, rows) = hours(|cell, origin, lead| noise(origin, lead) * if is_job(cell) { 12.0 } else { idle });
+        let bands = Conformal::of(&origins, &rows, Some(24));
+        for share in [0.5, 0.8, 0.9, 0.95] {
+            let reaches = bands.reaches(share);
+            for (size, kind) in [(12.0, true), (idle, false)] {
+                let cells = || (0..48).filter(|lead| is_job(960 + lead) == kind);
+                // Evenly spread, so that the share of the width is that of the errors.
+                let widths = cells().map(|lead| reaches(960, lead)).map(|(below, above)| below + above);
+                let expected = share * size * cells().count() as f64;
+                let width: f64 = widths.sum();
+                assert!((width - expected).abs() <= 0.1 * expected, "{idle} {share} {kind}: {width} {expected}");
+            }
+        }
+        // And what is held out is judged by the same.
+        let told = Conformal::new(&Replay { origins, errors: rows, takes_values: true }, Some(24));
+        let held = told.coverage(Coverage::new(0.8).unwrap()).unwrap();
+        assert!(held > 0.75 && (idle == 0.0 || held < 0.87), "{idle}: {held}");
+    }
+}
+
+#[test]
+fn hours_are_apart_only_where_nearly_all_errors_are() {
+    // Half as large by night, one huge error, or too few days to tell.
+    let (origins, rows) = hours(|cell, origin, lead| noise(origin, lead) * if cell % 24 < 3 { 2.0 } else { 1.0 });
+    assert_eq!(Quiet::find(&origins, &rows, 24), None);
+    let (origins, rows) = hours(|cell, origin, lead| if cell == 507 { 1e6 } else { noise(origin, lead) });
+    assert_eq!(Quiet::find(&origins, &rows, 24), None);
+    let (origins, rows) = hours(|cell, origin, lead| noise(origin, lead) * if cell % 24 < 3 { 12.0 } else { 0.1 });
+    assert_eq!(Quiet::find(&origins[..2], &rows[..2], 24), None);
+    let found = Quiet::find(&origins, &rows, 24).unwrap();
+    assert!((0..24).all(|hour| found.holds(hour) == (hour >= 3)));
+}
+
+#[test]
+fn a_lead_that_is_mostly_right_to_the_digit_has_its_own_share() {
+    // A switch that is as it was after one step with 97 %, and after twenty with 60 %.
+    let is_off = |nr: u32, lead: u32| noise(nr, lead) + 0.5 < 0.03 + 0.02 * f64::from(lead);
+    let origins: Vec<usize> = (0..400).map(|nr| 50 + nr * 20).collect();
+    let row = |nr| (0..20).map(|lead| if is_off(nr, lead) { noise(nr + 7, lead).signum() } else { 0.0 }).collect();
+    let rows: Vec<Vec<f64>> = (0..400).map(row).collect();
+    let bands = Conformal::of(&origins, &rows, None);
+    for share in [0.5, 0.8, 0.9, 0.95] {
+        for lead in 0..20u32 {
+            let (below, above) = bands.reaches(share)(50, lead as usize);
+            let held =
+                (0..400).filter(|nr| (-below..=above).contains(&rows[*nr][lead as usize])).count() as f64 / 400.0;
+            assert!(held >= share - 0.02, "{share} {lead}: {held}");
+        }
+        assert!(edges(&bands, share, 0).1 == 0.0 && (share < 0.8 || edges(&bands, share, 19).1 >= 1.0), "{share}");
+    }
+}
