@@ -78,6 +78,7 @@ mod seasonal_ar;
 mod seasonal_naive;
 mod ses;
 mod shaped;
+mod shift;
 mod slope;
 mod slot_profile;
 mod smoothing;

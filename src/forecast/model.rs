@@ -101,6 +101,17 @@ impl<F: Forecaster + ?Sized> Forecaster for Box<F> {
     }
 }
 
+/// Where a step may go instead of where it is expected.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Other {
+    /// The least and the greatest of it.
+    pub lower: f64,
+    /// At least `lower`.
+    pub upper: f64,
+    /// The chance that it does, 0 to 1.
+    pub chance: f64,
+}
+
 /// A fitted method that can look ahead.
 ///
 /// # For implementers
@@ -129,6 +140,12 @@ pub trait Fitted: Send + Sync + Debug {
     fn quantile_into(&self, share: f64, known: Regressors<'_>, points: &mut [f64]) -> bool {
         let _ = (share, known, points);
         false
+    }
+
+    /// Where each of the next `n` steps may go instead; empty where the method knows of nothing.
+    fn others(&self, known: Regressors<'_>, n: usize) -> Vec<Other> {
+        let _ = (known, n);
+        Vec::new()
     }
 
     /// What was estimated or chosen, by name: `alpha`, `season`, `slope`.

@@ -3,6 +3,8 @@
 //! In: a [`Past`] and a [`Request`]. Out: a [`Prepared`], which answers [`Forecast`]s for any horizon and coverage and
 //! takes in new values as they come.
 
+use std::borrow::Cow;
+
 use super::astray::Astray;
 use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
 use super::backtest::{MOST_ORIGINS, Plan, accuracy, mean};
@@ -10,7 +12,7 @@ use super::conformal::Conformal;
 use super::correction::Correction;
 use super::direction::direction;
 use super::facts::Facts;
-use super::model::{Coverage, FitError, Fitted, Horizon, Updated};
+use super::model::{Coverage, FitError, Fitted, Horizon, Other, Updated};
 use super::often::{Often, unrounded};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
 use super::past::{Past, Regressors};
@@ -18,6 +20,7 @@ use super::recalibrate::{FOLLOWED, Recalibration};
 use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse, UnknownModel};
 use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
 use super::shaped::shape;
+use super::shift::Shift;
 use super::to_now::to_now;
 use crate::series::{Millis, Season, Step};
 
@@ -87,6 +90,11 @@ pub struct Prepared {
     n_seen: usize,
 }
 
+/// What errors after a shift must shrink to where the past is seen as it would be after it, and what all errors may grow
+/// to by the chance of a few.
+const LESS: f64 = 0.7;
+const MORE: f64 = 1.1;
+
 /// Fits the method of `request` to `past` and replays it.
 ///
 /// A seasonal method asked for by name without a season takes the one of those found that did best. Where no range is
@@ -104,11 +112,12 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
 pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Prepared, ForecastError> {
     let past = *past;
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
-    let (chosen, accuracy, seasons) = run(&past, request)?;
-    let cycle = seasons.first().map(|season| season.steps());
-    let honest = unrounded(chosen.honest, past.values());
-    let often = Often::of(past.values(), &honest);
-    let bands = Conformal::new(&to_now(honest, past.values(), cycle), cycle);
+    let (learnt, values) = run(&past, request)?;
+    let cycle = learnt.cycle();
+    let Learnt { chosen, accuracy, seasons } = learnt;
+    let honest = unrounded(chosen.honest, &values);
+    let often = Often::of(&values, &honest);
+    let bands = Conformal::new(&to_now(honest, &values, cycle), cycle);
     let mut prepared = Prepared {
         model: chosen.name,
         fallback: chosen.fallback,
@@ -135,7 +144,56 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
     Ok(prepared)
 }
 
-fn run(past: &Past<'_>, request: &Request) -> Result<(Chosen, Option<Accuracy>, Vec<Season>), ForecastError> {
+/// Who was chosen, how right he was on the past, and the seasons found.
+struct Learnt {
+    chosen: Chosen,
+    accuracy: Option<Accuracy>,
+    seasons: Vec<Season>,
+}
+
+impl Learnt {
+    /// The mean size of the errors at cells from `from` on.
+    fn error(&self, from: usize) -> f64 {
+        let replayed = &self.chosen.replayed;
+        let rows = replayed.origins.iter().zip(&replayed.errors);
+        mean(rows.flat_map(|(origin, row)| row.iter().skip(from.saturating_sub(*origin)).map(|error| error.abs())))
+    }
+
+    fn cycle(&self) -> Option<usize> {
+        self.seasons.first().map(|season| season.steps())
+    }
+}
+
+/// Learns from `past`, and after a shift from what the past would be after it, where the method may be chosen; with the
+/// values that were learnt from.
+fn run<'a>(past: &Past<'a>, request: &Request) -> Result<(Learnt, Cow<'a, [f64]>), ForecastError> {
+    let mut before = run_once(past, request)?;
+    let is_chooser = registry::find(&request.model)?.role == Role::Chooser;
+    let shift = Shift::of(&before.chosen.replayed, past)
+        .filter(|_| is_chooser && past.regressors().columns().is_empty() && before.chosen.fallback.is_none());
+    let Some(shift) = shift else { return Ok((before, past.values().into())) };
+    let values = shift.everywhere(past.values());
+    let after = run_once(&past.with_values(&values), request);
+    let is_old = shift.is_old(request.horizon.steps());
+    // Errors are not larger without it, and those of it are clearly smaller.
+    let is_better = |after: &Learnt| {
+        let [since, all] = [shift.began(past), 0].map(|from| after.error(from) / before.error(from));
+        since <= LESS && all <= shift.scale() * if is_old { 1.0 } else { MORE }
+    };
+    let Some(mut after) = after.ok().filter(is_better) else { return Ok((before, past.values().into())) };
+    if shift.is_young(before.cycle()) {
+        before.chosen.fitted = shift.doubted(after.chosen.fitted, before.chosen.fitted);
+        before.chosen.fallback = Some(shift.reason());
+        return Ok((before, past.values().into()));
+    }
+    if !is_old {
+        after.chosen.fitted = shift.followed(after.chosen.fitted, before.chosen.fitted);
+        after.chosen.fallback = Some(shift.reason());
+    }
+    Ok((after, values.into()))
+}
+
+fn run_once(past: &Past<'_>, request: &Request) -> Result<Learnt, ForecastError> {
     let (entry, seasons) = look(past, request)?;
     let found = &seasons.found;
     // The longest season decides how much must lie before the first origin, if the past can give it.
@@ -149,7 +207,7 @@ fn run(past: &Past<'_>, request: &Request) -> Result<(Chosen, Option<Accuracy>, 
         let baseline = baseline(season, horizon).replay(past, Astray::NONE, &plan).0;
         accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
-    Ok((chosen, accuracy, seasons.found))
+    Ok(Learnt { chosen, accuracy, seasons: seasons.found })
 }
 
 /// Who is chosen when replayed from the origins of `plan`, and the seasons found.
@@ -238,7 +296,8 @@ impl Prepared {
         let (band, band_reason) = match self.bands.check(skipped + points.len()) {
             Ok(()) => {
                 let both = || points.iter().zip(skipped..);
-                let edges = self.edges(coverage.share());
+                let others = self.fitted.others(known, skipped + points.len());
+                let edges = self.edges(coverage.share(), others);
                 let (lower, upper) = both().map(|(point, lead)| edges(*point, lead)).unzip();
                 (Some(Band { coverage, lower, upper }), None)
             }
@@ -272,8 +331,9 @@ impl Prepared {
         points
     }
 
-    /// The edges of the band about a point at a lead, counted from 0.
-    fn edges(&self, share: f64) -> impl Fn(f64, usize) -> (f64, f64) + '_ {
+    /// The edges of the band about a point at a lead, counted from 0; it reaches to `others` that are too likely to be
+    /// left out.
+    fn edges(&self, share: f64, others: Vec<Other>) -> impl Fn(f64, usize) -> (f64, f64) + '_ {
         // What is recalibrated on its own must still nest: no band is narrower than one of less coverage.
         let within = FOLLOWED.iter().copied().filter(move |followed| *followed < share);
         let shares: Vec<_> = within.chain([share]).map(|share| (share, self.bands.reaches(share))).collect();
@@ -286,8 +346,10 @@ impl Prepared {
                 })
                 .map(|(factor, (below, above))| (factor * below, factor * above))
                 .fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
-            let edge = |offset: f64| (point + offset).clamp(-f64::MAX, f64::MAX);
-            let (lower, upper) = self.often.held(point, (edge(-below), edge(above)), share);
+            let other = others.get(lead).filter(|other| other.chance > (1.0 - share) / 2.0);
+            let (least, most) = other.map_or((point, point), |other| (point.min(other.lower), point.max(other.upper)));
+            let edge = |edge: f64| edge.clamp(-f64::MAX, f64::MAX);
+            let (lower, upper) = self.often.held(point, (edge(least - below), edge(most + above)), share);
             (shape(lower, &self.facts), shape(upper, &self.facts))
         }
     }
@@ -339,9 +401,10 @@ impl Prepared {
         let due: Vec<usize> = self.recalibration.due().collect();
         let Some(&longest) = due.last() else { return };
         let points = self.points(longest, known);
+        let others = self.fitted.others(known, longest);
         for lead in due {
             let point = points[lead - 1];
-            let edges = FOLLOWED.map(|share| self.edges(share)(point, lead - 1));
+            let edges = FOLLOWED.map(|share| self.edges(share, others.clone())(point, lead - 1));
             self.recalibration.issue(lead, edges);
         }
     }

@@ -32,7 +32,7 @@ const LEAST_ALIKE: usize = 3;
 
 /// How the chance that an excursion goes on falls with the time it has lasted: by this power, where nothing is known of
 /// earlier ones: about as those like none before did in public series of servers' metrics that mostly stand still.
-const FALLS: f64 = 0.35;
+pub(super) const FALLS: f64 = 0.35;
 
 /// As how many excursions that counts.
 const FALLS_WORTH: f64 = 2.0;

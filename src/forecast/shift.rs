@@ -1,0 +1,401 @@
+//! A level, a scale or a slope that was left for good, or not.
+//!
+//! In: the errors of a replay, and the values it was made on. Out: a [`Shift`], where the errors of the last forecast
+//! that has come true end in a stretch that lies on one side and beyond all that earlier forecasts erred by; the past as
+//! it would have been after the shift; and a model that goes on after it.
+//!
+//! Methods learn of a shift as slowly as their memory is long, and those that know a season need a whole one to do so:
+//! the forecast of the day after is wrong by most of it. So the past is put where the series stands now, as that before
+//! a known step is (see [`super::events`]), and learnt from again: an intercept correction, which puts forecasts back on
+//! track after a location shift (Clements and Hendry, "Forecasting economic time series", 1998, chapter 8). Whether it
+//! is one, or an outage that will be over in an hour, nobody knows. As long as it is more likely than not to last
+//! ([`FALLS`]), points follow it; and bands reach to where the series goes if it does not.
+
+use std::collections::BTreeMap;
+
+use super::backtest::Replay;
+use super::model::{Fitted, Other, Updated};
+use super::past::{Past, Regressors};
+use super::still::FALLS;
+
+/// Steps ahead from which on errors tell a shift from noise.
+const LEAST_LEADS: usize = 4;
+
+/// Forecasts that do not overlap, among which there must be none like it.
+const LEAST_APART: f64 = 5.0;
+
+/// The share of the last forecast's squared errors that it must explain.
+const EXPLAINED: f64 = 0.4;
+
+/// How many times what earlier forecasts erred by it must be.
+const UNSEEN: f64 = 2.0;
+
+/// Lengths that are tried.
+const MOST_TRIED: usize = 64;
+
+/// What a slope or a scale must leave of the squares that a level leaves.
+const CLEARLY: f64 = 0.9;
+
+/// Horizons that are looked back.
+const MOST_HORIZONS: usize = 4;
+
+/// A model is wrong about a shift when values went the other way for one in so many of its steps.
+const WRONG: usize = 4;
+
+/// Steps it must have lasted for points to follow it, and a slope to be told from a level.
+const LEAST_LENGTH: usize = 3;
+const LEAST_FOR_SLOPE: usize = 8;
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Change {
+    /// By so much from one step to the next.
+    Level(f64),
+    /// To so many times what it was.
+    Factor(f64),
+    /// By so much more with each step.
+    Slope(f64),
+}
+
+impl Change {
+    /// What `value` would have been `steps` after it, counted from 1, had it come about.
+    fn of(self, value: f64, steps: f64) -> f64 {
+        match self {
+            Change::Level(by) => value + by,
+            Change::Factor(by) => value * by,
+            Change::Slope(by) => value + by * steps,
+        }
+    }
+
+    /// What `value` would have been without it.
+    fn without(self, value: f64, steps: f64) -> f64 {
+        match self {
+            Change::Level(by) => value - by,
+            Change::Factor(by) => value / by,
+            Change::Slope(by) => value - by * steps,
+        }
+    }
+}
+
+/// What changed, and how many steps ago.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shift {
+    change: Change,
+    length: usize,
+}
+
+impl Shift {
+    /// The shift in the latest cells of `past` that is unlike all that `replay` on it erred by before.
+    pub fn of(replay: &Replay, past: &Past<'_>) -> Option<Shift> {
+        if replay.n_apart() < LEAST_APART {
+            return None;
+        }
+        let rows = || replay.origins.iter().zip(&replay.errors).rev();
+        let n_leads = replay.errors.first()?.len();
+        if n_leads < LEAST_LEADS {
+            return None;
+        }
+        let late = rows().take_while(|(origin, _)| **origin + MOST_HORIZONS * n_leads >= past.len());
+        late.filter_map(|(origin, row)| Shift::in_row(*origin, row, replay, past)).next()
+    }
+
+    /// The shift at the end of the forecast from `origin`, whose errors are `row`.
+    fn in_row(origin: usize, row: &[f64], replay: &Replay, past: &Past<'_>) -> Option<Shift> {
+        let values = &past.values()[origin..];
+        let all: f64 = row.iter().filter(|error| !error.is_nan()).map(|error| error * error).sum();
+        let tried = lengths(row.len()).flat_map(|length| explained(row, values, length));
+        let (shift, gain) = tried.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        if !(gain >= EXPLAINED * all && gain.is_finite()) {
+            return None;
+        }
+        let began = origin + row.len() - shift.length;
+        let late = shift.length.div_ceil(2);
+        let size = largest(&row[row.len() - late..], late);
+        let before = |(origin, row): (&usize, &Vec<f64>)| {
+            let until = began.saturating_sub(*origin).min(row.len());
+            largest(&row[..until], late)
+        };
+        let earlier = replay.origins.iter().zip(&replay.errors).map(before).fold(0.0, f64::max);
+        (size > UNSEEN * earlier).then_some(Shift { length: past.len() - began, ..shift })
+    }
+
+    /// `values` as if all of them had come after it.
+    pub fn everywhere(&self, values: &[f64]) -> Vec<f64> {
+        let from = values.len().saturating_sub(self.length);
+        let moved = |(idx, value): (usize, &f64)| {
+            if idx >= from { *value } else { self.change.of(*value, idx as f64 - from as f64 + 1.0) }
+        };
+        values.iter().enumerate().map(moved).collect()
+    }
+
+    /// How many times as large errors are where all of the past is seen as after it.
+    pub fn scale(&self) -> f64 {
+        if let Change::Factor(by) = self.change { by } else { 1.0 }
+    }
+
+    /// The first cell of `past` that is after it.
+    pub fn began(&self, past: &Past<'_>) -> usize {
+        past.len().saturating_sub(self.length)
+    }
+
+    /// Whether a whole forecast of `n_leads` lies after it.
+    pub fn is_old(&self, n_leads: usize) -> bool {
+        self.length >= n_leads
+    }
+
+    /// Whether it may be over with the cycle, as a holiday is, or is a blip.
+    pub fn is_young(&self, cycle: Option<usize>) -> bool {
+        self.length < cycle.unwrap_or(0).max(LEAST_LENGTH)
+    }
+
+    /// `after`, fitted to values after it, which goes on while that is likely to last, and as `before` from then on.
+    pub fn followed(self, after: Box<dyn Fitted>, before: Box<dyn Fitted>) -> Box<dyn Fitted> {
+        Box::new(Shifted { after, before, is_followed: true, shift: self, n_other: 0 })
+    }
+
+    /// `before`, fitted to the values as they are, which may go where `after` it does.
+    pub fn doubted(self, after: Box<dyn Fitted>, before: Box<dyn Fitted>) -> Box<dyn Fitted> {
+        Box::new(Shifted { after, before, is_followed: false, shift: self, n_other: 0 })
+    }
+
+    /// What to say of it.
+    pub fn reason(&self) -> String {
+        let what = match self.change {
+            Change::Level(_) => "level",
+            Change::Factor(_) => "scale",
+            Change::Slope(_) => "slope",
+        };
+        format!("the {what} of the last {} steps is new: bands reach to where it was before", self.length)
+    }
+}
+
+/// Up to [`MOST_TRIED`] lengths of up to `n` steps, spread evenly by their logarithm.
+fn lengths(n: usize) -> impl Iterator<Item = usize> {
+    let mut last = 0;
+    (0..MOST_TRIED.min(n)).map(move |nr| {
+        let even = (n as f64).powf((nr + 1) as f64 / MOST_TRIED.min(n) as f64).round() as usize;
+        last = even.max(last + 1).min(n);
+        last
+    })
+}
+
+/// The changes that explain the last `length` errors of a forecast best, with what they take off the sum of squares.
+fn explained(row: &[f64], values: &[f64], length: usize) -> impl Iterator<Item = (Shift, f64)> {
+    let from = row.len() - length;
+    let known = || row[from..].iter().zip(&values[from..]).enumerate().filter(|(_, (error, _))| !error.is_nan());
+    // The coefficient of a regression through the origin, and what it takes off.
+    let through = |x: &dyn Fn(usize, f64) -> f64| {
+        let (mut with, mut own) = (0.0, 0.0);
+        for (idx, (error, value)) in known() {
+            let x = x(idx, value - error);
+            (with, own) = (with + x * error, own + x * x);
+        }
+        if own > 0.0 { (with / own, with * with / own) } else { (0.0, 0.0) }
+    };
+    let is_known = 2 * known().count() > length;
+    let (level, by_level) = through(&|_, _| 1.0);
+    let (slope, by_slope) = through(&|idx, _| (idx + 1) as f64);
+    let is_above_zero = known().all(|(_, (error, value))| *value > 0.0 && value - error > 0.0);
+    let (times, by_factor) = if is_above_zero { through(&|_, foretold| foretold) } else { (0.0, 0.0) };
+    // What explains no more than a level does is a level.
+    let all: f64 = known().map(|(_, (error, _))| error * error).sum();
+    let is_clear = move |gain: &f64| all - gain < CLEARLY * (all - by_level);
+    let slope = Some((Change::Slope(slope), by_slope)).filter(|(_, gain)| length >= LEAST_FOR_SLOPE && is_clear(gain));
+    let factor = Some((Change::Factor(1.0 + times), by_factor)).filter(|(_, gain)| times > -1.0 && is_clear(gain));
+    let found = [Some((Change::Level(level), by_level)), slope, factor].into_iter().flatten();
+    found.filter(move |_| is_known).map(move |(change, gain)| (Shift { change, length }, gain))
+}
+
+/// The largest mean of `n` errors one after the other, or of all where there are fewer.
+fn largest(row: &[f64], n: usize) -> f64 {
+    let known: Vec<f64> = row.iter().copied().filter(|error| !error.is_nan()).collect();
+    let n = n.min(known.len()).max(1);
+    known.windows(n).map(|window| (window.iter().sum::<f64>() / n as f64).abs()).fold(0.0, f64::max)
+}
+
+/// A model of what comes if a shift lasts, and one that learnt from the values as they are.
+#[derive(Debug)]
+struct Shifted {
+    after: Box<dyn Fitted>,
+    before: Box<dyn Fitted>,
+    is_followed: bool,
+    shift: Shift,
+    // How many values since the fit went the other way.
+    n_other: usize,
+}
+
+impl Shifted {
+    /// For how many steps it is followed, being more likely than not to last.
+    fn follows(&self) -> usize {
+        let lasts = self.shift.length as f64 * (FALLS.recip().exp2() - 1.0);
+        if self.is_followed { lasts as usize } else { 0 }
+    }
+
+    /// The chance that it lasts for so many steps more.
+    fn chance(&self, steps: usize) -> f64 {
+        (self.shift.length as f64 / (self.shift.length + steps) as f64).powf(FALLS)
+    }
+}
+
+impl Fitted for Shifted {
+    fn points_into(&self, known: Regressors<'_>, points: &mut [f64]) {
+        let follows = self.follows();
+        if follows == 0 {
+            return self.before.points_into(known, points);
+        }
+        self.after.points_into(known, points);
+        if follows < points.len() {
+            let mut later = vec![0.0; points.len()];
+            self.before.points_into(known, &mut later);
+            points[follows..].copy_from_slice(&later[follows..]);
+        }
+    }
+
+    fn others(&self, known: Regressors<'_>, n: usize) -> Vec<Other> {
+        let follows = self.follows();
+        let mut points = vec![0.0; n];
+        self.after.points_into(known, &mut points);
+        let other = |(idx, point): (usize, f64)| {
+            let goes_on = self.chance(idx + 1);
+            let without = self.shift.change.without(point, (self.shift.length + idx + 1) as f64);
+            let without = if without.is_finite() { without } else { point };
+            if idx < follows {
+                return Other { lower: without, upper: without, chance: 1.0 - goes_on };
+            }
+            // What has not been followed has been learnt of by half, so it is as far to either side.
+            Other { lower: point.min(without), upper: point.max(without), chance: goes_on }
+        };
+        points.into_iter().enumerate().map(other).collect()
+    }
+
+    fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        let mut after = [0.0];
+        self.after.points_into(known, &mut after);
+        let without = self.shift.change.without(after[0], (self.shift.length + 1) as f64);
+        let [after, without] = [after[0], without].map(|point| (value - point).abs());
+        let is_other = if self.is_followed { without < after } else { after < without };
+        let n_other = self.n_other + usize::from(is_other);
+        // Where it turned out otherwise, another fit is asked for.
+        if WRONG * n_other > self.shift.length {
+            return Updated::NeedsRefit;
+        }
+        for fitted in [&mut self.after, &mut self.before] {
+            if fitted.update(value, known) == Updated::NeedsRefit {
+                return Updated::NeedsRefit;
+            }
+        }
+        self.n_other = n_other;
+        self.shift.length += 1;
+        Updated::Filtered
+    }
+
+    fn settings(&self) -> BTreeMap<&'static str, f64> {
+        if self.is_followed { self.after.settings() } else { self.before.settings() }
+    }
+
+    fn n_bytes(&self) -> usize {
+        [&self.after, &self.before].iter().map(|fitted| size_of_val(&***fitted) + fitted.n_bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forecast::model::{Coverage, Horizon};
+    use crate::forecast::outlook::Forecast;
+    use crate::forecast::tests::Noise;
+    use crate::forecast::{Request, prepare};
+    use crate::series::Step;
+
+    const DAYS: usize = 42;
+    const AHEAD: usize = 72;
+
+    /// Hours of six weeks with a day's cycle of 20 about 100 and noise of 3, and the days after them; `moved` by the
+    /// hour and what it would be.
+    fn hours(moved: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+        let mut noise = Noise::seeded(3);
+        let cycle = |t: usize| (t as f64 / 24.0 * std::f64::consts::TAU).sin();
+        (0..DAYS * 24 + AHEAD).map(|t| moved(t, 100.0 + 20.0 * cycle(t) + 3.0 * noise.normal())).collect()
+    }
+
+    fn forecast(values: &[f64]) -> Forecast {
+        let horizon = Horizon::new(AHEAD).unwrap();
+        let past = Past::new(0, Step::seconds(3_600), &values[..DAYS * 24]);
+        prepare(past, &Request { horizon, ..Request::default() }).unwrap().forecast(horizon, Coverage::P95)
+    }
+
+    /// The mean error of a forecast of the end of `values`, the share in its band, and the band's mean width.
+    fn told(values: &[f64]) -> (f64, f64, f64) {
+        let forecast = forecast(values);
+        let (came, band) = (&values[DAYS * 24..], forecast.band.unwrap());
+        let each = || came.iter().zip(&forecast.points).zip(band.lower.iter().zip(&band.upper));
+        let mean = |of: &dyn Fn(f64, f64, f64, f64) -> f64| {
+            each().map(|((came, point), (lower, upper))| of(*came, *point, *lower, *upper)).sum::<f64>() / AHEAD as f64
+        };
+        let within = |came, _, lower, upper| f64::from(u8::from((lower..=upper).contains(&came)));
+        (mean(&|came: f64, point, _, _| (came - point).abs()), mean(&within), mean(&|_, _, lower, upper| upper - lower))
+    }
+
+    fn since(hours: usize) -> usize {
+        DAYS * 24 - hours
+    }
+
+    #[test]
+    fn a_new_level_a_new_scale_and_an_end_of_growth_are_followed_after_a_day() {
+        let level = |hours_ago: usize| hours(move |t, v| if t >= since(hours_ago) { v + 80.0 } else { v });
+        let scale = hours(|t, v| if t >= since(30) { v / 2.0 } else { v });
+        let slope = hours(|t, v| v + 0.5 * t.min(since(48)) as f64);
+        for values in [&level(24), &level(48), &level(90), &scale, &slope] {
+            let (error, share, _) = told(values);
+            assert!(error < 4.0 && share > 0.9, "{error} {share}");
+        }
+        // When a whole forecast lies after it, bands are as narrow as they were.
+        assert!(told(&level(90)).2 < 1.3 * told(&hours(|_, v| v)).2);
+    }
+
+    #[test]
+    fn within_a_day_of_a_shift_bands_hold_both_what_was_and_what_is() {
+        let ends = |lasts: bool| hours(move |t, v| if t >= since(6) && (lasts || t < since(0)) { v + 80.0 } else { v });
+        for values in [ends(true), ends(false)] {
+            let (_, share, width) = told(&values);
+            assert!(share > 0.9 && width > 60.0, "{share} {width}");
+        }
+        let forecast = forecast(&ends(true));
+        assert!(forecast.fallback.is_some_and(|reason| reason.contains("level of the last")), "{:?}", forecast.model);
+        assert!(told(&hours(|_, v| v)).2 < 20.0);
+    }
+
+    #[test]
+    fn what_has_happened_before_is_no_shift() {
+        // Six hours at another level, again and again.
+        let values = hours(|t, v| if t % 131 >= 125 || t >= since(6) { v + 80.0 } else { v });
+        assert_eq!(forecast(&values).fallback, None);
+    }
+
+    #[test]
+    fn values_that_go_the_other_way_ask_for_another_fit() {
+        let values = hours(|t, v| if t >= since(30) && t < since(0) { v + 80.0 } else { v });
+        let horizon = Horizon::new(AHEAD).unwrap();
+        let past = Past::new(0, Step::seconds(3_600), &values[..DAYS * 24]);
+        let prepared = || prepare(past, &Request { horizon, ..Request::default() }).unwrap();
+        let taken = |lasts: bool| {
+            let mut prepared = prepared();
+            let moved = if lasts { 80.0 } else { 0.0 };
+            let is_taken = |value: &&f64| prepared.update(**value + moved, Regressors::NONE) != Updated::NeedsRefit;
+            values[DAYS * 24..].iter().take_while(is_taken).count()
+        };
+        assert_eq!(taken(true), AHEAD);
+        assert!((6..15).contains(&taken(false)), "{}", taken(false));
+    }
+
+    #[test]
+    fn lengths_go_up_to_the_whole_without_a_repeat() {
+        for n in [1, 4, 60, 500] {
+            let tried: Vec<usize> = lengths(n).collect();
+            assert!(
+                tried[0] == 1 && tried.last() == Some(&n) && tried.windows(2).all(|pair| pair[0] < pair[1]),
+                "{tried:?}"
+            );
+        }
+    }
+}
