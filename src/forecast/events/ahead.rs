@@ -18,8 +18,8 @@ impl Events {
     /// What `prepared`, which was fitted to values at the level of `reference` without the `effects` of known columns,
     /// forecasts with these events and columns ahead: as [`Prepared::forecast_after`] without them.
     ///
-    /// Bands move and are scaled with the points; what an event or a column may be off by widens them, as independent
-    /// errors add up. A value that an event sets keeps the width of the band that it replaces.
+    /// Bands move and are scaled with the points; what an event or a column may be off by, or the size of a measured one,
+    /// widens them, as independent errors add up. A value that an event sets keeps the width of the band that it replaces.
     pub(in crate::forecast) fn forecast(
         &self,
         prepared: &Prepared,
@@ -69,7 +69,7 @@ impl Events {
                 let scale = if now.a > 0.0 && then.a > 0.0 { then.a / now.a } else { 1.0 };
                 let below = (forecast.points[idx] - band.lower[idx]) * scale * column.a;
                 let above = (band.upper[idx] - forecast.points[idx]) * scale * column.a;
-                let of_columns = effects.doubt(at, len, own) * scale;
+                let of_columns = effects.doubt(at, len, own).hypot(self.doubt) * scale;
                 let doubt = stretch * self.doubt(at, len, reference, base).hypot(of_columns);
                 band.lower[idx] = shape(point - below.hypot(doubt), facts);
                 band.upper[idx] = shape(point + above.hypot(doubt), facts);

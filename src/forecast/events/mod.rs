@@ -29,16 +29,18 @@ use crate::series::Millis;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Events {
     events: Vec<Event>,
+    /// How far off forecasts may be with 95 % for what is not known of the steps that were measured.
+    doubt: f64,
 }
 
 impl Events {
     /// No event.
-    pub const NONE: &'static Events = &Events { events: Vec::new() };
+    pub const NONE: &'static Events = &Events { events: Vec::new(), doubt: 0.0 };
 
     /// `events`, of one series, in any order.
     pub fn new(mut events: Vec<Event>) -> Events {
         events.sort_by_key(|event| event.effect.onset());
-        Events { events }
+        Events { events, doubt: 0.0 }
     }
 
     /// Whether there is none.
@@ -54,7 +56,8 @@ impl Events {
     /// These and `others`.
     #[must_use]
     pub fn and(&self, others: &Events) -> Events {
-        Events::new(self.events.iter().chain(&others.events).cloned().collect())
+        let all = Events::new(self.events.iter().chain(&others.events).cloned().collect());
+        Events { doubt: self.doubt.hypot(others.doubt), ..all }
     }
 
     /// The names of those that change something in `from..to`, where what recurs does what `effects` have learned.
