@@ -67,7 +67,8 @@ fn forecast_answers_every_series_in_every_format() {
     }
     let csv = std::fs::read_to_string(dir.path().join("out.csv")).unwrap();
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!((lines[0], lines.len()), ("series,step,timestamp,value,lo,hi,model,season,fallback", 49));
+    assert_eq!((lines[0], lines.len()), ("series,step,timestamp,value,lo,hi,model,season,fallback,kind", 49));
+    assert!(lines[1..].iter().all(|line| line.ends_with(",gauge")), "{csv}");
     assert!(lines[1].starts_with("calm,1,2024-01-15T00:00:00Z,") && lines[25].starts_with("spiky,1,"), "{csv}");
     for line in &lines[1..25] {
         let cells: Vec<&str> = line.split(',').collect();

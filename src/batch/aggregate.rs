@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::presets::Presets;
-use crate::series::{Aggregate, Aggregator, Grid, History, HistoryError, Key, MetricSettings, Millis, Step, Zone};
+use crate::series::{
+    Aggregate, Aggregator, Grid, History, HistoryError, Key, MetricKind, MetricSettings, Millis, Step, Zone,
+};
 
-use super::coarsen::history_of;
+use super::coarsen::{history_of, told_of};
 use super::forecast::{ForecastAsk, ForecastFailure, SeriesForecast, forecast_newest};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
@@ -30,6 +32,8 @@ pub struct Grouping {
 pub struct GroupForecast {
     /// What it is called: `sum(disk_used_bytes){host="a"}`.
     pub source: Source,
+    /// What its members are: of counters every value is per second.
+    pub kind: MetricKind,
     /// How many series are in it.
     pub n_members: usize,
     /// Its forecast, or why there is none.
@@ -84,7 +88,12 @@ pub fn forecast_groups(
                 forecast_newest(members, history, ask, facts, &events)
             }
         };
-        GroupForecast { source, n_members, outcome }
+        let kind = source.kind_by(&settings);
+        let outcome = outcome.map(|mut made| {
+            made.notes.splice(0..0, told_of(kind).map(str::to_owned));
+            made
+        });
+        GroupForecast { source, kind, n_members, outcome }
     };
     spread(groups.into_values().collect(), one, done)
 }

@@ -11,7 +11,7 @@ use crate::detect::{Anomaly, DetectError};
 use crate::forecast::Forecast;
 use crate::incident::{GroupSettings, Incident, Member, group};
 use crate::presets::Presets;
-use crate::series::{DAY, Millis, Sample};
+use crate::series::{DAY, MetricKind, Millis, Sample};
 
 use super::coarsen::{coarsen, history_of};
 use super::detect::{DetectAsk, detect_one};
@@ -52,6 +52,8 @@ pub struct Analysis {
     pub span: Option<(Millis, Millis)>,
     /// How many series were averaged before they were forecast.
     pub n_averaged: usize,
+    /// One per source: of a counter every value is per second.
+    pub kinds: Vec<MetricKind>,
     /// One per source.
     pub forecasts: Vec<Result<Forecast, ForecastFailure>>,
     /// With the index of the source they are of, by start.
@@ -81,6 +83,7 @@ pub fn analyze(
     let instants = || (0..sources.len()).filter(is_timed).flat_map(|idx| samples[idx].iter().map(|sample| sample.at));
     let span = instants().min().zip(instants().max());
     let lasts: Vec<f64> = samples.iter().map(|samples| last_value(samples)).collect();
+    let kinds = sources.iter().map(|source| source.kind_by(&source.settings(presets))).collect();
     let limits = limits_of(&sources, &lasts, &ask.limits, presets);
 
     let items: Vec<_> = sources.iter().zip(samples).zip(limits).collect();
@@ -128,7 +131,7 @@ pub fn analyze(
         .map(|(idx, anomaly)| Member { key: sources[*idx].key.clone(), anomaly: anomaly.clone() })
         .collect();
     let incidents = group(&members, &ask.group);
-    Ok(Analysis { sources, n_rows, span, n_averaged, forecasts, anomalies, incidents, capacity })
+    Ok(Analysis { sources, n_rows, span, n_averaged, kinds, forecasts, anomalies, incidents, capacity })
 }
 
 fn last_value(samples: &[Sample]) -> f64 {
@@ -161,12 +164,9 @@ pub(super) fn outcome_word(exhaustion: &Exhaustion) -> &'static str {
 impl Analysis {
     /// As [`forecast_table`].
     pub fn forecast_table(&self) -> Table {
-        forecast_table(
-            self.sources
-                .iter()
-                .zip(&self.forecasts)
-                .filter_map(|(source, forecast)| Some((source, forecast.as_ref().ok()?))),
-        )
+        let sources = self.sources.iter().zip(&self.kinds);
+        let made = sources.zip(&self.forecasts);
+        forecast_table(made.filter_map(|((source, kind), made)| Some((source, *kind, made.as_ref().ok()?))))
     }
 
     /// Each anomaly: series, start, end, peak_at, score, value, expected, lo, hi, kind, detector, open, explanation.

@@ -13,7 +13,7 @@ use crate::forecast::{
 use crate::presets::Presets;
 use crate::series::{History, Sample};
 
-use super::coarsen::history_and_note;
+use super::coarsen::history_and_notes;
 use super::forecast::{Ahead, ForecastFailure, events_of};
 use super::known::KnownColumns;
 use super::parallel::spread;
@@ -125,10 +125,10 @@ fn prepare(
     presets: &Presets,
 ) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
-    let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
+    let (history, told) = history_and_notes(source, samples, source.kind_by(&metric))?;
     let Shown { history, horizon, season, is_mean, mut notes } =
         shown(source.axis, history, ask.ahead, ask.season, ask.cells, metric.zone())?;
-    notes.splice(0..0, note);
+    notes.splice(0..0, told);
     let request = Request { season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);
     let events = events_of(source, &ask.events);

@@ -44,27 +44,33 @@ const MOST_ON_A_GRID: Millis = 2_000_000;
 /// # Errors
 /// When nothing is finite, or a single timestamp cannot tell the step.
 pub fn history_of(source: &Source, samples: &[Sample], kind: MetricKind) -> Result<History, HistoryError> {
-    history_and_note(source, samples, kind).map(|(history, _)| history)
+    history_and_notes(source, samples, kind).map(|(history, _)| history)
 }
 
-/// The same, and what is to be said of its step.
-pub(super) fn history_and_note(
+/// The same, and what is to be said of its values and its step.
+pub(super) fn history_and_notes(
     source: &Source,
     samples: &[Sample],
     kind: MetricKind,
-) -> Result<(History, Option<String>), HistoryError> {
+) -> Result<(History, Vec<String>), HistoryError> {
     let resolved = resolve(samples);
     let longer = source.axis.step().is_none().then(|| longer_step(&resolved)).flatten();
-    let note = longer.zip(detect_step(&resolved)).map(|(now, usual)| {
+    let mut notes: Vec<String> = told_of(kind).map(str::to_owned).into_iter().collect();
+    notes.extend(longer.zip(detect_step(&resolved)).map(|(now, usual)| {
         format!("most samples came every {usual}, but those of late come every {now}: forecast by the latter")
-    });
+    }));
     match History::from_samples(&resolved, kind, longer.or(source.axis.step())) {
         Err(HistoryError::TooSparse { first, last, .. }) => {
             let step = last.saturating_sub(first) / MOST_ON_A_GRID + 1;
-            History::from_samples(&resolved, kind, Step::new(step)).map(|history| (history, None))
+            History::from_samples(&resolved, kind, Step::new(step)).map(|history| (history, notes))
         }
-        outcome => outcome.map(|history| (history, note)),
+        outcome => outcome.map(|history| (history, notes)),
     }
+}
+
+/// What the reader of values of a metric of `kind` has to know.
+pub(super) fn told_of(kind: MetricKind) -> Option<&'static str> {
+    (kind == MetricKind::Counter).then_some("it is a counter: values are what it rises by per second")
 }
 
 /// `history` with at most `most` cells, each the mean of the same number of old ones; a step that divides the day

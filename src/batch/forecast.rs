@@ -8,9 +8,11 @@ use crate::forecast::{
     Coverage, Events, Facts, Forecast, ForecastError, Horizon, Past, Request, SeasonChoice, UnderEvents,
 };
 use crate::presets::Presets;
-use crate::series::{DurationError, History, HistoryError, Millis, Sample, Step, format_duration, parse_duration};
+use crate::series::{
+    DurationError, History, HistoryError, MetricKind, Millis, Sample, Step, format_duration, parse_duration,
+};
 
-use super::coarsen::{coarsen, history_and_note};
+use super::coarsen::{coarsen, history_and_notes};
 use super::known::{KnownColumns, KnownColumnsError};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
@@ -147,11 +149,11 @@ fn forecast_one(
     presets: &Presets,
 ) -> Result<SeriesForecast, ForecastFailure> {
     let metric = source.settings(presets);
-    let (history, note) = history_and_note(source, samples, source.kind_by(&metric))?;
+    let (history, told) = history_and_notes(source, samples, source.kind_by(&metric))?;
     let facts = |is_mean| source.facts(&metric, is_mean);
     let events = events_of(source, &ask.events);
     let mut made = forecast_newest(std::iter::once(source), history, ask, facts, &events)?;
-    made.notes.splice(0..0, note);
+    made.notes.splice(0..0, told);
     Ok(made)
 }
 
@@ -214,17 +216,18 @@ pub(super) fn events_of(source: &Source, planned: &PlannedEvents) -> Events {
     }
 }
 
-/// The forecasts as rows of series, step, timestamp, value, lo, hi, model, season, fallback; series without one are left
-/// out.
+/// The forecasts as rows of series, step, timestamp, value, lo, hi, model, season, fallback, kind; series without one are
+/// left out.
 ///
 /// A series without timestamps has none in its forecast either; `lo` and `hi` are empty where no band can be promised,
 /// `season` where none is used, and `fallback` unless `auto` answers with a yardstick or keeps to levels of the past: why.
-pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a Forecast)>) -> Table {
+/// Of the kind `counter` values are per second, of the kind `gauge` as they stand in the files.
+pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, MetricKind, &'a Forecast)>) -> Table {
     let (mut texts, mut series) = (Vec::new(), Vec::new());
     let (mut step, mut timestamp, mut value) = (Vec::new(), Vec::new(), Vec::new());
     let (mut lo, mut hi, mut model) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut season, mut fallback) = (Vec::new(), Vec::new());
-    for (source, forecast) in forecasts {
+    let (mut season, mut fallback, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+    for (source, kind, forecast) in forecasts {
         let name_idx = texts.len() as u32;
         texts.push(source.name.clone());
         for (lead, point) in forecast.points.iter().enumerate() {
@@ -238,6 +241,7 @@ pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a F
             model.push(forecast.model.clone());
             season.push(forecast.season.and_then(|steps| i64::try_from(steps).ok()));
             fallback.push(forecast.fallback.clone());
+            kinds.push(kind.as_str());
         }
     }
     Table::new()
@@ -250,12 +254,13 @@ pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, &'a F
         .with("model", Column::texts(model))
         .with("season", Column::Int(season))
         .with("fallback", Column::Text(fallback))
+        .with("kind", Column::texts(kinds))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{DAY, HOUR};
+    use crate::series::{DAY, HOUR, Key};
 
     #[test]
     fn a_horizon_is_steps_or_a_duration() {
@@ -274,5 +279,50 @@ mod tests {
         assert_eq!(steps(1, 3600).unwrap(), 1);
         assert!(matches!(steps(7 * DAY, 1), Err(ForecastFailure::TooFar { .. })));
         assert!(matches!(Ahead::Span(DAY).in_steps(Axis::Steps, Axis::STEP), Err(ForecastFailure::NoClock)));
+    }
+
+    fn ask(ahead: &str, season: SeasonChoice) -> ForecastAsk {
+        let model = if season == SeasonChoice::None { "naive" } else { "seasonal-naive" };
+        ForecastAsk {
+            model: model.to_owned(),
+            season,
+            ahead: ahead.parse().unwrap(),
+            coverage: Coverage::P95,
+            cells: None,
+            events: Arc::default(),
+        }
+    }
+
+    fn date(text: &str) -> Millis {
+        crate::batch::times::of_text(text).unwrap()
+    }
+
+    /// Rows of the metric `name`, one at each of `at`.
+    fn rows(name: &str, at: &[Millis], value: impl Fn(usize) -> f64) -> Rows {
+        let key = Key::from_pairs(name, &[("host", "a")]).unwrap();
+        Rows {
+            sources: vec![Source { name: name.to_owned(), key, axis: Axis::Time, is_metric: true }],
+            source_idx: vec![0; at.len()],
+            at: at.to_vec(),
+            value: (0..at.len()).map(value).collect(),
+            ..Rows::default()
+        }
+    }
+
+    #[test]
+    fn a_counter_is_said_to_be_a_rate() {
+        let at: Vec<Millis> = (0..200).map(|t| date("2024-01-01") + t * HOUR).collect();
+        let mut both = rows("jobs_total", &at, |t| 7_200.0 * t as f64);
+        both.append(rows("load", &at, |t| t as f64));
+        let made = forecast_all(&both, &ask("3", SeasonChoice::None), &Presets::none(), || ());
+        let (jobs, load) = (made[0].as_ref().unwrap(), made[1].as_ref().unwrap());
+        assert_eq!(jobs.forecast.points, [2.0; 3]);
+        assert!(jobs.notes[0].contains("per second") && load.notes.is_empty(), "{:?} {:?}", jobs.notes, load.notes);
+        let kinds = both.sources.iter().map(|source| source.kind_by(&source.settings(&Presets::none())));
+        let told = both.sources.iter().zip(kinds).zip(&made);
+        let table = forecast_table(told.map(|((source, kind), made)| (source, kind, &made.as_ref().unwrap().forecast)));
+        let Some(Column::Text(kinds)) = table.column("kind") else { panic!("{table:?}") };
+        let kinds: Vec<&str> = kinds.iter().flatten().map(String::as_str).collect();
+        assert_eq!(kinds, ["counter", "counter", "counter", "gauge", "gauge", "gauge"]);
     }
 }

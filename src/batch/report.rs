@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::capacity::{Assessment, Exhaustion};
-use crate::series::{Millis, format_duration};
+use crate::series::{MetricKind, Millis, format_duration};
 
 use super::analyze::{Analysis, outcome_word};
 use super::rows::{Axis, Source};
@@ -106,7 +106,7 @@ pub fn markdown(analysis: &Analysis) -> String {
     } else {
         text.push_str("| series | now | limit | reached | advice |\n|---|---|---|---|---|\n");
         for (idx, it) in analysis.capacity.iter().take(MOST_TOLD) {
-            let name = escaped(&analysis.sources[*idx].name);
+            let name = title(analysis, *idx);
             let (now, limit) = (short(it.level), short(it.limit.value));
             text.push_str(&format!("| {name} | {now} | {limit} | {} | {} |\n", when(it), escaped(&it.recommendation)));
         }
@@ -151,7 +151,7 @@ pub fn markdown(analysis: &Analysis) -> String {
             let source = &analysis.sources[*idx];
             text.push_str(&format!(
                 "| {} | {} | {} | {} | {:.2} | {} |\n",
-                escaped(&source.name),
+                title(analysis, *idx),
                 instant(source, it.start),
                 instant(source, it.end),
                 it.kind.as_str(),
@@ -163,8 +163,8 @@ pub fn markdown(analysis: &Analysis) -> String {
     }
 
     text.push_str("\n## Forecasts\n\n| series | model | heading | next | in the end | band | error / baseline |\n|---|---|---|---|---|---|---|\n");
-    for (source, forecast) in analysis.sources.iter().zip(&analysis.forecasts).take(MOST_TOLD) {
-        let name = escaped(&source.name);
+    for (idx, forecast) in analysis.forecasts.iter().enumerate().take(MOST_TOLD) {
+        let name = title(analysis, idx);
         match forecast {
             Ok(it) => {
                 let last = it.points.len() - 1;
@@ -187,6 +187,15 @@ pub fn markdown(analysis: &Analysis) -> String {
     }
     and_more(&mut text, analysis.sources.len());
     text
+}
+
+/// The name of a series, and what its values are where they are not those of the files.
+fn title(analysis: &Analysis, idx: usize) -> String {
+    let unit = match analysis.kinds[idx] {
+        MetricKind::Gauge => "",
+        MetricKind::Counter => ", per second",
+    };
+    escaped(&analysis.sources[idx].name) + unit
 }
 
 fn and_more(text: &mut String, n_all: usize) {
@@ -267,7 +276,7 @@ pub fn to_json(analysis: &Analysis) -> serde_json::Value {
         .enumerate()
         .map(|(idx, forecast)| match forecast {
             Ok(it) => json!({
-                "series": name(idx), "model": it.model, "step": it.step.to_string(), "points": it.points,
+                "series": name(idx), "kind": analysis.kinds[idx].as_str(), "model": it.model, "step": it.step.to_string(), "points": it.points,
                 "lo": it.band.as_ref().map(|band| &band.lower), "hi": it.band.as_ref().map(|band| &band.upper),
                 "band_reason": it.band_reason, "season": it.season, "fallback": it.fallback, "heading": it.direction.heading.as_str(),
                 "mae": it.accuracy.as_ref().map(|accuracy| accuracy.mae),

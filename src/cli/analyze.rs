@@ -10,6 +10,7 @@ use crate::detect::{AlarmSettings, Settings};
 use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::incident::GroupSettings;
 use crate::query::parse_limit;
+use crate::series::MetricKind;
 
 use super::arguments::{self, Inputs, Known, Place, Planned};
 use super::{Failure, progress};
@@ -136,6 +137,13 @@ fn tell_notes(analysis: &batch::Analysis) {
             "note: {} of {} series were averaged before they were forecast: their forecasts have a longer step than their \
              samples",
             analysis.n_averaged,
+            analysis.sources.len()
+        );
+    }
+    let n_counters = analysis.kinds.iter().filter(|kind| **kind == MetricKind::Counter).count();
+    if n_counters > 0 {
+        eprintln!(
+            "note: {n_counters} of {} series are counters: their values are what they rise by per second",
             analysis.sources.len()
         );
     }

@@ -7,7 +7,7 @@ use clap::builder::ArgAction;
 use crate::batch::{self, Ahead, ForecastAsk, ForecastFailure, Grouping, Rows, SeriesForecast, Source};
 use crate::forecast::{Coverage, Forecast, SeasonChoice};
 use crate::presets::Presets;
-use crate::series::Aggregate;
+use crate::series::{Aggregate, MetricKind};
 
 use super::arguments::{self, Cells, Columns, Inputs, Known, Place, Planned, influences};
 use super::{Failure, progress};
@@ -15,7 +15,8 @@ use super::{Failure, progress};
 /// Forecast every series of Parquet or CSV files
 ///
 /// The answer has a row per series and step: series, step (from 1), timestamp, value, lo, hi, model, season (in steps),
-/// fallback. Bands come from errors on the series' own past; where it is too short to promise one, lo and hi are empty.
+/// fallback, kind (a counter's values are per second). Bands come from errors on the series' own past; where it is too
+/// short to promise one, lo and hi are empty.
 /// `fallback` says why `auto` answers with a yardstick or keeps to levels of the past, where it does.
 ///
 /// A horizon that is a duration and has more than 2000 of a series' steps is forecast by a longer step, from means; one
@@ -79,7 +80,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = progress::bar(rows.sources.len(), "forecasting");
     let forecasts = batch::forecast_all(&rows, &ask, &presets, || bar.inc(1));
     bar.finish_and_clear();
-    let all: Vec<(&Source, &Result<SeriesForecast, ForecastFailure>)> = rows.sources.iter().zip(&forecasts).collect();
+    let kind = |source: &Source| source.kind_by(&source.settings(&presets));
+    let all: Vec<_> = rows.sources.iter().zip(&forecasts).map(|(source, one)| (source, kind(source), one)).collect();
     tell(arguments, &all)
 }
 
@@ -98,19 +100,22 @@ fn forecast_groups(
     for group in &groups {
         eprintln!("note: `{}` is of {} series", group.source.name, group.n_members);
     }
-    let all: Vec<_> = groups.iter().map(|group| (&group.source, &group.outcome)).collect();
+    let all: Vec<_> = groups.iter().map(|group| (&group.source, group.kind, &group.outcome)).collect();
     tell(arguments, &all)
 }
 
+/// What became of a series.
+type Outcome<'a> = (&'a Source, MetricKind, &'a Result<SeriesForecast, ForecastFailure>);
+
 /// Writes the forecasts there are, and tells of those there are not.
-fn tell(arguments: &Arguments, all: &[(&Source, &Result<SeriesForecast, ForecastFailure>)]) -> Result<(), Failure> {
+fn tell<'a>(arguments: &Arguments, all: &[Outcome<'a>]) -> Result<(), Failure> {
     let failures: Vec<(String, String)> = all
         .iter()
-        .filter_map(|(source, forecast)| Some((source.name.clone(), forecast.as_ref().err()?.to_string())))
+        .filter_map(|(source, _, forecast)| Some((source.name.clone(), forecast.as_ref().err()?.to_string())))
         .collect();
     arguments::tell_failures(&failures, all.len(), "forecast")?;
     let answered: Vec<(&str, &SeriesForecast)> =
-        all.iter().filter_map(|(source, one)| Some((source.name.as_str(), one.as_ref().ok()?))).collect();
+        all.iter().filter_map(|(source, _, one)| Some((source.name.as_str(), one.as_ref().ok()?))).collect();
     arguments::tell_notes(answered.iter().flat_map(|(name, one)| one.notes.iter().map(|note| (*name, note.clone()))));
     let told = |pick: fn(&Forecast) -> Option<String>| {
         arguments::tell_notes(answered.iter().filter_map(|(name, one)| Some((*name, pick(&one.forecast)?))));
@@ -118,8 +123,8 @@ fn tell(arguments: &Arguments, all: &[(&Source, &Result<SeriesForecast, Forecast
     told(|forecast| forecast.band_reason.as_ref().map(|reason| format!("no band: {reason}")));
     told(|forecast| forecast.fallback.clone());
     arguments::tell_notes(answered.iter().flat_map(|(name, one)| influences(name, &one.forecast.influences)));
-    batch::forecast_table(all.iter().filter_map(|(source, one)| Some((*source, &one.as_ref().ok()?.forecast))))
-        .write(&arguments.output)?;
+    let made = |outcome: &Outcome<'a>| Some((outcome.0, outcome.1, &outcome.2.as_ref().ok()?.forecast));
+    batch::forecast_table(all.iter().filter_map(made)).write(&arguments.output)?;
     if !arguments::is_stdout(&arguments.output) {
         eprintln!("{} series forecast into {}", answered.len(), arguments.output.display());
     }

@@ -121,7 +121,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     let mut forecasts = Vec::with_capacity(matched.min(limit));
     for key in keys.into_iter().take(limit) {
         let name = SeriesName::of(&key);
-        let kind = kind_word(app.kind_of(&key));
+        let kind = app.kind_of(&key).as_str();
         forecasts.push(match app.watch.forecast(&key, &ask) {
             Ok(forecast) => {
                 let issued = app.watch.issued(&key).map(IssuedDoc::of);
@@ -166,7 +166,7 @@ fn aggregates(app: &App, keys: &[Key], how: Aggregate, by: &[String], ask: &Fore
         let pairs: Vec<(&str, &str)> = by.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
         let about =
             Key::from_pairs(&metric, &pairs).map_err(|error| Error::bad_data(format!("parameter `by`: {error}")))?;
-        let kind = kind_word(app.kind_of(&members[0]));
+        let kind = app.kind_of(&members[0]).as_str();
         let name = SeriesName::of(&about);
         let doc = |members, events_left_out| Some(AggregateDoc { of: how.to_string(), members, events_left_out });
         forecasts.push(match app.watch.forecast_aggregate(&about, &members, how, ask) {
@@ -191,12 +191,4 @@ fn aggregates(app: &App, keys: &[Key], how: Aggregate, by: &[String], ask: &Fore
         format!("{matched} aggregates match and {limit} are listed; narrow `match` or `by`, or raise `limit`")
     });
     Ok(success(&Forecasts { matched, truncated, forecasts }))
-}
-
-/// `gauge` or `counter`, as every answer writes it.
-pub(super) fn kind_word(kind: crate::series::MetricKind) -> &'static str {
-    match kind {
-        crate::series::MetricKind::Gauge => "gauge",
-        crate::series::MetricKind::Counter => "counter",
-    }
 }

@@ -12,7 +12,6 @@ use serde_json::json as value;
 
 use super::answer::{Answer, json, success, success_with};
 use super::error::Error;
-use super::forecast::kind_word;
 use super::params::Params;
 use super::routes::{Accepts, Param, optional, repeated, required};
 use super::state::App;
@@ -239,7 +238,7 @@ pub(super) fn metadata(app: &App, params: &Params) -> Answer {
     {
         let Ok(key) = Key::from_pairs(&metric, &[]) else { continue };
         let settings = app.presets.settings_for(&key);
-        let kind = kind_word(settings.kind_of(&metric));
+        let kind = settings.kind_of(&metric).as_str();
         found.insert(metric, [Metadata { kind, help: String::new(), unit: settings.unit.unwrap_or_default() }]);
     }
     Ok(success(&found))

@@ -4,7 +4,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{Answer, SeriesName, Time, success};
-use super::forecast::kind_word;
 use super::params::Params;
 use super::routes::{Param, optional, required};
 use super::state::App;
@@ -89,7 +88,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     }
     let series = found.iter().take(limit).map(|one| SeriesStatsDoc {
         name: SeriesName::of(&one.key),
-        kind: kind_word(one.kind),
+        kind: one.kind.as_str(),
         windows: one
             .windows
             .iter()

@@ -23,6 +23,14 @@ impl MetricKind {
         let is_counter = ["_total", "_count", "_sum", "_bucket"].iter().any(|suffix| metric.ends_with(suffix));
         if is_counter { MetricKind::Counter } else { MetricKind::Gauge }
     }
+
+    /// `gauge` or `counter`, as every answer writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MetricKind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+        }
+    }
 }
 
 /// Which deviations matter.
