@@ -121,10 +121,11 @@ fn add_up<'a>(histories: impl Iterator<Item = &'a History> + Clone, how: Aggrega
     let most = step.millis().saturating_mul(Millis::try_from(MOST_ADDED).unwrap_or(Millis::MAX));
     let start = first.max(end.saturating_sub(most));
     let newest = histories.clone().map(|history| history.at(history.len().saturating_sub(1))).max()?;
-    // Where coarse cells of members with finer steps lie.
-    let start = Grid::new(step, zone, newest).start_of(start);
+    let shared = histories.clone().map(History::calendar).reduce(|a, b| a.filter(|_| a == b)).flatten();
+    // Where coarse cells of members with finer steps lie; months have theirs at the same instants.
+    let start = if shared.is_some() { first } else { Grid::new(step, zone, newest).start_of(start) };
     let n_cells = usize::try_from((end - start) / step.millis() + 1).ok()?;
     let mut all = Aggregator::new(start, step, n_cells);
     histories.for_each(|history| all.add(history));
-    Some(all.finish(how)).filter(|history| !history.is_empty())
+    Some(all.finish(how).on(shared)).filter(|history| !history.is_empty())
 }

@@ -103,7 +103,7 @@ pub(super) fn at_step(history: &History, coarse: Step, zone: Zone) -> History {
         (skipped, history.at(skipped))
     };
     let values = history.values()[skipped..].chunks_exact(per_cell).map(mean).collect();
-    History::new(start, coarse, values)
+    History::new(start, coarse, values).on(history.calendar())
 }
 
 fn mean(cells: &[f64]) -> f64 {

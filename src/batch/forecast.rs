@@ -260,7 +260,8 @@ pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, Metri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{DAY, HOUR, Key};
+    use crate::batch::{Grouping, forecast_groups};
+    use crate::series::{Aggregate, DAY, HOUR, Key};
 
     #[test]
     fn a_horizon_is_steps_or_a_duration() {
@@ -307,6 +308,68 @@ mod tests {
             value: (0..at.len()).map(value).collect(),
             ..Rows::default()
         }
+    }
+
+    fn times(forecast: &Forecast) -> Vec<Millis> {
+        (0..forecast.points.len()).map(|lead| forecast.at(lead)).collect()
+    }
+
+    /// The `day` of every `months`-th month from January 2015 on, or the last of its month.
+    fn months(n: usize, months: usize, day: u32) -> Vec<Millis> {
+        let at = |nr: usize| {
+            let (year, month) = (2015 + nr * months / 12, nr * months % 12 + 1);
+            let known =
+                (1..=day).rev().find_map(|day| crate::batch::times::of_text(&format!("{year}-{month:02}-{day:02}")));
+            known.unwrap()
+        };
+        (0..n).map(at).collect()
+    }
+
+    #[test]
+    fn months_quarters_and_years_are_forecast_at_their_days() {
+        let wave = |cycle: usize| move |t: usize| 100.0 + 30.0 * ((t % cycle) as f64) + ((t * 7919) % 13) as f64 / 10.0;
+        for (apart, day, cycle, n) in
+            [(1, 1, 12, 120), (1, 31, 12, 115), (3, 1, 4, 60), (3, 30, 4, 61), (1, 15, 12, 99)]
+        {
+            let all = months(n + 14, apart, day);
+            let given = rows("orders", &all[..n], wave(cycle));
+            let made = forecast_all(&given, &ask("14", SeasonChoice::Auto), &Presets::none(), || ()).remove(0).unwrap();
+            assert_eq!(times(&made.forecast), all[n..], "every {apart} months on the {day}.");
+            assert_eq!(made.forecast.season, Some(cycle), "every {apart} months on the {day}.");
+            // The season has its place: what came a year ago comes again.
+            for (lead, point) in made.forecast.points.iter().enumerate() {
+                assert!((point - wave(cycle)(n + lead)).abs() < 2.0, "{lead}: {point}");
+            }
+        }
+        let years = months(54, 12, 1);
+        let given = rows("orders", &years[..40], |t| t as f64);
+        let made = forecast_all(&given, &ask("14", SeasonChoice::None), &Presets::none(), || ()).remove(0).unwrap();
+        assert_eq!(times(&made.forecast), years[40..]);
+        // A duration has as many months as fit, and missing months are gaps.
+        let all = months(132, 1, 1);
+        let seen: Vec<Millis> = (0..120).filter(|nr| nr % 11 != 5).map(|nr| all[nr]).collect();
+        let given = rows("orders", &seen, |t| t as f64);
+        let made = forecast_all(&given, &ask("365d", SeasonChoice::None), &Presets::none(), || ()).remove(0).unwrap();
+        assert_eq!(times(&made.forecast), all[120..]);
+    }
+
+    #[test]
+    fn a_sum_of_months_stands_at_their_days_and_an_event_begins_with_its_month() {
+        let all = months(72, 1, 1);
+        let mut both = rows("orders", &all[..60], |_| 1.0);
+        let mut second = rows("orders", &all[24..60], |_| 2.0);
+        second.sources[0].key = Key::from_pairs("orders", &[("host", "b")]).unwrap();
+        second.sources[0].name = "second".to_owned();
+        both.append(second);
+        let mut ask = ask("12", SeasonChoice::None);
+        let plan = PlannedEvents::parse("- {name: more, kind: step, at: 2020-04-01, add: 5}").unwrap();
+        ask.events = Arc::new(plan);
+        let grouping = Grouping { how: Aggregate::Sum, by: Vec::new() };
+        let made = forecast_groups(&both, &grouping, &ask, &Presets::none(), || ()).remove(0).outcome.unwrap();
+        assert_eq!(times(&made.forecast), all[60..]);
+        assert_eq!(made.forecast.points[..4], [3.0, 3.0, 3.0, 13.0]);
+        let alone = forecast_all(&both, &ask, &Presets::none(), || ()).remove(0).unwrap();
+        assert_eq!(alone.forecast.points[..4], [1.0, 1.0, 1.0, 6.0]);
     }
 
     #[test]

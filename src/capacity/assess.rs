@@ -32,7 +32,8 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
     let sign = if limit.side == Side::Down { -1.0 } else { 1.0 };
     let past = Past::of(history);
     let events = settings.events.measured(&past);
-    let quiet = (!events.is_empty()).then(|| History::new(history.start(), history.step(), events.quiet(&past)));
+    let quiet = (!events.is_empty())
+        .then(|| History::new(history.start(), history.step(), events.quiet(&past)).on(history.calendar()));
     let history = quiet.as_ref().unwrap_or(history);
     let last = history.values().iter().rposition(|value| !value.is_nan()).unwrap_or(0);
     let barrier = Barrier { events: &events, reference: history.end(), now: history.at(last), limit };

@@ -20,7 +20,8 @@ use super::{Failure, progress};
 /// `fallback` says why `auto` answers with a yardstick or keeps to levels of the past, where it does.
 ///
 /// A horizon that is a duration and has more than 2000 of a series' steps is forecast by a longer step, from means; one
-/// that is a number of steps never is.
+/// that is a number of steps never is. Samples on a day of the month, as the first or the last, are followed by points on
+/// that day, and months, quarters and years are steps.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph forecast metrics.parquet --horizon 7d -o forecast.parquet\n  \
     barograph forecast 'hourly/*.csv' --horizon 48 --season 24 --level 0.8 -o -\n  \

@@ -138,6 +138,7 @@ pub fn aggregate(
     Ok(Forecast {
         start: end,
         step,
+        calendar: cut[0].calendar(),
         points,
         band,
         band_reason,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::series::{MINUTE, Millis, Step};
+use crate::series::{Calendar, MINUTE, Millis, Step};
 
 use super::columns::Influence;
 use super::facts::Facts;
@@ -85,6 +85,8 @@ pub struct Forecast {
     pub start: Millis,
     /// The spacing of the points.
     pub step: Step,
+    /// The days of months at which they stand, if they do; the step is then a mean one.
+    pub calendar: Option<Calendar>,
     /// The expected values.
     pub points: Vec<f64>,
     /// `None` when the history is too short to promise the coverage; `band_reason` says so.
@@ -128,6 +130,7 @@ impl Forecast {
 
     /// When point `idx` stands.
     pub fn at(&self, idx: usize) -> Millis {
-        self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis))
+        let even = self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis));
+        self.calendar.map_or(even, |calendar| calendar.next_to(even))
     }
 }

@@ -6,7 +6,7 @@
 use super::columns::Freed;
 use super::facts::Facts;
 use super::model::FitError;
-use crate::series::{History, Millis, Step, filled};
+use crate::series::{Calendar, History, Millis, Step, filled};
 
 /// A column of numbers known beforehand, one per cell: a holiday, a planned load, a maintenance window.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,11 +58,13 @@ impl<'a> Regressors<'a> {
     }
 }
 
-/// Values at `start`, `start + step` and so on, NaN for a gap, and what is known beside them.
+/// Values at `start`, `start + step` and so on, or at the instant of the calendar next to that, NaN for a gap, and what is
+/// known beside them.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
     start: Millis,
     step: Step,
+    calendar: Option<Calendar>,
     values: &'a [f64],
     regressors: Regressors<'a>,
     freed: Option<Freed<'a>>,
@@ -71,7 +73,7 @@ pub struct Past<'a> {
 
 impl<'a> From<&'a History> for Past<'a> {
     fn from(history: &'a History) -> Past<'a> {
-        Past::new(history.start(), history.step(), history.values())
+        Past { calendar: history.calendar(), ..Past::new(history.start(), history.step(), history.values()) }
     }
 }
 
@@ -84,7 +86,7 @@ impl<'a> From<&Past<'a>> for Past<'a> {
 impl<'a> Past<'a> {
     /// An even grid of values that are finite, or NaN for a gap.
     pub fn new(start: Millis, step: Step, values: &'a [f64]) -> Past<'a> {
-        Past { start, step, values, regressors: Regressors::NONE, freed: None, facts: Facts::NONE }
+        Past { start, step, calendar: None, values, regressors: Regressors::NONE, freed: None, facts: Facts::NONE }
     }
 
     /// All of `history`.
@@ -141,6 +143,11 @@ impl<'a> Past<'a> {
         self.step
     }
 
+    /// The days of months at which the cells stand, if they do.
+    pub fn calendar(&self) -> Option<Calendar> {
+        self.calendar
+    }
+
     /// The cells; NaN marks a gap.
     pub fn values(&self) -> &'a [f64] {
         self.values
@@ -164,7 +171,8 @@ impl<'a> Past<'a> {
     /// When cell `idx` stands; it may lie past the end.
     pub fn at(&self, idx: usize) -> Millis {
         let ahead = self.step.millis().saturating_mul(Millis::try_from(idx).unwrap_or(Millis::MAX));
-        self.start.saturating_add(ahead)
+        let even = self.start.saturating_add(ahead);
+        self.calendar.map_or(even, |calendar| calendar.next_to(even))
     }
 
     /// What is known of the metric.

@@ -22,7 +22,7 @@ use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
 use super::shaped::shape;
 use super::shift::Shift;
 use super::to_now::to_now;
-use crate::series::{Millis, Season, Step};
+use crate::series::{Calendar, Millis, Season, Step};
 
 /// What to forecast with, and how far.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +87,7 @@ pub struct Prepared {
     end: Millis,
     last_seen: Millis,
     step: Step,
+    calendar: Option<Calendar>,
     n_seen: usize,
 }
 
@@ -138,6 +139,7 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
         end: past.end(),
         last_seen,
         step: past.step(),
+        calendar: past.calendar(),
         n_seen: past.len(),
     };
     prepared.issue(past.ahead());
@@ -303,10 +305,10 @@ impl Prepared {
             }
             Err(reason) => (None, Some(reason)),
         };
-        let skipped = self.step.millis().saturating_mul(Millis::try_from(skipped).unwrap_or(Millis::MAX));
         Forecast {
-            start: self.end.saturating_add(skipped),
+            start: self.after_end(skipped),
             step: self.step,
+            calendar: self.calendar,
             points,
             band,
             band_reason,
@@ -321,6 +323,13 @@ impl Prepared {
             events: Vec::new(),
             influences: Vec::new(),
         }
+    }
+
+    /// When the cell `n` after the next stands.
+    fn after_end(&self, n: usize) -> Millis {
+        let span = self.step.millis().saturating_mul(Millis::try_from(n).unwrap_or(Millis::MAX));
+        let even = self.end.saturating_add(span);
+        self.calendar.map_or(even, |calendar| calendar.next_to(even))
     }
 
     /// The points of the next `n` steps, such as the metric can take: a mean of whole numbers is none.
@@ -425,7 +434,7 @@ impl Prepared {
             if !value.is_nan() {
                 self.last_seen = self.end;
             }
-            self.end = self.end.saturating_add(self.step.millis());
+            self.end = self.after_end(1);
             self.recalibration.take(value);
             self.issue(known.skip(1));
         }

@@ -5,8 +5,10 @@
 //!
 //! The rules, in the order in which they apply: samples sort by time, of several with one timestamp the last
 //! written wins ([`resolve`]); counters become per-second rates ([`rates`]); values that are not finite become
-//! gaps; the step is the usual distance ([`detect_step`]); a cell takes the latest sample nearest to it.
+//! gaps; the step is the usual distance ([`detect_step`]), or months where all stand on a day of the month ([`Calendar`]);
+//! a cell takes the latest sample nearest to it.
 
+use super::calendar::Calendar;
 use super::metric::MetricKind;
 use super::sample::Sample;
 use super::time::{Millis, Step};
@@ -45,11 +47,13 @@ pub enum HistoryError {
     },
 }
 
-/// Values at `start`, `start + step`, and so on; NaN marks a gap and no value is infinite.
+/// Values at `start`, `start + step`, and so on, or at the instant of the calendar next to that; NaN marks a gap and no
+/// value is infinite.
 #[derive(Clone, Debug)]
 pub struct History {
     start: Millis,
     step: Step,
+    calendar: Option<Calendar>,
     values: Vec<f64>,
     n_gaps: usize,
 }
@@ -68,7 +72,13 @@ impl History {
     /// `values` are finite or NaN.
     fn of_cells(start: Millis, step: Step, values: Vec<f64>) -> History {
         let n_gaps = values.iter().filter(|value| value.is_nan()).count();
-        History { start, step, values, n_gaps }
+        History { start, step, calendar: None, values, n_gaps }
+    }
+
+    /// The same cells, each at the instant of `calendar` next to it.
+    #[must_use]
+    pub fn on(self, calendar: Option<Calendar>) -> History {
+        History { calendar, ..self }
     }
 
     /// Puts samples of a metric of `kind` on a grid with `step`, or the detected one.
@@ -85,6 +95,10 @@ impl History {
         let (Some(first), Some(last)) = (finite().next(), finite().next_back()) else {
             return Err(HistoryError::Empty);
         };
+        let of_months = if step.is_none() { Calendar::of(&points) } else { None };
+        if let Some((calendar, months)) = of_months {
+            return History::of_months(finite(), calendar, months).ok_or(HistoryError::NoStep);
+        }
         let step = match step {
             Some(step) => step,
             None => detect_step(&points).ok_or(HistoryError::NoStep)?,
@@ -102,6 +116,25 @@ impl History {
         Ok(History::of_cells(first.at, step, values))
     }
 
+    /// `finite` samples that stand `months` apart, or multiples of it.
+    fn of_months<'a>(
+        finite: impl Iterator<Item = &'a Sample> + Clone,
+        calendar: Calendar,
+        months: u32,
+    ) -> Option<History> {
+        let first = finite.clone().next()?.at;
+        let cell_of = |at| {
+            let cell = Calendar::months_between(first, at)? / i64::from(months);
+            usize::try_from(cell).ok()
+        };
+        let mut values = Vec::new();
+        for sample in finite {
+            values.resize(cell_of(sample.at)?, f64::NAN);
+            values.push(sample.value);
+        }
+        Some(History::of_cells(first, Calendar::step(months)?, values).on(Some(calendar)))
+    }
+
     /// When the first cell stands.
     pub fn start(&self) -> Millis {
         self.start
@@ -115,6 +148,11 @@ impl History {
     /// The spacing.
     pub fn step(&self) -> Step {
         self.step
+    }
+
+    /// The days of months at which the cells stand, if they do.
+    pub fn calendar(&self) -> Option<Calendar> {
+        self.calendar
     }
 
     /// The cells; NaN marks a gap.
@@ -139,14 +177,15 @@ impl History {
 
     /// When cell `idx` stands; it may lie past the end.
     pub fn at(&self, idx: usize) -> Millis {
-        self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis))
+        let even = self.start.saturating_add(self.step.millis().saturating_mul(idx as Millis));
+        self.calendar.map_or(even, |calendar| calendar.next_to(even))
     }
 
     /// Cells `from..to` as a history of their own, as many of them as there are.
     pub fn slice(&self, from: usize, to: usize) -> History {
         let to = to.min(self.len());
         let from = from.min(to);
-        History::of_cells(self.at(from), self.step, self.values[from..to].to_vec())
+        History::of_cells(self.at(from), self.step, self.values[from..to].to_vec()).on(self.calendar)
     }
 
     /// The last `n` cells, or all when there are fewer.

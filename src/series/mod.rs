@@ -8,6 +8,7 @@
 
 mod aggregate;
 mod batch;
+mod calendar;
 mod duration;
 mod grid;
 mod history;
@@ -22,6 +23,7 @@ mod zone;
 
 pub use aggregate::{Aggregate, Aggregator, UnknownAggregate};
 pub use batch::{Batch, Columns};
+pub use calendar::Calendar;
 pub use duration::{DurationError, duration_text, format_duration, parse_duration};
 pub use grid::Grid;
 pub use history::{History, HistoryError, Rates, detect_step, filled, longer_step, rates, resolve};

@@ -16,6 +16,7 @@ fn forecast(issued_at: Millis) -> Forecast {
     Forecast {
         start: issued_at,
         step: Step::seconds(900),
+        calendar: None,
         points: vec![10.0; 12],
         band: Some(Band { coverage, lower: vec![8.0; 12], upper: vec![12.0; 12] }),
         band_reason: None,

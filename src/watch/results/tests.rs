@@ -153,6 +153,7 @@ fn incidents_have_a_row_per_cause_and_forecasts_one_per_target() {
         influences: Vec::new(),
         start: START,
         step: Step::seconds(60),
+        calendar: None,
         points: vec![1.0, 2.0, 3.0],
         band: Some(Band { coverage: Coverage::P95, lower: vec![0.0; 3], upper: vec![9.0; 3] }),
         band_reason: None,

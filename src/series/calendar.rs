@@ -1,0 +1,160 @@
+//! Samples that stand on a day of the month: first days, last days, pay days, of every month, quarter or year.
+//!
+//! Months are not equally long, and what models see is an even grid. So such samples are counted in months into its
+//! cells, whose step is the Gregorian calendar's mean month, and wherever a cell of it has a time, it is that of the
+//! month's day next to it. An even grid that begins on such a day is off by a few days at most, and these days lie 28 or
+//! more apart: the next is the right one.
+
+use chrono::{DateTime, Datelike, NaiveDate};
+
+use super::sample::Sample;
+use super::time::{DAY, Millis, Step};
+
+/// Twelve months, in the mean over the 400 years after which the Gregorian calendar repeats itself.
+const YEAR: Millis = 31_556_952_000;
+
+/// Timestamps below which a day of the month is a chance.
+const LEAST: usize = 3;
+
+/// The instant of each month at which samples stand, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Calendar {
+    /// The day of the month, from 1; months that do not have it have their last.
+    day: u32,
+    /// How far into the day.
+    of_day: Millis,
+}
+
+impl Calendar {
+    /// Where each of `resolved` stands on the same day of its month at the same time, the calendar and how many months
+    /// lie between them: the same usual number, or multiples of it where some are missing.
+    pub fn of(resolved: &[Sample]) -> Option<(Calendar, u32)> {
+        if resolved.len() < LEAST {
+            return None;
+        }
+        let of_day = resolved[0].at.rem_euclid(DAY);
+        // Most series are told apart by the first two.
+        if resolved.iter().any(|sample| sample.at.rem_euclid(DAY) != of_day) {
+            return None;
+        }
+        let dates: Vec<NaiveDate> = resolved.iter().map(|sample| date_of(sample.at)).collect::<Option<_>>()?;
+        let day = dates.iter().map(Datelike::day).max()?;
+        let calendar = Calendar { day, of_day };
+        if dates.iter().any(|date| calendar.day_in(date.year(), date.month()) != Some(*date)) {
+            return None;
+        }
+        let mut between: Vec<i64> = dates.windows(2).map(|pair| months(pair[1]) - months(pair[0])).collect();
+        between.sort_unstable();
+        let usual = between[(between.len() - 1) / 2];
+        let is_even = usual > 0 && between.iter().all(|n| *n > 0 && n % usual == 0);
+        u32::try_from(usual).ok().filter(|_| is_even).map(|usual| (calendar, usual))
+    }
+
+    /// The mean length of `n` months.
+    pub(super) fn step(n: u32) -> Option<Step> {
+        Step::new(Millis::from(n).saturating_mul(YEAR) / 12)
+    }
+
+    /// How many months after `from` the month of `at` is.
+    pub(super) fn months_between(from: Millis, at: Millis) -> Option<i64> {
+        Some(months(date_of(at)?) - months(date_of(from)?))
+    }
+
+    /// The calendar's instant next to `at`; `at` itself beyond all calendars.
+    pub fn next_to(self, at: Millis) -> Millis {
+        let Some(date) = date_of(at) else { return at };
+        let instant = |nr: i64| {
+            let all = months(date) + nr;
+            let (year, month) = (i32::try_from(all.div_euclid(12)).ok()?, u32::try_from(all.rem_euclid(12)).ok()? + 1);
+            Some(Millis::from(self.day_in(year, month)?.to_epoch_days()) * DAY + self.of_day)
+        };
+        [-1, 0, 1].into_iter().filter_map(instant).min_by_key(|known| known.abs_diff(at)).unwrap_or(at)
+    }
+
+    /// The day in a month.
+    fn day_in(self, year: i32, month: u32) -> Option<NaiveDate> {
+        let first = NaiveDate::from_ymd_opt(year, month, 1)?;
+        first.with_day(self.day.min(u32::from(first.num_days_in_month())))
+    }
+}
+
+/// The months since the year 0.
+fn months(date: NaiveDate) -> i64 {
+    i64::from(date.year()) * 12 + i64::from(date.month0())
+}
+
+fn date_of(at: Millis) -> Option<NaiveDate> {
+    Some(DateTime::from_timestamp_millis(at)?.date_naive())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{History, MetricKind};
+
+    fn at(text: &str) -> Millis {
+        format!("{text}Z").parse::<DateTime<chrono::Utc>>().unwrap().timestamp_millis()
+    }
+
+    fn samples(texts: &[&str]) -> Vec<Sample> {
+        texts.iter().enumerate().map(|(nr, text)| Sample { at: at(text), value: nr as f64 }).collect()
+    }
+
+    fn months_of(texts: &[&str]) -> Option<u32> {
+        Calendar::of(&samples(texts)).map(|(_, months)| months)
+    }
+
+    #[test]
+    fn days_of_months_quarters_and_years_are_found_and_others_are_not() {
+        for (texts, expected) in [
+            (["2024-01-01T00:00:00", "2024-02-01T00:00:00", "2024-03-01T00:00:00"], Some(1)),
+            (["2023-12-31T00:00:00", "2024-01-31T00:00:00", "2024-02-29T00:00:00"], Some(1)),
+            (["2024-04-30T23:00:00", "2024-06-30T23:00:00", "2024-08-31T23:00:00"], Some(2)),
+            (["2023-03-31T00:00:00", "2023-06-30T00:00:00", "2023-12-31T00:00:00"], Some(3)),
+            (["2022-02-28T00:00:00", "2023-02-28T00:00:00", "2024-02-29T00:00:00"], Some(12)),
+            (["2022-03-15T06:30:00", "2023-03-15T06:30:00", "2024-03-15T06:30:00"], Some(12)),
+            // 28 days, 30 days, one minute early, two in a month, uneven.
+            (["2023-02-01T00:00:00", "2023-03-01T00:00:00", "2023-03-29T00:00:00"], None),
+            (["2023-04-01T00:00:00", "2023-05-01T00:00:00", "2023-05-31T00:00:00"], None),
+            (["2024-01-01T00:00:00", "2024-02-01T00:00:00", "2024-02-29T23:59:00"], None),
+            (["2024-01-01T00:00:00", "2024-01-02T00:00:00", "2024-01-03T00:00:00"], None),
+            (["2024-01-01T00:00:00", "2024-03-01T00:00:00", "2024-06-01T00:00:00"], None),
+        ] {
+            assert_eq!(months_of(&texts), expected, "{texts:?}");
+        }
+        assert_eq!(months_of(&["2024-01-01T00:00:00", "2024-02-01T00:00:00"]), None);
+    }
+
+    #[test]
+    fn cells_stand_on_the_day_for_centuries_and_gaps_are_cells() {
+        for (first, day, months) in [
+            ("1900-01-01T00:00:00", 1, 1),
+            ("2015-01-31T12:00:00", 31, 1),
+            ("1999-11-30T00:00:00", 30, 3),
+            ("2004-02-29T00:00:00", 29, 12),
+        ] {
+            let calendar = Calendar { day, of_day: at(first).rem_euclid(DAY) };
+            let start = date_of(at(first)).unwrap();
+            let expected = |nr: i64| {
+                let all = super::months(start) + nr * i64::from(months);
+                let day = calendar.day_in(all.div_euclid(12) as i32, all.rem_euclid(12) as u32 + 1).unwrap();
+                day.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp_millis() + calendar.of_day
+            };
+            let present = (0..400).filter(|nr| nr % 7 != 3);
+            let samples: Vec<Sample> = present.map(|nr| Sample { at: expected(nr), value: nr as f64 }).collect();
+            let history = History::from_samples(&samples, MetricKind::Gauge, None).unwrap();
+            assert_eq!((history.len(), history.n_gaps(), history.start()), (400, 57, at(first)), "{first}");
+            for nr in 0..1_000 {
+                assert_eq!(history.at(nr as usize), expected(nr), "{first} {nr}");
+            }
+            let tail = history.tail(11).slice(1, 5);
+            assert_eq!((tail.at(2), tail.values()[2]), (expected(392), 392.0));
+        }
+    }
+
+    #[test]
+    fn far_beyond_all_calendars_is_where_it_is() {
+        let calendar = Calendar { day: 31, of_day: 0 };
+        assert_eq!([calendar.next_to(Millis::MAX), calendar.next_to(Millis::MIN)], [Millis::MAX, Millis::MIN]);
+    }
+}
