@@ -281,7 +281,7 @@ mod tests {
             source_idx: vec![0; at.len()],
             value: value.collect(),
             at,
-            notes: Vec::new(),
+            ..Rows::default()
         }
     }
 

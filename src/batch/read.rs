@@ -38,12 +38,9 @@ pub use matrix::Matrix;
 /// overlap are different entities: their columns are called `file/column`; otherwise the same column continues.
 ///
 /// # Errors
-/// [`ReadError`] with the file, the row and what to do.
+/// [`ReadError`] with the file, the row and what to do. A file without a row is a warning beside others that have some.
 pub fn read(inputs: &[String]) -> Result<Rows, ReadError> {
-    let mut parts = Vec::new();
-    for file in expand(inputs)? {
-        parts.push(read_file(&file)?);
-    }
+    let (mut parts, warnings) = read_files(inputs)?;
     if do_entities_overlap(&parts) {
         for part in parts.iter_mut().filter(|part| part.is_wide) {
             part.name_after_file();
@@ -53,15 +50,34 @@ pub fn read(inputs: &[String]) -> Result<Rows, ReadError> {
     for part in parts {
         rows.append(part.rows);
     }
+    rows.warnings.extend(warnings);
     Ok(rows)
 }
 
 /// Reads each file behind `inputs` as one entity: the columns of a wide file, or the series of a long one.
 ///
 /// # Errors
-/// As [`read`].
-pub fn read_matrix(inputs: &[String]) -> Result<Vec<Matrix>, ReadError> {
-    expand(inputs)?.iter().map(|file| read_file(file).map(|part| matrix_of(file.stem(), &part))).collect()
+/// As [`read`]; the warnings stand beside the entities.
+pub fn read_matrix(inputs: &[String]) -> Result<(Vec<Matrix>, Vec<String>), ReadError> {
+    let (parts, warnings) = read_files(inputs)?;
+    Ok((parts.iter().map(|part| matrix_of(&part.stem, part)).collect(), warnings))
+}
+
+/// The files that have rows, and what is to be said of those that have none.
+fn read_files(inputs: &[String]) -> Result<(Vec<Part>, Vec<String>), ReadError> {
+    let (mut parts, mut empty) = (Vec::new(), Vec::new());
+    for file in expand(inputs)? {
+        match read_file(&file) {
+            Ok(part) => parts.push(part),
+            Err(error) if error.is_of_nothing() => empty.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    let warnings = empty.iter().map(ToString::to_string).collect();
+    match empty.into_iter().next().filter(|_| parts.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok((parts, warnings)),
+    }
 }
 
 /// One file's rows and what naming them across files takes.

@@ -101,6 +101,8 @@ pub struct Rows {
     pub value: Vec<f64>,
     /// What was passed over, to be told once.
     pub notes: Vec<String>,
+    /// Files that were to have rows and have none, likewise.
+    pub warnings: Vec<String>,
 }
 
 impl Rows {
@@ -117,9 +119,10 @@ impl Rows {
     /// Adds another file's rows; series with the same name and labels become one.
     pub fn append(&mut self, part: Rows) {
         if self.sources.is_empty() {
-            let notes = std::mem::take(&mut self.notes);
+            let (notes, warnings) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.warnings));
             *self = part;
             self.notes.splice(0..0, notes);
+            self.warnings.splice(0..0, warnings);
             return;
         }
         let known: HashMap<(&str, &Key, Axis), u32> = self
@@ -147,6 +150,7 @@ impl Rows {
         self.at.extend(part.at);
         self.value.extend(part.value);
         self.notes.extend(part.notes);
+        self.warnings.extend(part.warnings);
     }
 
     /// Each series' samples in row order, which need not be time order.
@@ -196,7 +200,7 @@ mod tests {
             source_idx: source_idx.to_vec(),
             at: (0..source_idx.len() as i64).collect(),
             value: vec![1.0; source_idx.len()],
-            notes: Vec::new(),
+            ..Rows::default()
         }
     }
 

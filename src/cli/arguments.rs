@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::batch::{Axis, Format, KnownColumns, ReadError, Rows};
+use crate::batch::{Axis, Format, KnownColumns, Matrix, ReadError, Rows};
 use crate::events::PlannedEvents;
 use crate::forecast::{Coverage, Influence, SeasonChoice};
 use crate::presets::Presets;
@@ -127,10 +127,24 @@ impl Place {
 /// Reads rows and tells what was passed over.
 pub(super) fn read(inputs: &[String]) -> Result<Rows, Failure> {
     let rows = crate::batch::read(inputs).map_err(read_failure)?;
+    tell_warnings(&rows.warnings);
     for note in &rows.notes {
         eprintln!("note: {note}");
     }
     Ok(rows)
+}
+
+/// The same for entities.
+pub(super) fn read_matrix(inputs: &[String]) -> Result<Vec<Matrix>, Failure> {
+    let (entities, warnings) = crate::batch::read_matrix(inputs).map_err(read_failure)?;
+    tell_warnings(&warnings);
+    Ok(entities)
+}
+
+fn tell_warnings(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
 }
 
 /// A pattern that is none is bad usage; all else went wrong on the disk.

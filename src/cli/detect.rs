@@ -119,8 +119,8 @@ fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure
             )));
         }
     }
-    let entities = batch::read_matrix(&arguments.inputs.inputs).map_err(arguments::read_failure)?;
-    let warmup = batch::read_matrix(&arguments.warmup).map_err(arguments::read_failure)?;
+    let entities = arguments::read_matrix(&arguments.inputs.inputs)?;
+    let warmup = arguments::read_matrix(&arguments.warmup)?;
     let bar = progress::bar(entities.len(), "detecting");
     let found = batch::detect_matrices(entities, &warmup, &ask, || bar.inc(1))?;
     bar.finish_and_clear();

@@ -122,6 +122,13 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether all that is wrong is that there is nothing in the file.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        matches!(self, ReadError::Empty { .. } | ReadError::NoRows { .. })
+    }
+}
+
 pub(super) fn bad_labels(path: &Path, row: usize, reason: impl ToString) -> ReadError {
     ReadError::BadLabels { path: path.to_owned(), row: row + 1, reason: reason.to_string() }
 }

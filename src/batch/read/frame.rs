@@ -107,6 +107,10 @@ fn read_csv(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError
     };
     let frame = attempt(Some(CSV_ROWS_TO_GUESS)).or_else(|_| attempt(None));
     let frame = frame.map_err(|reason| unreadable(foreign_text(path).unwrap_or(reason)))?;
+    if frame.height() == 0 {
+        // Without a row no column has a type, and every one would be found wanting.
+        return Err(ReadError::NoRows { path: path.to_owned() });
+    }
     let columns: Vec<FoundColumn> = frame
         .columns()
         .iter()

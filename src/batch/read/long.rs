@@ -51,7 +51,7 @@ pub(super) fn long_rows(
             labelled(file, frame, metric.as_deref(), map.as_deref(), texts, id.as_deref(), axis)?
         }
     };
-    Ok(Rows { sources, source_idx, at, value, notes: Vec::new() })
+    Ok(Rows { sources, source_idx, at, value, ..Rows::default() })
 }
 
 /// Series named by a metric column, a map of labels and text columns.

@@ -93,15 +93,38 @@ fn semicolons_tabs_and_late_surprises_are_read() {
 fn a_matrix_has_a_row_per_timestamp() {
     let dir = tempfile::tempdir().unwrap();
     let wide = write(&dir, "wide.csv", "timestamp,a,b,label\n2024-01-01,1,2,0\n2024-01-02,3,4,1\n2024-01-02,5,6,1\n");
-    let matrix = read_matrix(&[wide]).unwrap().remove(0);
+    let matrix = read_matrix(&[wide]).unwrap().0.remove(0);
     assert_eq!(
         (matrix.name.as_str(), matrix.columns.as_slice()),
         ("wide", ["a".to_owned(), "b".to_owned()].as_slice())
     );
     assert_eq!(matrix.values, ndarray::array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]);
     let long = write(&dir, "long.csv", "series,timestamp,value\na,2024-01-01,1\na,2024-01-02,2\nb,2024-01-02,3\n");
-    let matrix = read_matrix(&[long]).unwrap().remove(0);
+    let matrix = read_matrix(&[long]).unwrap().0.remove(0);
     assert!(matrix.values[(0, 1)].is_nan() && matrix.values[(1, 1)] == 3.0 && matrix.at.len() == 2);
+}
+
+#[test]
+fn files_without_rows_are_a_warning_beside_others_and_an_error_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = write(&dir, "b.csv", "timestamp,value\n2024-01-01,1\n2024-01-02,2\n");
+    let (header, nothing) = (write(&dir, "a.csv", "timestamp,value\n"), write(&dir, "c.csv", ""));
+    let table = super::super::Table::new()
+        .with("timestamp", super::super::Column::Time(Vec::new()))
+        .with("value", super::super::Column::Float(Vec::new()));
+    table.write(&dir.path().join("d.parquet")).unwrap();
+    let folder = dir.path().to_str().unwrap().to_owned();
+    let rows = read(std::slice::from_ref(&folder)).unwrap();
+    assert_eq!((names(&rows), rows.value.as_slice()), (vec!["b.csv"], [1.0, 2.0].as_slice()));
+    assert_eq!(rows.warnings.len(), 3, "{:?}", rows.warnings);
+    for (warning, name) in rows.warnings.iter().zip(["a.csv", "c.csv", "d.parquet"]) {
+        assert!(warning.contains(name), "{warning}");
+    }
+    let (entities, warnings) = read_matrix(&[folder]).unwrap();
+    assert_eq!((entities.len(), entities[0].name.as_str(), warnings.len()), (1, "b", 3));
+    assert!(read(&[full]).unwrap().warnings.is_empty());
+    assert!(matches!(read(std::slice::from_ref(&header)), Err(ReadError::NoRows { .. })));
+    assert!(matches!(read(&[nothing, header]), Err(ReadError::Empty { .. })));
 }
 
 #[test]
@@ -116,7 +139,7 @@ fn wrong_tables_say_what_was_found_and_what_is_needed() {
     assert!(error.contains("row 3") && error.contains("`err`"), "{error}");
     assert!(matches!(read_text("timestamp,value\n,1\n"), Err(ReadError::NoTime { row: 1, .. })));
     assert!(matches!(read_text(""), Err(ReadError::Empty { .. })));
-    assert!(matches!(read_text("timestamp,value\n"), Err(ReadError::NoRows { .. } | ReadError::Columns { .. })));
+    assert!(matches!(read_text("timestamp,value\n"), Err(ReadError::NoRows { .. })));
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(read(&[write(&dir, "a.txt2", "x")]), Err(ReadError::Unsupported { .. })));
     assert!(matches!(read(&[write(&dir, "a.parquet", "PAR1 and no more")]), Err(ReadError::Unreadable { .. })));

@@ -41,7 +41,7 @@ pub(super) fn wide_rows(
         source_idx: Vec::with_capacity(n_cells),
         at: Vec::with_capacity(n_cells),
         value: Vec::with_capacity(n_cells),
-        notes: Vec::new(),
+        ..Rows::default()
     };
     for (row, (&instant, &entity)) in at.iter().zip(&entity_idx).enumerate() {
         for (column_idx, column) in values.iter().enumerate() {
