@@ -155,6 +155,10 @@ fn aggregates(app: &App, keys: &[Key], how: Aggregate, by: &[String], ask: &Fore
         let text = format!("{} series match, more than {MOST_MEMBERS} for an aggregate; narrow `match`", keys.len());
         return Err(Error::bad_data(text));
     }
+    let names = |label: &&String| keys.iter().any(|key| key.labels().get(label).is_some());
+    if let Some(unknown) = by.iter().find(|label| !names(label)).filter(|_| !keys.is_empty()) {
+        return Err(Error::bad_data(format!("parameter `by`: no matching series has the label `{unknown}`")));
+    }
     let mut groups: BTreeMap<(String, Vec<String>), Vec<Key>> = BTreeMap::new();
     for key in keys {
         let values = by.iter().map(|label| key.labels().get(label).unwrap_or_default().to_owned()).collect();

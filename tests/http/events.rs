@@ -226,5 +226,6 @@ fn a_sum_of_many_is_forecast_as_one() {
     assert_eq!(with["forecasts"][0]["aggregate"]["events_left_out"], json!(["lost"]));
     assert!(ask("disk_used&aggregate=max").error(400).contains("sum and mean"));
     assert!(ask("disk_used&by=host").error(400).contains("aggregate"));
+    assert!(ask("disk_used&aggregate=sum&by=host,nope").error(400).contains("`nope`"));
     ask("nothing_here&aggregate=sum").error(404);
 }

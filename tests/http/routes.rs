@@ -132,6 +132,28 @@ fn a_forecast_says_when_its_series_fell_silent() {
 }
 
 #[test]
+fn a_point_of_a_span_that_has_begun_is_said_to_be_one() {
+    let server = start();
+    let (hour, day) = (60 * MINUTE, 24 * 60 * MINUTE);
+    // The last sample lies half a day after a midnight.
+    let last = now() / day * day - 12 * hour;
+    let lines: Vec<String> =
+        (0..2_400).map(|i| sample("load", "a", last - (2_399 - i) * hour, i as f64).to_string()).collect();
+    assert_eq!(server.ndjson(lines.join("\n").as_bytes()).status, 200);
+    let ask = |query: &str| {
+        server.get(&format!("/api/v1/forecast?match=load&model=naive{query}")).data()["forecasts"][0].clone()
+    };
+    let time =
+        |value: &Value| chrono::DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap().timestamp_millis();
+    let days = ask("&step=1d&horizon=3d");
+    assert_eq!(time(&days["points"][0]["time"]), last - 12 * hour);
+    assert!(days["begun"].as_str().unwrap().contains("mean of 1d"), "{days}");
+    let hours = ask("&step=1h&horizon=3h");
+    assert_eq!(time(&hours["points"][0]["time"]), last + hour);
+    assert!(hours["begun"].is_null(), "{hours}");
+}
+
+#[test]
 fn many_series_make_a_list_that_says_where_it_was_cut() {
     let (server, _) = filled(60);
     let selector = encode("{__name__=~\"wave|disk_used\"}");

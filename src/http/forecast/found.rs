@@ -38,6 +38,8 @@ pub(in crate::http) struct Found {
     last_sample: Time,
     /// Set when the series has fallen silent: since how long, and what that means for the points.
     silent: Option<String>,
+    /// Set when the first point is of a span that has begun, so that it stands before the last sample.
+    begun: Option<String>,
     direction: DirectionDoc,
     /// How the model did on the series' own past; null when that is too short to say.
     accuracy: Option<AccuracyDoc>,
@@ -129,9 +131,17 @@ fn silence(span: Millis, is_from_now: bool) -> String {
     format!("no sample for {span}: the points go by what was known then, and begin {start}")
 }
 
+/// Of a first point that stands at `start`, when samples are known up to `last_seen`.
+fn begun(start: Millis, step: Step, last_seen: Millis) -> Option<String> {
+    (start <= last_seen).then(|| {
+        format!("each point is the mean of {step} from its time on; the first {step} have begun, up to `last_sample`")
+    })
+}
+
 impl Found {
     pub(super) fn of(forecast: Forecast, kind: &'static str, issued: Option<IssuedDoc>, now: Millis) -> Found {
         let silent = forecast.silent_for(now).map(|span| silence(span, forecast.start > now));
+        let begun = begun(forecast.at(0), forecast.step, forecast.last_seen);
         let edge = |edges: Option<&Vec<f64>>, idx: usize| edges.and_then(|edges| edges.get(idx).copied());
         let (lower, upper) =
             (forecast.band.as_ref().map(|band| &band.lower), forecast.band.as_ref().map(|band| &band.upper));
@@ -160,6 +170,7 @@ impl Found {
             band_reason: forecast.band_reason,
             last_sample: Time(forecast.last_seen),
             silent,
+            begun,
         }
     }
 }
