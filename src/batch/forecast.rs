@@ -291,6 +291,7 @@ mod tests {
             coverage: Coverage::P95,
             cells: None,
             events: Arc::default(),
+            columns: Arc::default(),
         }
     }
 

@@ -202,7 +202,7 @@ impl Cycles<'_> {
             let level = median_of(before.map(|idx| offs[idx])).unwrap_or(0.0);
             let sign = (offs[at] - level).signum();
             let off = |idx: usize| sign * (offs[idx] - level) / size;
-            if !(off(at) > FAR) {
+            if !is_beyond(off(at), FAR) {
                 at += 1;
                 continue;
             }
@@ -273,7 +273,7 @@ impl Cycles<'_> {
             if told_at.is_none() {
                 return (n, None);
             }
-            if mean < BACK && !(off(end) > NEAR) {
+            if mean < BACK && !is_beyond(off(end), NEAR) {
                 return (end, told_at.filter(|_| end - first <= self.longest));
             }
             end += 1;
@@ -289,6 +289,11 @@ fn usual_size(offs: &[f64], least: usize) -> f64 {
     }
     let nth = ((sizes.len() - 1) as f64 * USUALLY) as usize;
     *sizes.select_nth_unstable_by(nth, f64::total_cmp).1
+}
+
+/// Whether a value is further off than that; a gap is not.
+fn is_beyond(off: f64, most: f64) -> bool {
+    off > most
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ impl Conformal {
         move |origin, lead| {
             let moved = self.growth.moved(lead);
             if known.get().0 != moved {
-                known.set((moved, self.reach_of_moved(share_of_moved(share, moved))));
+                known.set((moved, self.reach_of_moved(share, moved)));
             }
             let (_, (below, above, most)) = known.get();
             let usual = self.growth.at(origin, lead) * ROUNDED;
@@ -232,14 +232,15 @@ impl Conformal {
         }
     }
 
-    /// How far a band reaches below and above, in usual sizes, and at most, that is to hold this share of the errors that
-    /// are not zero; of no share nowhere.
-    fn reach_of_moved(&self, share: f64) -> (f64, f64, f64) {
-        if share <= 0.0 {
+    /// How far a band reaches below and above, in usual sizes, and at most, where this share of errors is not zero.
+    fn reach_of_moved(&self, share: f64, moved: f64) -> (f64, f64, f64) {
+        let of_moved = share_of_moved(share, moved);
+        if of_moved <= 0.0 {
             return (0.0, 0.0, 0.0);
         }
-        let widen = self.widening(share);
-        let (below, above) = self.reach(share, widen);
+        // Where most are right to the digit others are often all as large: a narrower band would hold none of them.
+        let widen = self.widening(of_moved).max(if moved < 1.0 { 1.0 } else { 0.0 });
+        let (below, above) = self.reach(of_moved, widen);
         (below, above, LARGEST * self.most * widen.max(1.0))
     }
 

@@ -162,9 +162,12 @@ mod tests {
     fn a_band_of_rare_counts_holds_zero_and_one_of_busy_hours_does_not() {
         // Zero in seven of eight quiet cells, and never in the busy half of each day.
         let is_busy = |at: usize| at % 24 >= 12;
-        let values: Vec<f64> = (0..400)
-            .map(|at| if is_busy(at) { 20.0 + (at % 5) as f64 } else { f64::from(u8::from(at * 7 % 8 == 0)) * 5.0 })
-            .collect();
+        let values: Vec<f64> =
+            (0..400)
+                .map(|at| {
+                    if is_busy(at) { 20.0 + at as f64 * 0.37 % 5.0 } else { f64::from(u8::from(at * 7 % 8 == 0)) * 5.0 }
+                })
+                .collect();
         let point = |at: usize| if is_busy(at) { 22.0 } else { 0.5 + (at % 3) as f64 / 10.0 };
         let often = Often::of(&values, &replay(&values, point));
         assert_eq!(often.held(0.6, (0.2, 1.1), 0.8), (0.0, 1.1));
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn a_value_beside_which_forecasts_lie_by_a_trifle_is_held_and_one_that_came_once_is_not() {
         let values: Vec<f64> = (0..300).map(|at| if at % 24 == 0 { 40.0 + (at % 7) as f64 } else { 5.0 }).collect();
-        let point = |at: usize| if at % 24 == 0 { 43.0 } else { 5.0 + 1e-5 * ((at % 9) as f64 - 4.0) };
+        let point = |at: usize| if at.is_multiple_of(24) { 43.0 } else { 5.0 + 1e-5 * ((at % 9) as f64 - 4.0) };
         let often = Often::of(&values, &replay(&values, point));
         assert_eq!(often.held(5.00002, (5.00001, 5.00003), 0.8), (5.0, 5.00003));
         assert_eq!(often.held(4.99998, (4.99997, 4.99999), 0.8), (4.99997, 5.0));

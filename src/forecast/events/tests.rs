@@ -185,7 +185,7 @@ fn what_is_not_known_of_a_measured_step_widens_the_band_until_a_week_has_been_se
         let season = Season::new(24).map_or(SeasonChoice::None, SeasonChoice::Steps);
         let request = Request { model: "seasonal-naive".to_owned(), season, horizon: h };
         let prepared = prepare(past, &request).unwrap();
-        let forecast = events.forecast(&prepared, past.end(), 0, h, coverage);
+        let forecast = events.forecast(&prepared, &Effects::default(), past.end(), 0, h, coverage);
         forecast.band.unwrap().upper[idx] - forecast.points[idx]
     };
     let given = |n_since: usize| Events::new(vec![event(Effect::Step { at: at(n - n_since), change: add(80.0) })]);
