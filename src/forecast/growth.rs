@@ -5,7 +5,6 @@
 //! of errors that are not exactly zero. What stands still is foretold to the digit until it moves: how often there is an
 //! error at all is another question than how large it is, and has its own answer per lead, which does not shrink either.
 
-use super::backtest::mean;
 use super::compact::Kept;
 use super::conformal::n_cells;
 
@@ -49,18 +48,20 @@ impl Growth {
     /// Of errors `rows[nr][lead]` made at `origins`, of a series with a cycle of `season` steps.
     pub fn of<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Growth {
         let n_leads = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
-        let (mut means, mut n_moved) = (Vec::with_capacity(n_leads), Vec::with_capacity(n_leads));
-        let (mut shares, mut n_known) = (Vec::with_capacity(n_leads), Vec::with_capacity(n_leads));
-        for lead in 0..n_leads {
-            let known = || rows.iter().filter_map(|row| row.as_ref().get(lead)).filter(|error| !error.is_nan());
-            let moved = || known().filter(|error| is_moved(**error)).map(|error| error.abs());
-            let (n, all) = (moved().count() as f64, known().count() as f64);
-            means.push(if n > 0.0 { mean(moved()) } else { 0.0 });
-            n_moved.push(n);
-            // Of few that were right none says that the next one is: as if one more had not been.
-            shares.push(((n + 1.0) / (all + 1.0)).min(1.0));
-            n_known.push(all);
+        let [mut means, mut n_moved, mut n_known] = [(); 3].map(|()| vec![0.0; n_leads]);
+        for row in rows {
+            for (lead, error) in row.as_ref().iter().enumerate().filter(|(_, error)| !error.is_nan()) {
+                n_known[lead] += 1.0;
+                if is_moved(*error) {
+                    n_moved[lead] += 1.0;
+                    means[lead] += error.abs();
+                }
+            }
         }
+        means.iter_mut().zip(&n_moved).filter(|(_, n)| **n > 0.0).for_each(|(sum, n)| *sum /= n);
+        // Of few that were right none says that the next one is: as if one more had not been.
+        let mut shares: Vec<f64> =
+            n_moved.iter().zip(&n_known).map(|(n, all)| ((n + 1.0) / (all + 1.0)).min(1.0)).collect();
         // Fewer cells than leads do not tell one lead from another.
         if n_cells(origins, rows) < n_leads {
             for (values, counts) in [(&mut means, &n_moved), (&mut shares, &n_known)] {
