@@ -220,7 +220,8 @@ pub(super) fn events_of(source: &Source, planned: &PlannedEvents) -> Events {
 /// left out.
 ///
 /// A series without timestamps has none in its forecast either; `lo` and `hi` are empty where no band can be promised,
-/// `season` where none is used, and `fallback` unless `auto` answers with a yardstick or keeps to levels of the past: why.
+/// `season` where none is used, and `fallback` unless `auto` answers with a yardstick, keeps to levels of the past or
+/// doubts a new one: why.
 /// Of the kind `counter` values are per second, of the kind `gauge` as they stand in the files.
 pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, MetricKind, &'a Forecast)>) -> Table {
     let (mut texts, mut series) = (Vec::new(), Vec::new());

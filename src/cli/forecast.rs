@@ -17,7 +17,7 @@ use super::{Failure, progress};
 /// The answer has a row per series and step: series, step (from 1), timestamp, value, lo, hi, model, season (in steps),
 /// fallback, kind (a counter's values are per second). Bands come from errors on the series' own past; where it is too
 /// short to promise one, lo and hi are empty.
-/// `fallback` says why `auto` answers with a yardstick or keeps to levels of the past, where it does.
+/// `fallback` says why `auto` answers with a yardstick, keeps to levels of the past or doubts a new one.
 ///
 /// A horizon that is a duration and has more than 2000 of a series' steps is forecast by a longer step, from means; one
 /// that is a number of steps never is. Samples on a day of the month, as the first or the last, are followed by points on

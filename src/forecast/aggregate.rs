@@ -11,10 +11,11 @@ use super::backtest::{MOST_ORIGINS, Plan, Replay};
 use super::conformal::Conformal;
 use super::direction::direction;
 use super::facts::Facts;
+use super::learn::learn_on;
 use super::model::Coverage;
 use super::outlook::{Band, Forecast};
 use super::past::Past;
-use super::prepare::{ForecastError, Request, run_on};
+use super::prepare::{ForecastError, Request};
 use super::to_now::to_now;
 use crate::series::Season;
 
@@ -101,7 +102,7 @@ pub fn aggregate(
     for (idx, past) in cut.iter().enumerate() {
         let member = |source| TotalError::Member { idx, source };
         let own = plan.as_ref().map(|plan| plan.later(past.len() - n_common));
-        let (chosen, found) = run_on(past, request, own).map_err(member)?;
+        let (chosen, found) = learn_on(past, request, own).map_err(member)?;
         season = season.or(found.first().copied());
         let mut own_points = vec![0.0; points.len()];
         chosen.fitted.points_into(past.ahead(), &mut own_points);

@@ -107,7 +107,7 @@ pub(super) struct Chosen {
     pub replayed: Replay,
     /// The errors of choosing as well.
     pub honest: Replay,
-    /// Why a yardstick answers that was not asked for, or points keep to levels of the past, where that is so.
+    /// Why a yardstick answers that was not asked for, points keep to levels of the past, or a new one is in doubt.
     pub fallback: Option<String>,
 }
 

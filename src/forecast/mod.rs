@@ -47,6 +47,7 @@ mod holt_winters_multiplicative;
 mod intermittent;
 mod judged;
 mod lagged;
+mod learn;
 mod least_squares;
 mod line;
 mod linear;

@@ -3,26 +3,23 @@
 //! In: a [`Past`] and a [`Request`]. Out: a [`Prepared`], which answers [`Forecast`]s for any horizon and coverage and
 //! takes in new values as they come.
 
-use std::borrow::Cow;
-
-use super::astray::Astray;
-use super::auto::{AUTO, Candidate, Chosen, choose, everyone, variants};
-use super::backtest::{MOST_ORIGINS, Plan, accuracy, mean};
+use super::auto::AUTO;
+use super::backtest::mean;
 use super::conformal::Conformal;
 use super::correction::Correction;
 use super::direction::direction;
 use super::facts::Facts;
+use super::learn::{Learnt, given, learn};
 use super::model::{Coverage, FitError, Fitted, Horizon, Other, Updated};
 use super::often::{Often, unrounded};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
 use super::past::{Past, Regressors};
 use super::recalibrate::{FOLLOWED, Recalibration};
-use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse, UnknownModel};
-use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
+use super::registry::UnknownModel;
+use super::season::SeasonChoice;
 use super::shaped::shape;
-use super::shift::Shift;
 use super::to_now::to_now;
-use crate::series::{Calendar, Millis, Season, Step};
+use crate::series::{Calendar, Millis, Step};
 
 /// What to forecast with, and how far.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,11 +88,6 @@ pub struct Prepared {
     n_seen: usize,
 }
 
-/// What errors after a shift must shrink to where the past is seen as it would be after it, and what all errors may grow
-/// to by the chance of a few.
-const LESS: f64 = 0.7;
-const MORE: f64 = 1.1;
-
 /// Fits the method of `request` to `past` and replays it.
 ///
 /// A seasonal method asked for by name without a season takes the one of those found that did best. Where no range is
@@ -113,7 +105,7 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
 pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Prepared, ForecastError> {
     let past = *past;
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
-    let (learnt, values) = run(&past, request)?;
+    let (learnt, values) = learn(&past, request)?;
     let cycle = learnt.cycle();
     let Learnt { chosen, accuracy, seasons } = learnt;
     let honest = unrounded(chosen.honest, &values);
@@ -144,139 +136,6 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
     };
     prepared.issue(past.ahead());
     Ok(prepared)
-}
-
-/// Who was chosen, how right he was on the past, and the seasons found.
-struct Learnt {
-    chosen: Chosen,
-    accuracy: Option<Accuracy>,
-    seasons: Vec<Season>,
-}
-
-impl Learnt {
-    /// The mean size of the errors at cells from `from` on.
-    fn error(&self, from: usize) -> f64 {
-        let replayed = &self.chosen.replayed;
-        let rows = replayed.origins.iter().zip(&replayed.errors);
-        mean(rows.flat_map(|(origin, row)| row.iter().skip(from.saturating_sub(*origin)).map(|error| error.abs())))
-    }
-
-    fn cycle(&self) -> Option<usize> {
-        self.seasons.first().map(|season| season.steps())
-    }
-}
-
-/// Learns from `past`, and after a shift from what the past would be after it, where the method may be chosen; with the
-/// values that were learnt from.
-fn run<'a>(past: &Past<'a>, request: &Request) -> Result<(Learnt, Cow<'a, [f64]>), ForecastError> {
-    let mut before = run_once(past, request)?;
-    let is_chooser = registry::find(&request.model)?.role == Role::Chooser;
-    let shift = Shift::of(&before.chosen.replayed, past)
-        .filter(|_| is_chooser && past.regressors().columns().is_empty() && before.chosen.fallback.is_none());
-    let Some(shift) = shift else { return Ok((before, past.values().into())) };
-    let values = shift.everywhere(past.values());
-    let after = run_once(&past.with_values(&values), request);
-    let is_old = shift.is_old(request.horizon.steps());
-    // Errors are not larger without it, and those of it are clearly smaller.
-    let is_better = |after: &Learnt| {
-        let [since, all] = [shift.began(past), 0].map(|from| after.error(from) / before.error(from));
-        since <= LESS && all <= shift.scale() * if is_old { 1.0 } else { MORE }
-    };
-    let Some(mut after) = after.ok().filter(is_better) else { return Ok((before, past.values().into())) };
-    if shift.is_young(before.cycle()) {
-        before.chosen.fitted = shift.doubted(after.chosen.fitted, before.chosen.fitted);
-        before.chosen.fallback = Some(shift.reason());
-        return Ok((before, past.values().into()));
-    }
-    if !is_old {
-        after.chosen.fitted = shift.followed(after.chosen.fitted, before.chosen.fitted);
-        after.chosen.fallback = Some(shift.reason());
-    }
-    Ok((after, values.into()))
-}
-
-fn run_once(past: &Past<'_>, request: &Request) -> Result<Learnt, ForecastError> {
-    let (entry, seasons) = look(past, request)?;
-    let found = &seasons.found;
-    // The longest season decides how much must lie before the first origin, if the past can give it.
-    let longest = found.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
-    let lead_in = longest.or_else(|| found.first().map(|season| season.steps()));
-    let horizon = request.horizon.steps();
-    let plan = Plan::new(past.len(), horizon, lead_in, MOST_ORIGINS);
-    let chosen = chosen(past, request, entry, &seasons, plan.as_ref())?;
-    let season = found.first().filter(|season| season.steps() < past.len()).copied();
-    let accuracy = plan.and_then(|plan| {
-        let baseline = baseline(season, horizon).replay(past, Astray::NONE, &plan).0;
-        accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
-    });
-    Ok(Learnt { chosen, accuracy, seasons: seasons.found })
-}
-
-/// Who is chosen when replayed from the origins of `plan`, and the seasons found.
-pub(super) fn run_on(
-    past: &Past<'_>,
-    request: &Request,
-    plan: Option<Plan>,
-) -> Result<(Chosen, Vec<Season>), ForecastError> {
-    let (entry, seasons) = look(past, request)?;
-    Ok((chosen(past, request, entry, &seasons, plan.as_ref())?, seasons.found))
-}
-
-/// The method asked for, and the seasons to try.
-fn look(past: &Past<'_>, request: &Request) -> Result<(&'static Entry, Seasons), ForecastError> {
-    let entry = registry::find(&request.model)?;
-    if past.last_seen().is_none() {
-        return Err(ForecastError::Empty);
-    }
-    Ok((entry, seasons_for(past, request, entry)))
-}
-
-fn chosen(
-    past: &Past<'_>,
-    request: &Request,
-    entry: &'static Entry,
-    seasons: &Seasons,
-    plan: Option<&Plan>,
-) -> Result<Chosen, ForecastError> {
-    let horizon = request.horizon.steps();
-    let is_chooser = entry.role == Role::Chooser;
-    let candidates: Vec<Candidate> =
-        if is_chooser { everyone(past, seasons, horizon) } else { variants(entry, seasons, horizon) };
-    choose(&candidates, past, plan, horizon, !is_chooser)
-        .map_err(|source| ForecastError::Fit { model: entry.name.to_owned(), source })
-}
-
-/// The yardstick of every answer: the registry's anchor that uses a season, where there is one, else the one without.
-pub(super) fn baseline(season: Option<Season>, horizon: usize) -> Candidate {
-    let suits = |use_of: SeasonUse| (use_of == SeasonUse::Needs) == season.is_some();
-    let entry = FORECASTERS.iter().find(|entry| entry.role == Role::Anchor && suits(entry.season));
-    let entry = entry.expect("an anchor with a season and one without are registered");
-    let seasons = Seasons { found: season.into_iter().collect(), hinted: Vec::new() };
-    variants(entry, &seasons, horizon).swap_remove(0)
-}
-
-fn given(request: &Request) -> Option<Season> {
-    match request.season {
-        SeasonChoice::Steps(given) => Some(given),
-        SeasonChoice::Auto | SeasonChoice::None => None,
-    }
-}
-
-/// The seasons to try, the one that stands out most first.
-fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Seasons {
-    let is_chooser = entry.role == Role::Chooser;
-    match request.season {
-        SeasonChoice::None => Seasons::default(),
-        SeasonChoice::Auto if is_chooser => look_for_seasons(past),
-        SeasonChoice::Auto => Seasons { found: find_seasons(past), hinted: Vec::new() },
-        // Who chooses may try a longer cycle made of whole given ones beside them: the week over the day.
-        SeasonChoice::Steps(given) => {
-            let is_longer =
-                |found: &Season| found.steps() > given.steps() && found.steps().is_multiple_of(given.steps());
-            let found = if is_chooser { find_seasons(past) } else { Vec::new() };
-            Seasons { found: vec![given], hinted: found.into_iter().filter(is_longer).take(1).collect() }
-        }
-    }
 }
 
 impl Prepared {

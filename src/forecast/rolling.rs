@@ -7,9 +7,10 @@
 
 use super::backtest::{Plan, mean};
 use super::events::{Events, UnderEvents};
+use super::learn::baseline;
 use super::model::{Coverage, Forecaster};
 use super::past::Past;
-use super::prepare::{ForecastError, Request, baseline};
+use super::prepare::{ForecastError, Request};
 use super::season::{SeasonChoice, find_season};
 use super::tally::{Judged, Tally};
 use crate::series::Season;
@@ -23,7 +24,7 @@ pub struct Backtest {
     pub models: Vec<(String, usize)>,
     /// The seasons used, and at how many origins each was.
     pub seasons: Vec<(Option<usize>, usize)>,
-    /// At how many origins `auto` answered with a yardstick or kept to levels of the past.
+    /// At how many origins `auto` answered with a yardstick, kept to levels of the past or doubted a new one.
     pub n_fallbacks: usize,
     /// Over all leads.
     pub overall: Tally,

@@ -15,7 +15,7 @@ use crate::series::{DAY, MINUTE, Millis, Step, format_duration};
 pub(in crate::http) struct Found {
     /// The model that made it; under `auto` those that were chosen, the weightiest first, with plus signs between.
     model: String,
-    /// Why `auto` answers with a yardstick (naive or seasonal naive), or keeps to levels of the past, where it does.
+    /// Why `auto` answers with a yardstick (naive or seasonal naive), keeps to levels of the past, or doubts a new one.
     fallback: Option<String>,
     /// What the model estimated or chose.
     settings: BTreeMap<String, f64>,

@@ -1,0 +1,98 @@
+use super::*;
+use crate::forecast::model::{Coverage, Horizon};
+use crate::forecast::outlook::Forecast;
+use crate::forecast::tests::Noise;
+use crate::forecast::{Request, prepare};
+use crate::series::Step;
+
+const DAYS: usize = 42;
+const AHEAD: usize = 72;
+
+/// Hours of six weeks with a day's cycle of 20 about 100 and noise of 3, and the days after them; `moved` by the
+/// hour and what it would be.
+fn hours(moved: impl Fn(usize, f64) -> f64) -> Vec<f64> {
+    let mut noise = Noise::seeded(3);
+    let cycle = |t: usize| (t as f64 / 24.0 * std::f64::consts::TAU).sin();
+    (0..DAYS * 24 + AHEAD).map(|t| moved(t, 100.0 + 20.0 * cycle(t) + 3.0 * noise.normal())).collect()
+}
+
+fn forecast(values: &[f64]) -> Forecast {
+    let horizon = Horizon::new(AHEAD).unwrap();
+    let past = Past::new(0, Step::seconds(3_600), &values[..DAYS * 24]);
+    prepare(past, &Request { horizon, ..Request::default() }).unwrap().forecast(horizon, Coverage::P95)
+}
+
+/// The mean error of a forecast of the end of `values`, the share in its band, and the band's mean width.
+fn told(values: &[f64]) -> (f64, f64, f64) {
+    let forecast = forecast(values);
+    let (came, band) = (&values[DAYS * 24..], forecast.band.unwrap());
+    let each = || came.iter().zip(&forecast.points).zip(band.lower.iter().zip(&band.upper));
+    let mean = |of: &dyn Fn(f64, f64, f64, f64) -> f64| {
+        each().map(|((came, point), (lower, upper))| of(*came, *point, *lower, *upper)).sum::<f64>() / AHEAD as f64
+    };
+    let within = |came, _, lower, upper| f64::from(u8::from((lower..=upper).contains(&came)));
+    (mean(&|came: f64, point, _, _| (came - point).abs()), mean(&within), mean(&|_, _, lower, upper| upper - lower))
+}
+
+fn since(hours: usize) -> usize {
+    DAYS * 24 - hours
+}
+
+#[test]
+fn a_new_level_a_new_scale_and_an_end_of_growth_are_followed_after_a_day() {
+    let level = |hours_ago: usize| hours(move |t, v| if t >= since(hours_ago) { v + 80.0 } else { v });
+    let scale = hours(|t, v| if t >= since(30) { v / 2.0 } else { v });
+    let slope = hours(|t, v| v + 0.5 * t.min(since(48)) as f64);
+    for values in [&level(24), &level(48), &level(90), &scale, &slope] {
+        let (error, share, _) = told(values);
+        assert!(error < 4.0 && share > 0.9, "{error} {share}");
+    }
+    // When a whole forecast lies after it, bands are as narrow as they were.
+    assert!(told(&level(90)).2 < 1.3 * told(&hours(|_, v| v)).2);
+}
+
+#[test]
+fn within_a_day_of_a_shift_bands_hold_both_what_was_and_what_is() {
+    let ends = |lasts: bool| hours(move |t, v| if t >= since(6) && (lasts || t < since(0)) { v + 80.0 } else { v });
+    for values in [ends(true), ends(false)] {
+        let (_, share, width) = told(&values);
+        assert!(share > 0.9 && width > 60.0, "{share} {width}");
+    }
+    let forecast = forecast(&ends(true));
+    assert!(forecast.fallback.is_some_and(|reason| reason.contains("level of the last")), "{:?}", forecast.model);
+    assert!(told(&hours(|_, v| v)).2 < 20.0);
+}
+
+#[test]
+fn what_has_happened_before_is_no_shift() {
+    // Six hours at another level, again and again.
+    let values = hours(|t, v| if t % 131 >= 125 || t >= since(6) { v + 80.0 } else { v });
+    assert_eq!(forecast(&values).fallback, None);
+}
+
+#[test]
+fn values_that_go_the_other_way_ask_for_another_fit() {
+    let values = hours(|t, v| if t >= since(30) && t < since(0) { v + 80.0 } else { v });
+    let horizon = Horizon::new(AHEAD).unwrap();
+    let past = Past::new(0, Step::seconds(3_600), &values[..DAYS * 24]);
+    let prepared = || prepare(past, &Request { horizon, ..Request::default() }).unwrap();
+    let taken = |lasts: bool| {
+        let mut prepared = prepared();
+        let moved = if lasts { 80.0 } else { 0.0 };
+        let is_taken = |value: &&f64| prepared.update(**value + moved, Regressors::NONE) != Updated::NeedsRefit;
+        values[DAYS * 24..].iter().take_while(is_taken).count()
+    };
+    assert_eq!(taken(true), AHEAD);
+    assert!((6..15).contains(&taken(false)), "{}", taken(false));
+}
+
+#[test]
+fn lengths_go_up_to_the_whole_without_a_repeat() {
+    for n in [1, 4, 60, 500] {
+        let tried: Vec<usize> = lengths(n).collect();
+        assert!(
+            tried[0] == 1 && tried.last() == Some(&n) && tried.windows(2).all(|pair| pair[0] < pair[1]),
+            "{tried:?}"
+        );
+    }
+}
