@@ -21,6 +21,9 @@ use crate::series::Season;
 const LESS: f64 = 0.7;
 const MORE: f64 = 1.1;
 
+/// What all errors must shrink to where a shift is so old that several forecasts were wrong by it.
+const MUCH_LESS: f64 = 0.5;
+
 /// Who was chosen, how right he was on the past, and the seasons found.
 pub(super) struct Learnt {
     pub chosen: Chosen,
@@ -56,7 +59,7 @@ pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Learnt, C
     // Errors are not larger without it, and those of it are clearly smaller.
     let is_better = |after: &Learnt| {
         let [since, all] = [shift.began(past), 0].map(|from| after.error(from) / before.error(from));
-        since <= LESS && all <= shift.scale() * if is_old { 1.0 } else { MORE }
+        since <= LESS && all <= shift.scale() * if is_old { MUCH_LESS } else { MORE }
     };
     let Some(mut after) = after.ok().filter(is_better) else { return Ok((before, past.values().into())) };
     if shift.is_young(before.cycle()) {

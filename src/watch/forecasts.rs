@@ -245,7 +245,10 @@ impl Forecasts {
         let samples = samples_of(&self.store, key, range)?;
         let history = history_of(&samples, kind, native, step, about.0.zone())
             .map_err(|source| WatchError::History { key: key.clone(), source })?;
-        self.model_of(purpose, &history.tail(self.history_cells), native, about, &events, now)
+        let model = self.model_of(purpose, &history.tail(self.history_cells), native, about, &events, now)?;
+        // A cell that has begun is none of the history, but its samples have been seen.
+        let newest = samples.iter().filter(|sample| sample.value.is_finite()).map(|sample| sample.at).max();
+        Ok(model.having_seen(newest))
     }
 
     /// A model of `history`, whose samples come `native` apart, by what is known `about` it.

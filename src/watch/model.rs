@@ -60,6 +60,12 @@ impl Model {
         Model { under, native, lag: 0, last_seen, fitted_at: now, n_updates: 0 }
     }
 
+    /// The same when the last sample stands at `newest`, though the model may not have been told of it yet.
+    #[must_use]
+    pub fn having_seen(self, newest: Option<Millis>) -> Model {
+        Model { last_seen: newest.map_or(self.last_seen, |newest| newest.max(self.last_seen)), ..self }
+    }
+
     pub fn fitted_at(&self) -> Millis {
         self.fitted_at
     }

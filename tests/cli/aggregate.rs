@@ -45,7 +45,8 @@ fn a_sum_is_forecast_per_metric_and_by_label_with_a_band_of_its_own() {
     for (t, [value, lo, hi]) in total.iter().enumerate() {
         let expected = 6.0 * wave(336 + t as i64);
         assert!((value - expected).abs() < 0.1 * expected, "{t}: {value} {expected}");
-        assert!(lo < value && value < hi, "{t}");
+        // The waves repeat to the digit, and so does what is off.
+        assert!(lo <= value && value <= hi, "{t}");
     }
     let (mean, _) = forecast(&["--aggregate", "mean"]);
     for ([total, ..], [mean, ..]) in total.iter().zip(rows(&mean, "mean(load)")) {
