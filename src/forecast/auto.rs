@@ -266,7 +266,7 @@ pub(super) fn choose(
             name: names.join("+"),
             season: told(&judged, &scores, pool.members.iter().map(|(idx, _)| *idx), plan),
             fitted,
-            replayed: replayed.from(judged.banded_from).known(),
+            replayed: Replay { takes_values, ..replayed.from(judged.banded_from).known() },
             honest: honest.from(judged.banded_from).known(),
             fallback: None,
         };

@@ -1,6 +1,6 @@
 //! Who is to forecast, and how right he was.
 //!
-//! In: a [`Past`] and a [`Request`]. Out: a [`Learnt`]: the method asked for or chosen, fitted, with its errors on the
+//! In: a [`Past`] and a [`Request`]. Out: a [`Fitting`]: the method asked for or chosen, fitted, with its errors on the
 //! past; and the values that it was learnt from, which are those the past would have had after a shift, if there was one.
 
 use std::borrow::Cow;
@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::astray::Astray;
 use super::auto::{Candidate, Chosen, choose, everyone, variants};
 use super::backtest::{MOST_ORIGINS, Plan, accuracy, mean};
+use super::facts::Facts;
 use super::outlook::Accuracy;
 use super::past::Past;
 use super::prepare::{ForecastError, Request};
@@ -25,13 +26,13 @@ const MORE: f64 = 1.1;
 const MUCH_LESS: f64 = 0.5;
 
 /// Who was chosen, how right he was on the past, and the seasons found.
-pub(super) struct Learnt {
+pub(super) struct Fitting {
     pub chosen: Chosen,
     pub accuracy: Option<Accuracy>,
     pub seasons: Vec<Season>,
 }
 
-impl Learnt {
+impl Fitting {
     /// The mean size of the errors at cells from `from` on.
     fn error(&self, from: usize) -> f64 {
         let replayed = &self.chosen.replayed;
@@ -47,34 +48,41 @@ impl Learnt {
 
 /// Learns from `past`, and after a shift from what the past would be after it, where the method may be chosen; with the
 /// values that were learnt from.
-pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Learnt, Cow<'a, [f64]>), ForecastError> {
+pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Fitting, Cow<'a, [f64]>), ForecastError> {
     let mut before = learn_once(past, request)?;
     let is_chooser = registry::find(&request.model)?.role == Role::Chooser;
     let shift = Shift::of(&before.chosen.replayed, past)
         .filter(|_| is_chooser && past.regressors().columns().is_empty() && before.chosen.fallback.is_none());
     let Some(shift) = shift else { return Ok((before, past.values().into())) };
     let values = shift.everywhere(past.values());
-    let after = learn_once(&past.with_values(&values), request);
+    // A past that is moved may go beyond what the metric can be; its points are kept to that in the end.
+    let facts = Facts { min: None, max: None, ..past.facts().clone() };
+    let after = learn_once(&past.with_values(&values).with_facts(&facts), request);
     let is_old = shift.is_old(request.horizon.steps());
     // Errors are not larger without it, and those of it are clearly smaller.
-    let is_better = |after: &Learnt| {
+    let is_better = |after: &Fitting| {
         let [since, all] = [shift.began(past), 0].map(|from| after.error(from) / before.error(from));
         since <= LESS && all <= shift.scale() * if is_old { MUCH_LESS } else { MORE }
     };
     let Some(mut after) = after.ok().filter(is_better) else { return Ok((before, past.values().into())) };
-    if shift.is_young(before.cycle()) {
-        before.chosen.fitted = shift.doubted(after.chosen.fitted, before.chosen.fitted);
-        before.chosen.fallback = Some(shift.reason());
+    let is_young = shift.is_young(before.cycle());
+    let takes_values = after.chosen.replayed.takes_values && before.chosen.replayed.takes_values;
+    if is_young {
+        before.chosen.fitted = shift.between(after.chosen.fitted, before.chosen.fitted, false, takes_values);
+        before.chosen.fallback = Some(shift.reason(false));
         return Ok((before, past.values().into()));
     }
     if !is_old {
-        after.chosen.fitted = shift.followed(after.chosen.fitted, before.chosen.fitted);
-        after.chosen.fallback = Some(shift.reason());
+        after.chosen.fitted = shift.between(after.chosen.fitted, before.chosen.fitted, true, takes_values);
+        let reasons = [Some(shift.reason(true)), after.chosen.fallback.take()];
+        after.chosen.fallback = Some(reasons.into_iter().flatten().collect::<Vec<_>>().join("; "));
     }
+    // How right forecasts were is told of the past as it was: none of them knew of the shift.
+    after.accuracy = before.accuracy;
     Ok((after, values.into()))
 }
 
-fn learn_once(past: &Past<'_>, request: &Request) -> Result<Learnt, ForecastError> {
+fn learn_once(past: &Past<'_>, request: &Request) -> Result<Fitting, ForecastError> {
     let (entry, seasons) = look(past, request)?;
     let found = &seasons.found;
     // The longest season decides how much must lie before the first origin, if the past can give it.
@@ -88,7 +96,7 @@ fn learn_once(past: &Past<'_>, request: &Request) -> Result<Learnt, ForecastErro
         let baseline = baseline(season, horizon).replay(past, Astray::NONE, &plan).0;
         accuracy(past, &chosen.replayed, &baseline, season.map(Season::steps))
     });
-    Ok(Learnt { chosen, accuracy, seasons: seasons.found })
+    Ok(Fitting { chosen, accuracy, seasons: seasons.found })
 }
 
 /// Who is chosen when replayed from the origins of `plan`, and the seasons found.

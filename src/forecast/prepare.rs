@@ -9,7 +9,7 @@ use super::conformal::Conformal;
 use super::correction::Correction;
 use super::direction::direction;
 use super::facts::Facts;
-use super::learn::{Learnt, given, learn};
+use super::learn::{Fitting, given, learn};
 use super::model::{Coverage, FitError, Fitted, Horizon, Other, Updated};
 use super::often::{Often, unrounded};
 use super::outlook::{Accuracy, Band, Direction, Forecast};
@@ -107,7 +107,7 @@ pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Pre
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
     let (learnt, values) = learn(&past, request)?;
     let cycle = learnt.cycle();
-    let Learnt { chosen, accuracy, seasons } = learnt;
+    let Fitting { chosen, accuracy, seasons } = learnt;
     let honest = unrounded(chosen.honest, &values);
     let often = Often::of(&values, &honest);
     let bands = Conformal::new(&to_now(honest, &values, cycle), cycle);
@@ -158,7 +158,7 @@ impl Prepared {
             Ok(()) => {
                 let both = || points.iter().zip(skipped..);
                 let others = self.fitted.others(known, skipped + points.len());
-                let edges = self.edges(coverage.share(), others);
+                let edges = self.edges(coverage.share(), &others);
                 let (lower, upper) = both().map(|(point, lead)| edges(*point, lead)).unzip();
                 (Some(Band { coverage, lower, upper }), None)
             }
@@ -201,7 +201,7 @@ impl Prepared {
 
     /// The edges of the band about a point at a lead, counted from 0; it reaches to `others` that are too likely to be
     /// left out.
-    fn edges(&self, share: f64, others: Vec<Other>) -> impl Fn(f64, usize) -> (f64, f64) + '_ {
+    fn edges<'a>(&'a self, share: f64, others: &'a [Other]) -> impl Fn(f64, usize) -> (f64, f64) + 'a {
         // What is recalibrated on its own must still nest: no band is narrower than one of less coverage.
         let within = FOLLOWED.iter().copied().filter(move |followed| *followed < share);
         let shares: Vec<_> = within.chain([share]).map(|share| (share, self.bands.reaches(share))).collect();
@@ -270,11 +270,13 @@ impl Prepared {
         let Some(&longest) = due.last() else { return };
         let points = self.points(longest, known);
         let others = self.fitted.others(known, longest);
-        for lead in due {
-            let point = points[lead - 1];
-            let edges = FOLLOWED.map(|share| self.edges(share, others.clone())(point, lead - 1));
-            self.recalibration.issue(lead, edges);
-        }
+        let edges = FOLLOWED.map(|share| self.edges(share, &others));
+        let issued: Vec<_> = due
+            .into_iter()
+            .map(|lead| (lead, edges.each_ref().map(|edges| edges(points[lead - 1], lead - 1))))
+            .collect();
+        drop(edges);
+        issued.into_iter().for_each(|(lead, edges)| self.recalibration.issue(lead, edges));
     }
 
     /// Takes in the value at the next step; NaN is a gap. The first row of `known` belongs to that step. Bands are

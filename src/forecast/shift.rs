@@ -48,7 +48,7 @@ const LEAST_FOR_SLOPE: usize = 8;
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Change {
+enum Turn {
     /// By so much from one step to the next.
     Level(f64),
     /// To so many times what it was.
@@ -57,22 +57,22 @@ enum Change {
     Slope(f64),
 }
 
-impl Change {
+impl Turn {
     /// What `value` would have been `steps` after it, counted from 1, had it come about.
     fn of(self, value: f64, steps: f64) -> f64 {
         match self {
-            Change::Level(by) => value + by,
-            Change::Factor(by) => value * by,
-            Change::Slope(by) => value + by * steps,
+            Turn::Level(by) => value + by,
+            Turn::Factor(by) => value * by,
+            Turn::Slope(by) => value + by * steps,
         }
     }
 
     /// What `value` would have been without it.
     fn without(self, value: f64, steps: f64) -> f64 {
         match self {
-            Change::Level(by) => value - by,
-            Change::Factor(by) => value / by,
-            Change::Slope(by) => value - by * steps,
+            Turn::Level(by) => value - by,
+            Turn::Factor(by) => value / by,
+            Turn::Slope(by) => value - by * steps,
         }
     }
 }
@@ -80,7 +80,7 @@ impl Change {
 /// What changed, and how many steps ago.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shift {
-    change: Change,
+    change: Turn,
     length: usize,
 }
 
@@ -130,7 +130,7 @@ impl Shift {
 
     /// How many times as large errors are where all of the past is seen as after it.
     pub fn scale(&self) -> f64 {
-        if let Change::Factor(by) = self.change { by } else { 1.0 }
+        if let Turn::Factor(by) = self.change { by } else { 1.0 }
     }
 
     /// The first cell of `past` that is after it.
@@ -148,24 +148,32 @@ impl Shift {
         self.length < cycle.unwrap_or(0).max(LEAST_LENGTH)
     }
 
-    /// `after`, fitted to values after it, which goes on while that is likely to last, and as `before` from then on.
-    pub fn followed(self, after: Box<dyn Fitted>, before: Box<dyn Fitted>) -> Box<dyn Fitted> {
-        Box::new(Shifted { after, before, is_followed: true, shift: self, n_other: 0 })
-    }
-
-    /// `before`, fitted to the values as they are, which may go where `after` it does.
-    pub fn doubted(self, after: Box<dyn Fitted>, before: Box<dyn Fitted>) -> Box<dyn Fitted> {
-        Box::new(Shifted { after, before, is_followed: false, shift: self, n_other: 0 })
+    /// Of `after`, fitted to values after it, and `before`, fitted to the values as they are: where it `is_followed`
+    /// `after` goes on while that is likely to last, and as `before` from then on; else `before`, which may go where
+    /// `after` does. Values are taken in where both models `take_values`.
+    pub fn between(
+        self,
+        after: Box<dyn Fitted>,
+        before: Box<dyn Fitted>,
+        is_followed: bool,
+        takes_values: bool,
+    ) -> Box<dyn Fitted> {
+        Box::new(Shifted { after, before, is_followed, takes_values, shift: self, n_other: 0 })
     }
 
     /// What to say of it.
-    pub fn reason(&self) -> String {
+    pub fn reason(&self, is_followed: bool) -> String {
         let what = match self.change {
-            Change::Level(_) => "level",
-            Change::Factor(_) => "scale",
-            Change::Slope(_) => "slope",
+            Turn::Level(_) => "level",
+            Turn::Factor(_) => "scale",
+            Turn::Slope(_) => "slope",
         };
-        format!("the {what} of the last {} steps is new: bands reach to where it was before", self.length)
+        let length = self.length;
+        if is_followed {
+            format!("the {what} of the last {length} steps is new: bands reach to where it was before as well")
+        } else {
+            format!("the {what} of the last {length} steps is new and may not last: bands reach there as well")
+        }
     }
 }
 
@@ -200,9 +208,9 @@ fn explained(row: &[f64], values: &[f64], length: usize) -> impl Iterator<Item =
     // What explains no more than a level does is a level.
     let all: f64 = known().map(|(_, (error, _))| error * error).sum();
     let is_clear = move |gain: &f64| all - gain < CLEARLY * (all - by_level);
-    let slope = Some((Change::Slope(slope), by_slope)).filter(|(_, gain)| length >= LEAST_FOR_SLOPE && is_clear(gain));
-    let factor = Some((Change::Factor(1.0 + times), by_factor)).filter(|(_, gain)| times > -1.0 && is_clear(gain));
-    let found = [Some((Change::Level(level), by_level)), slope, factor].into_iter().flatten();
+    let slope = Some((Turn::Slope(slope), by_slope)).filter(|(_, gain)| length >= LEAST_FOR_SLOPE && is_clear(gain));
+    let factor = Some((Turn::Factor(1.0 + times), by_factor)).filter(|(_, gain)| times > -1.0 && is_clear(gain));
+    let found = [Some((Turn::Level(level), by_level)), slope, factor].into_iter().flatten();
     found.filter(move |_| is_known).map(move |(change, gain)| (Shift { change, length }, gain))
 }
 
@@ -219,6 +227,7 @@ struct Shifted {
     after: Box<dyn Fitted>,
     before: Box<dyn Fitted>,
     is_followed: bool,
+    takes_values: bool,
     shift: Shift,
     // How many values since the fit went the other way.
     n_other: usize,
@@ -269,6 +278,10 @@ impl Fitted for Shifted {
     }
 
     fn update(&mut self, value: f64, known: Regressors<'_>) -> Updated {
+        // One alone must not be told.
+        if !self.takes_values {
+            return Updated::NeedsRefit;
+        }
         let mut after = [0.0];
         self.after.points_into(known, &mut after);
         let without = self.shift.change.without(after[0], (self.shift.length + 1) as f64);
@@ -284,8 +297,11 @@ impl Fitted for Shifted {
                 return Updated::NeedsRefit;
             }
         }
-        self.n_other = n_other;
-        self.shift.length += 1;
+        // A gap says nothing of how long it has lasted.
+        if !value.is_nan() {
+            self.n_other = n_other;
+            self.shift.length += 1;
+        }
         Updated::Filtered
     }
 

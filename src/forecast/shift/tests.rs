@@ -2,7 +2,7 @@ use super::*;
 use crate::forecast::model::{Coverage, Horizon};
 use crate::forecast::outlook::Forecast;
 use crate::forecast::tests::Noise;
-use crate::forecast::{Request, prepare};
+use crate::forecast::{Band, Prepared, Request, prepare};
 use crate::series::Step;
 
 const DAYS: usize = 42;
@@ -64,6 +64,22 @@ fn within_a_day_of_a_shift_bands_hold_both_what_was_and_what_is() {
 }
 
 #[test]
+fn a_rise_that_began_is_followed_though_the_metric_has_a_least_value() {
+    let values = hours(|t, v| v + 2.0 * t.saturating_sub(since(40)) as f64);
+    let forecast = forecast(&values);
+    assert_eq!(forecast.facts.min, Some(0.0));
+    let (error, share, _) = told(&values);
+    assert!(error < 10.0 && share > 0.9, "{error} {share}");
+}
+
+#[test]
+fn how_right_forecasts_were_is_told_of_what_came() {
+    let mae = |values: &[f64]| forecast(values).accuracy.unwrap().mae;
+    let (halved, calm) = (mae(&hours(|t, v| if t >= since(30) { v / 2.0 } else { v })), mae(&hours(|_, v| v)));
+    assert!(halved > 0.95 * calm, "{halved} {calm}");
+}
+
+#[test]
 fn what_has_happened_before_is_no_shift() {
     // Six hours at another level, again and again.
     let values = hours(|t, v| if t % 131 >= 125 || t >= since(6) { v + 80.0 } else { v });
@@ -83,6 +99,13 @@ fn values_that_go_the_other_way_ask_for_another_fit() {
         values[DAYS * 24..].iter().take_while(is_taken).count()
     };
     assert_eq!(taken(true), AHEAD);
+    // Silence makes nothing of it.
+    let mut silent = prepared();
+    let likely = |prepared: &Prepared| prepared.forecast(horizon, Coverage::P95).band.unwrap();
+    let before = likely(&silent);
+    (0..12).for_each(|_| assert_ne!(silent.update(f64::NAN, Regressors::NONE), Updated::NeedsRefit));
+    let width = |band: &Band| band.upper[23] - band.lower[23];
+    assert!(width(&likely(&silent)) > 0.8 * width(&before));
     assert!((6..15).contains(&taken(false)), "{}", taken(false));
 }
 
