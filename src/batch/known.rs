@@ -184,7 +184,7 @@ fn on_grid(samples: &[Sample], history: &History, n_ahead: usize) -> Vec<f64> {
     let mut first = 0;
     for idx in 0..n {
         let at = history.at(idx);
-        let end = at.saturating_add(len);
+        let end = history.at(idx + 1);
         let until = |nr: usize| {
             let own = samples[nr].at.saturating_add(hold);
             samples.get(nr + 1).map_or(own, |next| own.min(next.at))

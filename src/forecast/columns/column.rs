@@ -58,7 +58,9 @@ impl Column {
                 Some(shared as f64 / len.max(1) as f64)
             }
             Told::Cells { start, step, values, usual } => {
-                let idx = usize::try_from(at.checked_sub(*start)?.div_euclid(step.millis())).ok()?;
+                // The nearest: months stand beside an even grid of them.
+                let off = at.checked_sub(*start)?.saturating_add(step.millis() / 2);
+                let idx = usize::try_from(off.div_euclid(step.millis())).ok()?;
                 values.get(idx).map(|value| value - usual).filter(|value| value.is_finite())
             }
         }

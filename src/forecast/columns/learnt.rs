@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 
+use super::MOST_LOG;
 use super::column::Column;
 use super::estimate::{Estimate, Table};
 use crate::forecast::past::Past;
@@ -101,7 +102,11 @@ impl Learnt {
         if effect == 0.0 {
             return value;
         }
-        let moved = if self.is_of_factors() { value * effect.exp() } else { value + effect * self.unit() };
+        let moved = if self.is_of_factors() {
+            value * effect.clamp(-MOST_LOG, MOST_LOG).exp()
+        } else {
+            value + effect * self.unit()
+        };
         if value.is_nan() { f64::NAN } else { moved.clamp(-f64::MAX, f64::MAX) }
     }
 
