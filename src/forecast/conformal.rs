@@ -119,15 +119,14 @@ impl Conformal {
     /// Of errors that are all of one kind.
     fn pooled<R: AsRef<[f64]>>(origins: &[usize], rows: &[R], season: Option<usize>) -> Conformal {
         let growth = Growth::of(origins, rows, season);
-        let n_errors = rows.len() * growth.n_leads();
-        let every = n_errors.div_ceil(MOST_POOLED).max(1);
         let mut scaled_rows: Vec<Vec<f64>> = Vec::with_capacity(rows.len());
         growth.at_all(origins, |nr, usual| {
             let scaled = |(error, usual): (&f64, &f64)| if is_moved(*error) { share(*error, *usual) } else { f64::NAN };
             scaled_rows.push(rows[nr].as_ref().iter().zip(usual).map(scaled).collect());
         });
-        let mut scaled = Vec::with_capacity(n_errors / every + 1);
-        scaled.extend(scaled_rows.iter().flatten().step_by(every).filter(|error| !error.is_nan()));
+        let moved = || scaled_rows.iter().flatten().filter(|error| !error.is_nan());
+        let every = moved().count().div_ceil(MOST_POOLED).max(1);
+        let mut scaled: Vec<f64> = moved().step_by(every).copied().collect();
         scaled.sort_unstable_by(f64::total_cmp);
         let n_cells = n_cells(origins, rows);
         let n_moved = self::n_cells(origins, &scaled_rows);
