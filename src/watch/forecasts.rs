@@ -11,7 +11,9 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::error::WatchError;
-use super::history::{history_of, is_known, native_step, points_of, samples_of, span_for, step_for, until};
+use super::history::{
+    history_of, is_known, native_step, newest_finite, points_of, samples_of, span_for, step_for, until,
+};
 use super::model::{Model, Purpose, leads_for};
 use super::settings::WatchSettings;
 use super::standing::{ForecastAsk, Plans};
@@ -247,8 +249,7 @@ impl Forecasts {
             .map_err(|source| WatchError::History { key: key.clone(), source })?;
         let model = self.model_of(purpose, &history.tail(self.history_cells), native, about, &events, now)?;
         // A cell that has begun is none of the history, but its samples have been seen.
-        let newest = samples.iter().filter(|sample| sample.value.is_finite()).map(|sample| sample.at).max();
-        Ok(model.having_seen(newest))
+        Ok(model.having_seen(newest_finite(&samples)))
     }
 
     /// A model of `history`, whose samples come `native` apart, by what is known `about` it.

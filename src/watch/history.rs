@@ -150,6 +150,11 @@ pub(super) fn means(points: &[Sample], start: Millis, step: Step, native: Step) 
     sums.into_iter().map(|(sum, count)| if count == 0 { f64::NAN } else { sum / f64::from(count) }).collect()
 }
 
+/// When the newest of `samples` that is a number was.
+pub(super) fn newest_finite(samples: &[Sample]) -> Option<Millis> {
+    samples.iter().filter(|sample| sample.value.is_finite()).map(|sample| sample.at).max()
+}
+
 /// The cells from `start` on at the series' own spacing, each the latest sample nearest to it.
 pub(super) fn nearest(points: &[Sample], start: Millis, step: Step) -> Vec<f64> {
     let mut values = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::error::WatchError;
 use super::forecasts::Forecasts;
-use super::history::{history_on, native_step, newest_of, samples_of, span_for, step_for, until};
+use super::history::{history_on, native_step, newest_finite, newest_of, samples_of, span_for, step_for, until};
 use super::model::Purpose;
 use super::standing::ForecastAsk;
 use crate::forecast::Forecast;
@@ -55,11 +55,13 @@ impl Forecasts {
         let n_cells = usize::try_from((range.end() - start) / step.millis() + 1).unwrap_or(0);
         let mut all = Aggregator::new(start, step, n_cells);
         let mut members: Vec<&Key> = Vec::with_capacity(natives.len());
+        let mut last_sample = None;
         for (key, own) in natives {
             let samples = samples_of(self.store(), key, range)?;
             // A member without a value in the range is none.
             let Ok(history) = history_on(&samples, metric.kind_of(key.metric()), own, grid) else { continue };
             all.add(&history);
+            last_sample = last_sample.max(newest_finite(&samples));
             members.push(key);
         }
         let n_members = all.n_members();
@@ -74,7 +76,7 @@ impl Forecasts {
         let (assumed, more) = ask.assumed.of_aggregate(named_keys, how);
         left_out.extend(more);
         let model = self.model_of(&purpose, &history, native, (metric, named), &planned.and(&assumed), now)?;
-        let forecast = model.answer_alone(ask, now)?;
+        let forecast = model.having_seen(last_sample).answer_alone(ask, now)?;
         Ok(AggregateForecast { forecast, n_members, left_out })
     }
 }

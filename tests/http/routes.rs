@@ -148,6 +148,9 @@ fn a_point_of_a_span_that_has_begun_is_said_to_be_one() {
     let days = ask("&step=1d&horizon=3d");
     assert_eq!(time(&days["points"][0]["time"]), last - 12 * hour);
     assert!(days["begun"].as_str().unwrap().contains("mean of 1d"), "{days}");
+    let sum = ask("&step=1d&horizon=3d&aggregate=sum");
+    assert_eq!((time(&sum["points"][0]["time"]), time(&sum["last_sample"])), (last - 12 * hour, last));
+    assert!(sum["begun"].is_string(), "{sum}");
     let hours = ask("&step=1h&horizon=3h");
     assert_eq!(time(&hours["points"][0]["time"]), last + hour);
     assert!(hours["begun"].is_null(), "{hours}");
