@@ -10,7 +10,9 @@ fn fleet(dir: &TempDir) -> std::path::PathBuf {
     for t in 0..336 {
         let at = START + t * HOUR;
         for (host, zone, factor) in [("a", "x", 1.0), ("b", "x", 2.0), ("c", "y", 3.0)] {
-            csv.push_str(&format!("load,{host},{zone},{at},{}\n", factor * wave(t)));
+            // With what does not repeat, or there is nothing to be unsure of.
+            let rest = (t * t * 31 % 1_009) as f64 / 500.0;
+            csv.push_str(&format!("load,{host},{zone},{at},{}\n", factor * (wave(t) + rest)));
         }
         csv.push_str(&format!("queue_depth,a,x,{at},{}\n", 5.0 + (t % 3) as f64));
     }
@@ -43,14 +45,14 @@ fn a_sum_is_forecast_per_metric_and_by_label_with_a_band_of_its_own() {
     let total = rows(&sum, "sum(load)");
     assert_eq!((total.len(), rows(&sum, "sum(queue_depth)").len()), (24, 24));
     for (t, [value, lo, hi]) in total.iter().enumerate() {
-        let expected = 6.0 * wave(336 + t as i64);
+        let expected = 6.0 * (wave(336 + t as i64) + 1.0);
         assert!((value - expected).abs() < 0.1 * expected, "{t}: {value} {expected}");
-        // The waves repeat to the digit, and so does what is off.
-        assert!(lo <= value && value <= hi, "{t}");
+        assert!(lo < value && value < hi, "{t}");
     }
     let (mean, _) = forecast(&["--aggregate", "mean"]);
     for ([total, ..], [mean, ..]) in total.iter().zip(rows(&mean, "mean(load)")) {
-        assert!((total - 3.0 * mean).abs() < 1e-6 * total);
+        // A third is not exact, and where searches for parameters end depends on the last digit.
+        assert!((total - 3.0 * mean).abs() < 1e-3 * total);
     }
     let (zones, _) = forecast(&["--aggregate", "sum", "--by", "zone"]);
     let (x, y) = (rows(&zones, "sum(load){zone=\"\"x\"\"}"), rows(&zones, "sum(load){zone=\"\"y\"\"}"));

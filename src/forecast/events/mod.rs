@@ -33,6 +33,12 @@ pub struct Events {
     doubt: f64,
 }
 
+/// The instant whose level values of `past` are brought to: just before its end, so that what begins with the first step
+/// ahead moves none of them.
+fn reference_of(past: &Past<'_>) -> Millis {
+    past.end().saturating_sub(1)
+}
+
 impl Events {
     /// No event.
     pub const NONE: &'static Events = &Events { events: Vec::new(), doubt: 0.0 };
@@ -125,9 +131,9 @@ impl Events {
         self.lasting(reference, 1).of(self.lasting(at, len).undone(value))
     }
 
-    /// The values of `past` at the level of its end, NaN where they tell nothing of what the series does otherwise.
+    /// The values of `past` at the level of [`reference_of`] it, NaN where they tell nothing of what the series does otherwise.
     pub fn quiet(&self, past: &Past<'_>) -> Vec<f64> {
-        let (len, reference) = (past.step().millis(), past.end());
+        let (len, reference) = (past.step().millis(), reference_of(past));
         let quieted = |(idx, value): (usize, &f64)| self.quieted(*value, past.at(idx), len, reference);
         past.values().iter().enumerate().map(quieted).collect()
     }

@@ -34,7 +34,7 @@ fn forecast(values: &[f64], events: &Events, model: &str, horizon: usize) -> For
     let season = Season::new(168).map_or(SeasonChoice::None, SeasonChoice::Steps);
     let request = Request { model: model.to_owned(), season, horizon };
     let prepared = prepare(Past::new(MONDAY, Step::seconds(3_600), &quiet), &request).unwrap();
-    events.forecast(&prepared, &Effects::default(), past.end(), 0, horizon, Coverage::new(0.8).unwrap())
+    events.forecast(&prepared, &Effects::default(), reference_of(&past), 0, horizon, Coverage::new(0.8).unwrap())
 }
 
 fn at(hours: usize) -> Millis {
@@ -84,6 +84,16 @@ fn steps_ramps_and_one_offs_change_points_and_bands_alike() {
     check(40, 2.0, 100.0);
     check(47, 2.0, 100.0);
     assert_eq!(with.events.len(), 3);
+}
+
+#[test]
+fn what_begins_with_the_first_step_ahead_moves_nothing_of_the_past() {
+    let values = past();
+    let past = Past::new(MONDAY, Step::seconds(3_600), &values);
+    for change in [add(100.0), times(0.0)] {
+        let events = Events::new(vec![event(Effect::Step { at: past.end(), change })]);
+        assert_eq!(events.quiet(&past), values);
+    }
 }
 
 #[test]
@@ -185,7 +195,7 @@ fn what_is_not_known_of_a_measured_step_widens_the_band_until_a_week_has_been_se
         let season = Season::new(24).map_or(SeasonChoice::None, SeasonChoice::Steps);
         let request = Request { model: "seasonal-naive".to_owned(), season, horizon: h };
         let prepared = prepare(past, &request).unwrap();
-        let forecast = events.forecast(&prepared, &Effects::default(), past.end(), 0, h, coverage);
+        let forecast = events.forecast(&prepared, &Effects::default(), reference_of(&past), 0, h, coverage);
         forecast.band.unwrap().upper[idx] - forecast.points[idx]
     };
     let given = |n_since: usize| Events::new(vec![event(Effect::Step { at: at(n - n_since), change: add(80.0) })]);
