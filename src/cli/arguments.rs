@@ -104,7 +104,7 @@ impl Known {
 /// Where the series are; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Place {
-    /// Where days, weeks and months begin, for series whose preset names no `time_zone` and events whose file names none:
+    /// Where days and weeks begin and months turn, for series whose preset names no `time_zone` and events whose file names none:
     /// a name such as Europe/Berlin, with its summer times, or an offset such as +02:00. Unset: UTC.
     ///
     /// Forecasts by days begin them at midnight there, by weeks on Monday, as the newest sample's clock has it.
