@@ -11,6 +11,10 @@ use std::time::Instant;
 use barograph::forecast::{Coverage, Horizon, Past, Request, SeasonChoice, prepare};
 use barograph::series::{History, Step};
 
+// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// CPU time of this thread so far, in seconds; as the kernel counts it, so that a busy machine does not.
 fn cpu_seconds() -> f64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();

@@ -12,6 +12,10 @@ use barograph::forecast::{
 use barograph::series::{History, Season, Step};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
+// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Evenly between -0.5 and 0.5.
 fn noise() -> impl FnMut() -> f64 {
     let mut state = 12_345u64;

@@ -12,6 +12,10 @@ use std::path::Path;
 use barograph::forecast::{Entry, FORECASTERS, Fitted, Horizon, Past, Regressors, Role, Settings, Updated};
 use barograph::series::{History, Season, Step};
 
+// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LENGTHS: [usize; 10] = [500, 1_000, 2_000, 5_000, 10_000, 30_000, 100_000, 300_000, 500_000, 1_000_000];
 
 /// The length at which updates and sizes are measured.

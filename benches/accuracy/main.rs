@@ -23,6 +23,10 @@ use barograph::series::DAY;
 use data::{SETS, Series, Set};
 use score::{LEVELS, mean};
 
+// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What one forecast was worth.
 struct Scored {
     model: String,
