@@ -9,6 +9,7 @@
 
 use super::backtest::Replay;
 use super::growth::isotonic;
+use crate::series::median_of;
 
 /// Values in which one that comes often is looked for, the last ones.
 const LONGEST: usize = 20_160;
@@ -25,19 +26,26 @@ const MOST_STEPS: usize = 8;
 /// Forecasts that are looked at, at most.
 const MOST_FORECASTS: usize = 20_000;
 
-/// How much of a value forecasts are off that are right but for rounding.
+/// How much of a value, or of what values usually are, forecasts are off that are right but for rounding.
 const ROUNDING: f64 = 1e-12;
 
-/// How near to a value, in what it is, no forecast is told from it.
-fn trifle(value: f64) -> f64 {
-    value.abs() * ROUNDING
+/// How near to a value no forecast is told from it where values usually are of a `size`.
+fn trifle(value: f64, size: f64) -> f64 {
+    value.abs().max(size) * ROUNDING
+}
+
+/// The middle size of the last of `values` that are not zero: what idles at zero has none by itself.
+fn usual_size(values: &[f64]) -> f64 {
+    let recent = &values[values.len().saturating_sub(LONGEST)..];
+    median_of(recent.iter().map(|value| value.abs()).filter(|size| *size > 0.0)).unwrap_or(0.0)
 }
 
 /// `replay`, made on `values`, without errors that are rounding.
 pub(super) fn unrounded(mut replay: Replay, values: &[f64]) -> Replay {
+    let size = usual_size(values);
     for (&origin, row) in replay.origins.iter().zip(&mut replay.errors) {
         for (error, value) in row.iter_mut().zip(&values[origin..]) {
-            if error.abs() <= trifle(*value) {
+            if error.abs() <= trifle(*value, size) {
                 *error = 0.0;
             }
         }
@@ -53,6 +61,8 @@ pub(super) struct Often(Box<[Place]>);
 #[derive(Clone, Debug)]
 struct Place {
     value: f64,
+    // How near to it no forecast is told from it.
+    near: f64,
     // Up to which distance of a forecast it came how often; the share falls with the distance.
     steps: Box<[(f32, f32)]>,
 }
@@ -71,7 +81,9 @@ impl Often {
         if candidates.len() > 2 && candidates[0][0] == candidates[2][0] {
             candidates.pop();
         }
-        Often(candidates.iter().filter_map(|run| Place::of(run[0], recent, values, replay)).collect())
+        let size = usual_size(recent);
+        let place = |run: &&[f64]| Place::of(run[0], trifle(run[0], size), recent, values, replay);
+        Often(candidates.iter().filter_map(place).collect())
     }
 
     /// The edges of a band of `share` about `point`, with what they must not leave out.
@@ -80,7 +92,7 @@ impl Often {
         // Where a series stands still points are exact but for rounding, and a band has no width.
         let is_exact = upper <= lower;
         for place in &self.0 {
-            if (!is_exact && place.share(point) >= beyond) || (point - place.value).abs() <= trifle(place.value) {
+            if (!is_exact && place.share(point) >= beyond) || (point - place.value).abs() <= place.near {
                 lower = lower.min(place.value);
                 upper = upper.max(place.value);
             }
@@ -94,7 +106,7 @@ impl Often {
 }
 
 impl Place {
-    fn of(value: f64, recent: &[f64], values: &[f64], replay: &Replay) -> Option<Place> {
+    fn of(value: f64, near: f64, recent: &[f64], values: &[f64], replay: &Replay) -> Option<Place> {
         let n_spells = recent.chunk_by(|a, b| a == b).filter(|spell| spell[0] == value).count() as f64;
         let mut met: Vec<(f64, bool)> = Vec::new();
         let every = (replay.errors.iter().map(Vec::len).sum::<usize>()).div_ceil(MOST_FORECASTS).max(1);
@@ -102,6 +114,10 @@ impl Place {
             replay.origins.iter().zip(&replay.errors).flat_map(|(&origin, row)| values[origin..].iter().zip(row));
         for (came, error) in cells.step_by(every).filter(|(_, error)| !error.is_nan()) {
             met.push(((came - error - value).abs(), *came == value));
+        }
+        // What never came is not looked for.
+        if !met.iter().any(|(_, is_hit)| *is_hit) {
+            return None;
         }
         met.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
         let hits: Vec<f64> = met.iter().map(|(_, is_hit)| f64::from(u8::from(*is_hit))).collect();
@@ -137,13 +153,17 @@ impl Place {
             farther = Some(least);
         }
         kept.reverse();
-        kept.iter().any(|(_, share)| f64::from(*share) >= LEAST_SHARE).then(|| Place { value, steps: kept.into() })
+        kept.iter().any(|(_, share)| f64::from(*share) >= LEAST_SHARE).then(|| Place {
+            value,
+            near,
+            steps: kept.into(),
+        })
     }
 
     /// The share of forecasts as far away as `point` after which the value came.
     fn share(&self, point: f64) -> f64 {
         let distance = (point - self.value).abs();
-        let step = self.steps.iter().find(|(upto, _)| distance <= f64::from(*upto) + trifle(self.value));
+        let step = self.steps.iter().find(|(upto, _)| distance <= f64::from(*upto) + self.near);
         step.map_or(0.0, |(_, share)| f64::from(*share))
     }
 }
@@ -196,5 +216,21 @@ mod tests {
         let values = [62.0; 12];
         let replay = unrounded(replay(&values, |at| if at == 11 { 61.0 } else { 62.000_000_000_000_01 }), &values);
         assert_eq!(replay.errors, [vec![0.0], vec![1.0]]);
+        // What idles at zero is as exact as what it is when it does not.
+        let idles: Vec<f64> = (0..40).map(|at| if at % 8 == 0 { 20.0 } else { 0.0 }).collect();
+        let said = |at: usize| if at % 8 == 1 { 1e-5 } else { 1e-17 };
+        let unrounded = unrounded(self::replay(&idles, said), &idles);
+        let off = |at: usize| {
+            if at.is_multiple_of(8) {
+                20.0 - said(at)
+            } else if at % 8 == 1 {
+                -1e-5
+            } else {
+                0.0
+            }
+        };
+        assert_eq!(unrounded.errors, (10..40).map(|at| vec![off(at)]).collect::<Vec<_>>());
+        let often = Often::of(&idles, &unrounded);
+        assert_eq!(often.held(1e-17, (1e-17, 1e-17), 0.8), (0.0, 1e-17));
     }
 }
