@@ -74,6 +74,7 @@ pub(super) struct Table {
     /// In their furthest from what is usual, so that sums neither overflow nor vanish.
     given: Vec<Vec<f64>>,
     furthest: Vec<f64>,
+    /// In cells, and longer than a row.
     seasons: Vec<usize>,
     weekdays: Option<Vec<u32>>,
     /// What nothing is, where columns add a share of what is usual at a place of the cycle rather than an amount.
@@ -105,10 +106,10 @@ impl Table {
         for (column, furthest) in given.iter_mut().zip(&furthest).filter(|(_, furthest)| **furthest > 0.0) {
             column.iter_mut().for_each(|x| *x /= furthest);
         }
-        let seasons = seasons.iter().filter(|&&season| season.is_multiple_of(per_row) && season > per_row);
-        let seasons: Vec<usize> = seasons.map(|season| season / per_row).collect();
-        let len = past.step().millis().saturating_mul(per_row as Millis);
-        let has_week = seasons.iter().any(|&season| len.saturating_mul(season as Millis) % WEEK == 0);
+        seasons.retain(|season| *season > per_row);
+        let step = past.step().millis();
+        let len = step.saturating_mul(per_row as Millis);
+        let has_week = seasons.iter().any(|&season| step.saturating_mul(season as Millis) % WEEK == 0);
         let span = len.saturating_mul(values.len() as Millis);
         let weekday = |row: usize| {
             day_of(past.facts().zone, past.at(skipped + row * per_row), len)
@@ -218,13 +219,16 @@ impl Table {
     /// The places that are told apart, and the columns that stand beside the given ones.
     fn own(&self, n_rows: usize) -> (usize, Vec<Vec<f64>>) {
         let rows = || 0..n_rows;
-        let n_places =
-            self.seasons.iter().copied().filter(|season| season * ENOUGH_CYCLES <= n_rows).max().unwrap_or(1);
+        let (per_row, n_cells) = (self.per_row, n_rows * self.per_row);
+        let has_places =
+            |season: &&usize| season.is_multiple_of(per_row) && season.saturating_mul(ENOUGH_CYCLES) <= n_cells;
+        let n_places = self.seasons.iter().filter(has_places).max().map_or(1, |season| season / per_row);
+        let is_other =
+            |season: &&usize| !(n_places * per_row).is_multiple_of(**season) && season.saturating_mul(2) <= n_cells;
         let mut own = vec![rows().map(|row| row as f64 / n_rows as f64).collect::<Vec<f64>>()];
-        let others = self.seasons.iter().filter(|&&season| !n_places.is_multiple_of(season) && 2 * season <= n_rows);
-        for &season in others {
-            for nr in 1..=N_WAVES.min(season / 2) {
-                let turn = |row: usize| TAU * (nr * (row % season)) as f64 / season as f64;
+        for &season in self.seasons.iter().filter(is_other) {
+            for nr in 1..=N_WAVES.min(season / (2 * per_row)) {
+                let turn = |row: usize| TAU * (nr * (row * per_row % season)) as f64 / season as f64;
                 own.push(rows().map(|row| turn(row).sin()).collect());
                 own.push(rows().map(|row| turn(row).cos()).collect());
             }
@@ -237,12 +241,13 @@ impl Table {
     }
 }
 
-/// Cells in a row, so that a past of `n_cells` has few enough: a part of the shortest season, or whole ones.
+/// Cells in a row, so that a past of `n_cells` has few enough: a part of the shortest season, or whole ones, where that
+/// does not make rows much longer. What happens for an hour does not show in the mean of a day.
 fn per_row(n_cells: usize, season: Option<usize>) -> usize {
     let least = n_cells.div_ceil(MOST_ROWS).max(1);
     let Some(season) = season else { return least };
-    let part = (least..=season / 2).find(|part| season.is_multiple_of(*part));
-    part.unwrap_or_else(|| least.div_ceil(season) * season)
+    let fits = |n: &usize| season.is_multiple_of(*n) || n.is_multiple_of(season);
+    (least..=2 * least).find(fits).unwrap_or(least)
 }
 
 /// From where to where a column is above what is usual, or below it, one after the other, where values are known.

@@ -132,7 +132,10 @@ impl Effects {
         }
         for column in left_out {
             let reason = format!("there are more than {MOST_COLUMNS} known columns, and the first are used");
-            effects.influences.push(Influence { name: column.name, n_times: 0, effect: Learned::Nothing(reason) });
+            let name = column.name.clone();
+            effects.influences.push(Influence { name, n_times: 0, effect: Learned::Nothing(reason) });
+            // So that more windows of it are not taken for another thing, of which nothing was ever seen.
+            effects.columns.push((column.after(past.end()), Effect::default()));
         }
         (effects, learnt)
     }

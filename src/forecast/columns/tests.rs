@@ -188,6 +188,51 @@ fn a_payday_assumed_does_what_paydays_did_and_another_event_is_not_known() {
 }
 
 #[test]
+fn what_is_assumed_of_an_event_beyond_the_most_is_told_once() {
+    let values = paid(98 * 24, 5);
+    let names: Vec<String> = (0..34).map(|nr| format!("event {nr}")).collect();
+    let events = Events::new(names.iter().map(|name| event(name, &paydays()[..7])).collect());
+    let under = prepare(&values, &events, "seasonal-naive");
+    let assumed = Events::new(vec![event("event 33", &[100])]);
+    let forecast = under.forecast_if(&assumed, 0, Horizon::new(168).unwrap(), Coverage::P95).unwrap();
+    let told: Vec<&Influence> = forecast.influences.iter().filter(|told| told.name == "event 33").collect();
+    assert!(told.len() == 1 && told[0].to_string().contains("more than 32"), "{told:?}");
+    assert!(forecast.events.is_empty());
+}
+
+#[test]
+fn a_method_that_reckons_with_columns_is_told_of_without_a_model_as_with_one() {
+    let values = paid(98 * 24, 5);
+    let past = Past::new(MONDAY, hour(), &values);
+    let events = Events::new(vec![event("payday", &paydays())]);
+    let told = UnderEvents::influences(&past, &events, &request("dynamic-regression", 24));
+    assert!(matches!(told[..], [Influence { n_times: 7, effect: Learned::ByMethod, .. }]), "{told:?}");
+    assert_eq!(told, week(&prepare(&values, &events, "dynamic-regression")).influences);
+}
+
+#[test]
+fn a_cycle_without_parts_is_looked_at_as_sharply_as_any() {
+    // Days of 131 steps of eleven minutes, and every third day from ten until noon a job.
+    let deviation = |n: usize| {
+        let mut noise = Noise::seeded(9);
+        let is_on = |t: usize| t / 131 % 3 == 1 && (55..66).contains(&(t % 131));
+        let shape = |t: usize| 100.0 + 30.0 * (t as f64 / 131.0 * std::f64::consts::TAU).sin();
+        let value = |t: usize| shape(t) * if is_on(t) { 1.5 } else { 1.0 };
+        let values: Vec<f64> = (0..n).map(|t| value(t) * (0.05 * noise.normal()).exp()).collect();
+        let step = Step::seconds(660);
+        let at = |t: usize| MONDAY + t as i64 * step.millis();
+        let spans = (0..n).filter(|t| is_on(*t)).map(|t| (at(t), at(t + 1))).collect();
+        let events = Events::new(vec![Event { name: "job".to_owned(), effect: EventEffect::Recurring(spans) }]);
+        let past = Past::new(MONDAY, step, &values);
+        let found = Learnt::new(&past, &events.columns(), &[Season::new(131).unwrap()]).estimates()[0];
+        assert!((found.coefficient - 1.5f64.ln()).abs() < 0.02, "{n}: {found:?}");
+        found.deviation
+    };
+    let (few, many) = (deviation(5_900), deviation(6_500));
+    assert!(many < 1.5 * few, "{few} {many}");
+}
+
+#[test]
 fn a_replay_knows_what_was_known_at_its_origins() {
     let n = 98 * 24;
     let mut values = paid(n, 5);

@@ -7,7 +7,7 @@ use crate::forecast::model::{Coverage, Horizon, Updated};
 use crate::forecast::outlook::Forecast;
 use crate::forecast::past::{Past, Regressor, Regressors};
 use crate::forecast::prepare::{ForecastError, Prepared, Request, prepare, prepare_as_known};
-use crate::forecast::registry::{ValueNeed, find};
+use crate::forecast::registry::{UnknownModel, ValueNeed, find};
 use crate::forecast::season::{SeasonChoice, find_seasons};
 use crate::series::{Millis, Season};
 
@@ -45,7 +45,7 @@ impl UnderEvents {
             let (prepared, effects) = (prepare_as_known(&past, request)?, Effects::default());
             return Ok(UnderEvents { prepared, events, effects, reference });
         }
-        if find(&request.model)?.values == ValueNeed::KnownColumns {
+        if is_by_method(request)? {
             let n = past.len().saturating_add(request.horizon.steps());
             let rows: Vec<Regressor> =
                 columns.iter().map(|column| row_of(column, past.start(), past.step(), n)).collect();
@@ -67,6 +67,9 @@ impl UnderEvents {
             return Vec::new();
         }
         let past = past.with_regressors(&[]);
+        if is_by_method(request).is_ok_and(|is| is) {
+            return Effects::by_method(&past, &columns).influences().to_vec();
+        }
         let quiet = events.measured(&past).quiet(&past);
         let past = past.with_values(&quiet);
         Effects::learn(&past, columns, &seasons_of(&past, request)).0.influences().to_vec()
@@ -135,6 +138,11 @@ impl UnderEvents {
         let rows = self.coming();
         self.prepared.update_from(value, quiet, Regressors::new(&rows))
     }
+}
+
+/// Whether the method asked for reckons with columns by itself.
+fn is_by_method(request: &Request) -> Result<bool, UnknownModel> {
+    Ok(find(&request.model)?.values == ValueNeed::KnownColumns)
 }
 
 /// The columns beside `past`, and what recurs.
