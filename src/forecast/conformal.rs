@@ -141,13 +141,14 @@ impl Conformal {
             if sorted.is_empty() { Nodes::default() } else { Nodes::new(|beyond| quantile(sorted, beyond * share)) }
         };
         let mirrored: Vec<f64> = scaled.iter().rev().map(|error| -error).collect();
+        let worth = worth(scaled_rows, growth.n_leads(), n_moved);
         Conformal {
             // Both ends of a band share what lies beyond.
             sizes: nodes(&sizes, 2.0),
             below: nodes(&mirrored, 1.0),
             above: nodes(&scaled, 1.0),
             most: rows.iter().flat_map(AsRef::as_ref).fold(0.0, |most: f64, error| most.max(error.abs())),
-            worth: worth(&scaled_rows, growth.n_leads(), n_moved),
+            worth,
             n_telling: n_telling(rows, n_cells),
             growth,
             n_cells,
@@ -376,15 +377,20 @@ fn sizes_of(sorted: &[f64]) -> Vec<f64> {
 }
 
 /// How many independent errors those of overlapping forecasts are worth, by how long they agree along the lead.
-fn worth(scaled: &[Vec<f64>], n_leads: usize, n_cells: usize) -> f64 {
+fn worth(mut scaled: Vec<Vec<f64>>, n_leads: usize, n_cells: usize) -> f64 {
+    scaled.iter_mut().flatten().for_each(|error| *error = error.clamp(-1e6, 1e6));
     // The mean product of neighbours so far apart, over the mean square.
     let product = |apart: usize| {
-        let pairs = scaled.iter().flat_map(|row| row.iter().zip(row.iter().skip(apart)));
-        let (sum, n) = pairs
-            .map(|(a, b)| a.clamp(-1e6, 1e6) * b.clamp(-1e6, 1e6))
-            .filter(|product| !product.is_nan())
-            .fold((0.0, 0.0), |(sum, n), product| (sum + product, n + 1.0));
-        if n > 0.0 { sum / n } else { 0.0 }
+        let (mut sum, mut n) = (0.0, 0usize);
+        for row in &scaled {
+            for (a, b) in row.iter().zip(row.get(apart..).unwrap_or_default()) {
+                let product = a * b;
+                let is_known = !product.is_nan();
+                sum += if is_known { product } else { 0.0 };
+                n += usize::from(is_known);
+            }
+        }
+        if n > 0 { sum / n as f64 } else { 0.0 }
     };
     let power = product(0);
     let (mut agreeing, mut apart) = (1.0, 1);

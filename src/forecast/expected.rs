@@ -31,15 +31,21 @@ const MOST_PAIRS: usize = 2_000;
 /// do not overlap and were made on `values` with a cycle of `season` steps.
 pub(super) fn factors(growth: &Growth, values: &[f64], season: Option<usize>, n_apart: f64) -> Vec<f64> {
     let weight = WORTH / (n_apart + WORTH);
+    // Leads within one cycle have it in common.
+    let mut over_cycles = (0, f64::NAN);
     let at = |lead: usize| {
-        let cycles = season.map_or(f64::NAN, |season| change(values, lead.div_ceil(season) * season));
+        let cycles = season.map_or(0, |season| lead.div_ceil(season) * season);
+        if cycles != over_cycles.0 {
+            over_cycles = (cycles, change(values, cycles));
+        }
+        let (_, cycles) = over_cycles;
         // The minimum with what is not known is the other one.
         let apart = SHARE * change(values, lead).min(cycles) / growth.size(lead - 1);
         // Without errors, or without changes, neither is a share of the other.
         let known = apart.is_finite() && apart > 0.0;
         if known { apart.clamp(1.0 / MOST_APART, MOST_APART).powf(weight) } else { 1.0 }
     };
-    let knots: Vec<(usize, f64)> = growth.leads().map(|lead| (lead, at(lead + 1))).collect();
+    let knots: Vec<(usize, f64)> = growth.leads().zip(growth.leads().map(|lead| lead + 1).map(at)).collect();
     let mut factors = Vec::with_capacity(growth.n_leads());
     for pair in knots.windows(2) {
         let ((from, before), (to, after)) = (pair[0], pair[1]);

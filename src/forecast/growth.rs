@@ -30,6 +30,23 @@ pub(super) fn stretch(cell: usize, season: usize) -> usize {
     cell % season * n_stretches(season) / season
 }
 
+/// The stretches of cell `from` and those after it.
+pub(super) fn stretches_from(from: usize, season: usize) -> impl Iterator<Item = usize> {
+    let n = n_stretches(season);
+    let mut next = stretch(from, season);
+    // Steps of a stretch are counted rather than divided, as there is one for each error.
+    let mut over = from % season * n % season;
+    std::iter::from_fn(move || {
+        let now = next;
+        over += n;
+        if over >= season {
+            over -= season;
+            next = if next + 1 == n { 0 } else { next + 1 };
+        }
+        Some(now)
+    })
+}
+
 /// The usual size of an error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Growth {
@@ -98,12 +115,11 @@ impl Growth {
         for (&origin, row) in origins.iter().zip(rows) {
             own_sums.fill(0.0);
             own_counts.fill(0.0);
-            for (lead, error) in
-                row.as_ref().iter().enumerate().filter(|(lead, error)| is_moved(**error) && usual[*lead] > 0.0)
-            {
-                let stretch = stretch(origin + lead, season);
-                own_sums[stretch] += error.abs() / usual[lead];
-                own_counts[stretch] += 1.0;
+            for ((error, usual), stretch) in row.as_ref().iter().zip(&usual).zip(stretches_from(origin, season)) {
+                if is_moved(*error) && *usual > 0.0 {
+                    own_sums[stretch] += error.abs() / usual;
+                    own_counts[stretch] += 1.0;
+                }
             }
             for stretch in (0..n).filter(|&stretch| own_counts[stretch] > 0.0) {
                 sums[stretch] += own_sums[stretch] / own_counts[stretch];
@@ -142,10 +158,12 @@ impl Growth {
     pub fn at_all(&self, origins: &[usize], mut take: impl FnMut(usize, &[f64])) {
         let sizes = self.sizes();
         let mut row = sizes.clone();
+        let n_factors = if self.stretches.is_empty() { 0 } else { n_stretches(self.season) };
+        let factors: Vec<f64> = (0..n_factors).map(|stretch| self.stretches.get(stretch)).collect();
         for (nr, &origin) in origins.iter().enumerate() {
-            if !self.stretches.is_empty() {
-                let usual = row.iter_mut().zip(&sizes).enumerate();
-                usual.for_each(|(lead, (usual, size))| *usual = size * self.factor(origin, lead));
+            if !factors.is_empty() {
+                let usual = row.iter_mut().zip(&sizes).zip(stretches_from(origin, self.season));
+                usual.for_each(|((usual, size), stretch)| *usual = size * factors[stretch]);
             }
             take(nr, &row);
         }
@@ -235,6 +253,16 @@ mod tests {
         assert_eq!(isotonic(&[1.0, 3.0, 2.0, 4.0, 2.0, 4.0], &[1.0; 6]), [1.0, 2.5, 2.5, 3.0, 3.0, 4.0]);
         assert_eq!(isotonic(&[0.0, 4.0, 1.0, 0.0, 3.0], &[0.0, 1.0, 2.0, 0.0, 1.0]), [2.0, 2.0, 2.0, 2.0, 3.0]);
         assert_eq!(isotonic(&[], &[]), [] as [f64; 0]);
+    }
+
+    #[test]
+    fn stretches_one_after_the_other_are_those_of_the_cells() {
+        for season in [2, 7, 24, 48, 49, 96, 131, 168, 1_440] {
+            for from in [0, 1, season - 1, season, 5 * season + 3, 10_007] {
+                let cells = (from..from + 2 * season + 1).map(|cell| stretch(cell, season));
+                assert!(stretches_from(from, season).take(2 * season + 1).eq(cells), "{season} {from}");
+            }
+        }
     }
 
     #[test]

@@ -111,12 +111,12 @@ impl Shift {
         let began = origin + row.len() - shift.length;
         let late = shift.length.div_ceil(2);
         let size = largest(&row[row.len() - late..], late);
-        let before = |(origin, row): (&usize, &Vec<f64>)| {
+        let is_unseen = |(origin, row): (&usize, &Vec<f64>)| {
             let until = began.saturating_sub(*origin).min(row.len());
-            largest(&row[..until], late)
+            size > UNSEEN * largest(&row[..until], late)
         };
-        let earlier = replay.origins.iter().zip(&replay.errors).map(before).fold(0.0, f64::max);
-        (size > UNSEEN * earlier).then_some(Shift { length: past.len() - began, ..shift })
+        let is_unlike_all = size > 0.0 && replay.origins.iter().zip(&replay.errors).all(is_unseen);
+        is_unlike_all.then_some(Shift { length: past.len() - began, ..shift })
     }
 
     /// `values` as if all of them had come after it.
@@ -190,23 +190,27 @@ fn lengths(n: usize) -> impl Iterator<Item = usize> {
 /// The changes that explain the last `length` errors of a forecast best, with what they take off the sum of squares.
 fn explained(row: &[f64], values: &[f64], length: usize) -> impl Iterator<Item = (Shift, f64)> {
     let from = row.len() - length;
-    let known = || row[from..].iter().zip(&values[from..]).enumerate().filter(|(_, (error, _))| !error.is_nan());
-    // The coefficient of a regression through the origin, and what it takes off.
-    let through = |x: &dyn Fn(usize, f64) -> f64| {
-        let (mut with, mut own) = (0.0, 0.0);
-        for (idx, (error, value)) in known() {
-            let x = x(idx, value - error);
-            (with, own) = (with + x * error, own + x * x);
+    // Of regressions through the origin on one, the step and what was foretold: sums with the error, and of squares.
+    let [mut on_level, mut on_step, mut on_foretold] = [(0.0, 0.0); 3];
+    let (mut n_known, mut all, mut is_above_zero) = (0, 0.0, true);
+    for (idx, (error, value)) in row[from..].iter().zip(&values[from..]).enumerate() {
+        if error.is_nan() {
+            continue;
         }
-        if own > 0.0 { (with / own, with * with / own) } else { (0.0, 0.0) }
-    };
-    let is_known = 2 * known().count() > length;
-    let (level, by_level) = through(&|_, _| 1.0);
-    let (slope, by_slope) = through(&|idx, _| (idx + 1) as f64);
-    let is_above_zero = known().all(|(_, (error, value))| *value > 0.0 && value - error > 0.0);
-    let (times, by_factor) = if is_above_zero { through(&|_, foretold| foretold) } else { (0.0, 0.0) };
+        let foretold = value - error;
+        for (sums, x) in [(&mut on_level, 1.0), (&mut on_step, (idx + 1) as f64), (&mut on_foretold, foretold)] {
+            *sums = (sums.0 + x * error, sums.1 + x * x);
+        }
+        n_known += 1;
+        all += error * error;
+        is_above_zero &= *value > 0.0 && foretold > 0.0;
+    }
+    // The coefficient, and what it takes off.
+    let through = |(with, own): (f64, f64)| if own > 0.0 { (with / own, with * with / own) } else { (0.0, 0.0) };
+    let is_known = 2 * n_known > length;
+    let ((level, by_level), (slope, by_slope)) = (through(on_level), through(on_step));
+    let (times, by_factor) = if is_above_zero { through(on_foretold) } else { (0.0, 0.0) };
     // What explains no more than a level does is a level.
-    let all: f64 = known().map(|(_, (error, _))| error * error).sum();
     let is_clear = move |gain: &f64| all - gain < CLEARLY * (all - by_level);
     let slope = Some((Turn::Slope(slope), by_slope)).filter(|(_, gain)| length >= LEAST_FOR_SLOPE && is_clear(gain));
     let factor = Some((Turn::Factor(1.0 + times), by_factor)).filter(|(_, gain)| times > -1.0 && is_clear(gain));

@@ -8,7 +8,7 @@
 //! three of every other: errors of the same kind look like that in practice never, and one large error does not do it.
 
 use super::n_cells;
-use crate::forecast::growth::{n_stretches, stretch};
+use crate::forecast::growth::{n_stretches, stretch, stretches_from};
 
 /// Cycles that a replay must have gone through.
 const LEAST_CYCLES: usize = 4;
@@ -31,18 +31,19 @@ impl Quiet {
         if last + n_leads - first < LEAST_CYCLES.saturating_mul(season) {
             return None;
         }
-        let mut sizes = vec![Vec::new(); n_stretches(season)];
+        let n = n_stretches(season);
+        let n_errors: usize = rows.iter().map(|row| row.as_ref().len()).sum();
+        let mut sizes: Vec<Vec<f64>> = (0..n).map(|_| Vec::with_capacity(n_errors.div_ceil(n))).collect();
         for (&origin, row) in origins.iter().zip(rows) {
-            for (lead, error) in row.as_ref().iter().enumerate().filter(|(_, error)| !error.is_nan()) {
-                sizes[stretch(origin + lead, season)].push(error.abs());
-            }
+            let cells = row.as_ref().iter().zip(stretches_from(origin, season));
+            cells.filter(|(error, _)| !error.is_nan()).for_each(|(error, stretch)| sizes[stretch].push(error.abs()));
         }
         let mut thirds: Vec<(f64, f64, usize)> = Vec::with_capacity(sizes.len());
         for (nr, sizes) in sizes.iter_mut().enumerate().filter(|(_, sizes)| !sizes.is_empty()) {
-            let [lower, upper] = [1, 2].map(|third| {
-                let idx = (sizes.len() - 1) * third / 3;
-                *sizes.select_nth_unstable_by(idx, f64::total_cmp).1
-            });
+            let [at, later] = [1, 2].map(|third| (sizes.len() - 1) * third / 3);
+            let (_, &mut lower, above) = sizes.select_nth_unstable_by(at, f64::total_cmp);
+            let upper =
+                if later == at { lower } else { *above.select_nth_unstable_by(later - at - 1, f64::total_cmp).1 };
             thirds.push((lower, upper, nr));
         }
         thirds.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -67,7 +68,11 @@ impl Quiet {
 
     /// The errors of the cells that are quiet, or are not; NaN instead of the others.
     pub fn only<R: AsRef<[f64]>>(&self, origins: &[usize], rows: &[R], is_quiet: bool) -> Vec<Vec<f64>> {
-        let own = |(cell, error): (usize, &f64)| if self.holds(cell) == is_quiet { *error } else { f64::NAN };
-        origins.iter().zip(rows).map(|(&origin, row)| (origin..).zip(row.as_ref()).map(own).collect()).collect()
+        let is_own = |stretch: usize| (self.stretches >> stretch & 1 == 1) == is_quiet;
+        let own = |(error, stretch): (&f64, usize)| if is_own(stretch) { *error } else { f64::NAN };
+        let row = |(&origin, row): (&usize, &R)| -> Vec<f64> {
+            row.as_ref().iter().zip(stretches_from(origin, self.season)).map(own).collect()
+        };
+        origins.iter().zip(rows).map(row).collect()
     }
 }
