@@ -65,15 +65,15 @@ pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Fitting, 
         since <= LESS && all <= shift.scale() * if is_old { MUCH_LESS } else { MORE }
     };
     let Some(mut after) = after.ok().filter(is_better) else { return Ok((before, past.values().into())) };
-    let is_young = shift.is_young(before.cycle());
+    let cycle = before.cycle();
     let takes_values = after.chosen.replayed.takes_values && before.chosen.replayed.takes_values;
-    if is_young {
-        before.chosen.fitted = shift.between(after.chosen.fitted, before.chosen.fitted, false, takes_values);
+    if shift.is_young(cycle) {
+        before.chosen.fitted = shift.between(after.chosen.fitted, before.chosen.fitted, cycle, takes_values);
         before.chosen.fallback = Some(shift.reason(false));
         return Ok((before, past.values().into()));
     }
     if !is_old {
-        after.chosen.fitted = shift.between(after.chosen.fitted, before.chosen.fitted, true, takes_values);
+        after.chosen.fitted = shift.between(after.chosen.fitted, before.chosen.fitted, cycle, takes_values);
         let reasons = [Some(shift.reason(true)), after.chosen.fallback.take()];
         after.chosen.fallback = Some(reasons.into_iter().flatten().collect::<Vec<_>>().join("; "));
     }

@@ -39,7 +39,7 @@ const CLEARLY: f64 = 0.9;
 /// Horizons that are looked back.
 const MOST_HORIZONS: usize = 4;
 
-/// A model is wrong about a shift when values went the other way for one in so many of its steps.
+/// A shift is over when values were as without it for one in so many of its steps.
 const WRONG: usize = 4;
 
 /// Steps it must have lasted for points to follow it, and a slope to be told from a level.
@@ -148,17 +148,18 @@ impl Shift {
         self.length < cycle.unwrap_or(0).max(LEAST_LENGTH)
     }
 
-    /// Of `after`, fitted to values after it, and `before`, fitted to the values as they are: where it `is_followed`
-    /// `after` goes on while that is likely to last, and as `before` from then on; else `before`, which may go where
-    /// `after` does. Values are taken in where both models `take_values`.
+    /// Of `after`, fitted to values after it, and `before`, fitted to the values as they are: while it is young by
+    /// `cycle`, `before`, which may go where `after` does; else `after`, as long as that is likely to last, and as
+    /// `before` from then on. Values are taken in where both models `take_values`.
     pub fn between(
         self,
         after: Box<dyn Fitted>,
         before: Box<dyn Fitted>,
-        is_followed: bool,
+        cycle: Option<usize>,
         takes_values: bool,
     ) -> Box<dyn Fitted> {
-        Box::new(Shifted { after, before, is_followed, takes_values, shift: self, n_other: 0 })
+        let is_followed = !self.is_young(cycle);
+        Box::new(Shifted { after, before, is_followed, cycle, takes_values, shift: self, n_other: 0 })
     }
 
     /// What to say of it.
@@ -231,9 +232,10 @@ struct Shifted {
     after: Box<dyn Fitted>,
     before: Box<dyn Fitted>,
     is_followed: bool,
+    cycle: Option<usize>,
     takes_values: bool,
     shift: Shift,
-    // How many values since the fit went the other way.
+    // How many values since the fit were as without it.
     n_other: usize,
 }
 
@@ -290,10 +292,12 @@ impl Fitted for Shifted {
         self.after.points_into(known, &mut after);
         let without = self.shift.change.without(after[0], (self.shift.length + 1) as f64);
         let [after, without] = [after[0], without].map(|point| (value - point).abs());
-        let is_other = if self.is_followed { without < after } else { after < without };
-        let n_other = self.n_other + usize::from(is_other);
-        // Where it turned out otherwise, another fit is asked for.
-        if WRONG * n_other > self.shift.length {
+        let n_other = self.n_other + usize::from(without < after);
+        // A gap says nothing of how long it has lasted.
+        let shift = Shift { length: self.shift.length + usize::from(!value.is_nan()), ..self.shift };
+        // Where it turned out to be over, or is no longer in doubt, another fit is asked for.
+        let is_over = WRONG * n_other > self.shift.length;
+        if is_over || !(self.is_followed || shift.is_young(self.cycle)) {
             return Updated::NeedsRefit;
         }
         for fitted in [&mut self.after, &mut self.before] {
@@ -301,11 +305,7 @@ impl Fitted for Shifted {
                 return Updated::NeedsRefit;
             }
         }
-        // A gap says nothing of how long it has lasted.
-        if !value.is_nan() {
-            self.n_other = n_other;
-            self.shift.length += 1;
-        }
+        (self.shift, self.n_other) = (shift, n_other);
         Updated::Filtered
     }
 

@@ -110,6 +110,21 @@ fn values_that_go_the_other_way_ask_for_another_fit() {
 }
 
 #[test]
+fn a_doubted_shift_asks_for_another_fit_when_it_is_over_or_no_longer_in_doubt() {
+    let values = hours(|t, v| if t >= since(6) && t < since(0) { v + 80.0 } else { v });
+    let horizon = Horizon::new(AHEAD).unwrap();
+    let past = Past::new(0, Step::seconds(3_600), &values[..DAYS * 24]);
+    let taken = |moved: f64| {
+        let mut prepared = prepare(past, &Request { horizon, ..Request::default() }).unwrap();
+        let is_taken = |value: &&f64| prepared.update(**value + moved, Regressors::NONE) != Updated::NeedsRefit;
+        values[DAYS * 24..].iter().take_while(is_taken).count()
+    };
+    // Not at each quarter of its length: with the value that makes it a day.
+    assert_eq!(taken(80.0), 24 - 6 - 1);
+    assert_eq!(taken(0.0), 1);
+}
+
+#[test]
 fn lengths_go_up_to_the_whole_without_a_repeat() {
     for n in [1, 4, 60, 500] {
         let tried: Vec<usize> = lengths(n).collect();
