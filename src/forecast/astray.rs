@@ -9,7 +9,8 @@
 //! no cycle, and a level only beside one.
 //!
 //! Everything is told of a span by the values before its end and the few after that show it is over, so that each origin
-//! of a replay is shown what was known then, and no more.
+//! of a replay is shown what was known then, and no more; but for what known columns do, of which values are freed before
+//! spans are looked for in them: what they taught later may hide a span that was one then.
 
 use std::borrow::Cow;
 

@@ -257,8 +257,8 @@ pub(super) fn choose(
         let mut fitted = thinned(whole, &replays, past, horizon, longest);
         let (mut replayed, mut honest) = (replayed, judged.replayed(None, &allowed));
         let seasons = candidates.iter().filter_map(|candidate| candidate.season);
-        if let Some(year) = Year::of(past, seasons, horizon)
-            && let Some([own, others]) = year.raised([&replayed, &honest], past)
+        if let Some(year) = Year::of(past, &astray, seasons, horizon)
+            && let Some([own, others]) = year.raised([&replayed, &honest], past, &astray)
         {
             (fitted, replayed, honest) = (year.over(fitted, past), own, others);
         }

@@ -6,7 +6,8 @@
 //! A method is fitted afresh at some of the origins and takes in the cells between them by
 //! [`Fitted::update`](super::Fitted::update), where it can; where it cannot, it is fitted afresh at every origin, of
 //! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is made;
-//! not in the effects of known columns either, which a past may have been freed of: see [`Past::freed`].
+//! not in the effects of known columns either, which a past may have been freed of: see [`Past::freed`]. Only where
+//! values went [astray](Astray) is looked for with all that is known of columns.
 
 use super::astray::Astray;
 use super::model::{Fitted, Forecaster, Updated};

@@ -5,11 +5,14 @@
 //! Methods that know a week do not know a year, and a season of a year is more than its few cycles can tell: so the
 //! course is that of medians over two whole weeks, of `k` years `k / (k + 1)` of their mean, as one year is a sample of
 //! one and the methods follow a part of it themselves; and it is taken only where it would have made the errors of the
-//! replay smaller by [`LEAST_GAIN`]. A holiday that moves within two weeks is met half; what is known of it is an event's
-//! to say. Own work; the shrinkage is that of a mean with a prior worth one observation.
+//! replay smaller by [`LEAST_GAIN`]. What went astray for less than a cycle, and weeks in which nothing moved, do not come
+//! again; what fell and came back otherwise does by that share, as it may be a season. A holiday that moves within two
+//! weeks is met half; what is known of it is an event's to say. Own work; the shrinkage is that of a mean with a prior
+//! worth one observation.
 
 use std::collections::BTreeMap;
 
+use super::astray::Astray;
 use super::backtest::{Replay, mean};
 use super::facts::Facts;
 use super::model::{Fitted, Updated};
@@ -35,6 +38,9 @@ const MOST_YEARS: usize = 5;
 /// Shorter horizons stay within what the last weeks say.
 const LEAST_HORIZON: usize = 2 * WEEK;
 
+/// Where standing still takes one in so many days or more, that is how the series is.
+const MANY_STILL: usize = 8;
+
 /// By what share the errors must have been smaller.
 const LEAST_GAIN: f64 = 0.03;
 
@@ -48,24 +54,36 @@ pub(super) struct Year {
 
 impl Year {
     /// For steps of a day: by the clock, or because the shortest of the methods' seasons has seven steps. `None` for
-    /// others, where the horizon is short, and where a method knows a season that long.
-    pub fn of(past: &Past<'_>, seasons: impl Iterator<Item = Season> + Clone, horizon: usize) -> Option<Year> {
+    /// others, where the horizon is short, and where a method knows a season that long. What went `astray` does not come
+    /// again.
+    pub fn of(
+        past: &Past<'_>,
+        astray: &Astray,
+        seasons: impl Iterator<Item = Season> + Clone,
+        horizon: usize,
+    ) -> Option<Year> {
         let is_weekly = seasons.clone().map(Season::steps).min() == Some(WEEK);
         let is_daily = past.step().millis() == DAY || is_weekly;
         let is_known = seasons.map(Season::steps).any(|steps| steps >= YEAR / 2);
         let is_long = horizon >= LEAST_HORIZON && past.len() > YEAR + OF_LEVEL;
         let does = is_daily && is_long && !is_known;
-        let ahead = does.then(|| rises(past.values(), horizon.saturating_mul(2))).flatten()?;
+        let ahead = does.then(|| rises(&shown(past, astray, past.len()), horizon.saturating_mul(2))).flatten()?;
         Some(Year { n_leads: horizon, ahead })
     }
-    /// `replays` from the same origins as if their forecasts had been raised; `None` where that would not have made each
-    /// of them clearly better.
-    pub fn raised<const N: usize>(&self, replays: [&Replay; N], past: &Past<'_>) -> Option<[Replay; N]> {
+
+    /// `replays` from the same origins as if their forecasts had been raised by what was known there; `None` where that
+    /// would not have made each of them clearly better.
+    pub fn raised<const N: usize>(
+        &self,
+        replays: [&Replay; N],
+        past: &Past<'_>,
+        astray: &Astray,
+    ) -> Option<[Replay; N]> {
         let mut raised = replays.map(Replay::clone);
         let (mut before, mut after) = ([0.0; N], [0.0; N]);
         let size = |row: &[f64]| mean(row.iter().map(|error| error.abs()));
         for (nr, &origin) in replays.first()?.origins.iter().enumerate() {
-            let Some(rises) = rises(past.upto(origin).values(), self.n_leads) else { continue };
+            let Some(rises) = rises(&shown(past, astray, origin), self.n_leads) else { continue };
             for ((replay, before), after) in raised.iter_mut().zip(&mut before).zip(&mut after) {
                 let row = &mut replay.errors[nr];
                 let own = size(row);
@@ -87,6 +105,44 @@ impl Year {
     }
 }
 
+/// What was known at `origin` of the values before it, without what does not come again.
+fn shown(past: &Past<'_>, astray: &Astray, origin: usize) -> Vec<f64> {
+    let mut shown = astray.mended(past.values(), origin).into_owned();
+    if let Some(freed) = past.freed().filter(|_| origin < past.len()) {
+        shown = freed.before(&shown);
+    }
+    forget_standstills(&mut shown);
+    shown
+}
+
+/// Makes gaps of weeks and more in which nothing moved, unless they are many, or about that time of another year nothing
+/// moved either: an outage or a meter that hung rather than a holiday.
+fn forget_standstills(values: &mut [f64]) {
+    let mut at = 0;
+    let mut still: Vec<(usize, usize)> = Vec::new();
+    for run in values.chunk_by(|a, b| a == b) {
+        if run.len() >= WEEK {
+            still.push((at, at + run.len()));
+        }
+        at += run.len();
+    }
+    let n_still: usize = still.iter().map(|(from, to)| to - from).sum();
+    if n_still * MANY_STILL > values.len() {
+        return;
+    }
+    let comes_again = |run: &(usize, usize)| {
+        still.iter().filter(|other| *other != run).any(|other| {
+            // How far apart they begin, beside whole years.
+            let apart = run.0.abs_diff(other.0);
+            let years = (apart + YEAR / 2) / YEAR;
+            years > 0 && apart.abs_diff(years * YEAR) <= 2 * AROUND
+        })
+    };
+    for &(from, to) in still.iter().filter(|run| !comes_again(run)) {
+        values[from..to].fill(f64::NAN);
+    }
+}
+
 /// By how much to raise each of so many steps after `values`; `None` when they hold no year.
 fn rises(values: &[f64], n_leads: usize) -> Option<Vec<f64>> {
     let level = |from: usize, to: usize| -> Option<f64> {
@@ -105,7 +161,8 @@ fn rises(values: &[f64], n_leads: usize) -> Option<Vec<f64>> {
         let mut rise = 0.0;
         for (lead, sum) in rises.iter_mut().enumerate() {
             let (from, to) = ((start + lead - AROUND).min(n), (start + lead + AROUND).min(n));
-            if let Some(level) = level(from, to).filter(|_| to - from > AROUND) {
+            let is_seen = values[from..to].iter().filter(|value| !value.is_nan()).count() > AROUND / 2;
+            if let Some(level) = level(from, to).filter(|_| is_seen && to - from > AROUND) {
                 rise = grown * (level - then);
             }
             *sum += rise;
@@ -196,16 +253,52 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_of_last_year_does_not_come_again() {
+        let horizon = Horizon::new(28).unwrap();
+        let foretold = |values: &[f64]| {
+            let past = Past::new(0, Step::seconds(86_400), values);
+            let prepared = prepare(past, &Request { horizon, ..Request::default() }).unwrap();
+            mean(prepared.forecast(horizon, Coverage::P95).points[5..19].iter().copied())
+        };
+        let clean = days(480, 0.3);
+        // Zeros for two weeks, or for one; nothing for two.
+        for (value, n_days) in [(0.0, 14), (0.0, 7), (f64::NAN, 14)] {
+            let mut values = clean.clone();
+            let from = values.len() - YEAR + 5;
+            values[from..from + n_days].fill(value);
+            let (with, without) = (foretold(&values), foretold(&clean));
+            assert!((with / without - 1.0).abs() < 0.1, "{value} {n_days}: {with} {without}");
+        }
+    }
+
+    #[test]
+    fn what_stands_still_about_the_same_time_each_year_or_often_is_how_the_series_is() {
+        let moving = days(2 * YEAR, 0.4);
+        let n_forgotten = |spans: &[(usize, usize)]| {
+            let mut values = moving.clone();
+            spans.iter().for_each(|&(from, to)| values[from..to].fill(1.0));
+            forget_standstills(&mut values);
+            values.iter().filter(|value| value.is_nan()).count()
+        };
+        assert_eq!(n_forgotten(&[(100, 114)]), 14);
+        assert_eq!(n_forgotten(&[(100, 106)]), 0);
+        assert_eq!(n_forgotten(&[(100, 114), (102 + YEAR, 118 + YEAR)]), 0);
+        assert_eq!(n_forgotten(&[(100, 114), (150 + YEAR, 160 + YEAR)]), 24);
+        assert_eq!(n_forgotten(&[(100, 200)]), 0);
+    }
+
+    #[test]
     fn it_takes_days_a_year_and_weeks_ahead() {
         let values = days(2 * YEAR, 0.4);
         let of = |step: u32, n: usize, horizon: usize| {
-            Year::of(&Past::new(0, Step::seconds(step), &values[..n]), std::iter::empty(), horizon).is_some()
+            let past = Past::new(0, Step::seconds(step), &values[..n]);
+            Year::of(&past, Astray::NONE, std::iter::empty(), horizon).is_some()
         };
         assert!(of(86_400, 2 * YEAR, 28));
         assert!(!of(3_600, 2 * YEAR, 28) && !of(86_400, YEAR, 28) && !of(86_400, 2 * YEAR, 7));
         let with = |steps: usize| {
             let seasons = [WEEK, steps].into_iter().filter_map(Season::new);
-            Year::of(&Past::new(0, Step::seconds(3_600), &values), seasons, 28).is_some()
+            Year::of(&Past::new(0, Step::seconds(3_600), &values), Astray::NONE, seasons, 28).is_some()
         };
         assert!(with(WEEK) && !with(YEAR));
         assert!(rises(&values[..YEAR], 28).is_none());
