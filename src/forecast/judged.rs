@@ -10,8 +10,8 @@
 //! errors; the roots are our own.
 
 use super::astray::Astray;
-use super::auto::Candidate;
 use super::backtest::{Plan, Replay};
+use super::candidates::Candidate;
 use super::model::{FitError, Fitted, Forecaster};
 use super::past::Past;
 use super::pool::{Middle, Pool};
@@ -282,7 +282,7 @@ fn clipped(mut maes: Vec<Vec<f64>>, candidates: &[Candidate]) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::auto::variants;
+    use crate::forecast::candidates::variants;
     use crate::forecast::registry::find;
     use crate::forecast::season::Seasons;
     use crate::series::{Season, Step};

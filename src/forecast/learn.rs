@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use super::astray::Astray;
-use super::auto::{Candidate, Chosen, choose, everyone, variants};
+use super::auto::{Chosen, choose};
 use super::backtest::{MOST_ORIGINS, Plan, accuracy, mean};
+use super::candidates::{Candidate, everyone, variants};
 use super::facts::Facts;
 use super::outlook::Accuracy;
 use super::past::Past;

@@ -18,6 +18,7 @@ mod astray;
 mod auto;
 mod backtest;
 mod calendar;
+mod candidates;
 mod card;
 mod card_data;
 mod ces;

@@ -1,3 +1,4 @@
+use super::held_out::level_on;
 use super::*;
 
 fn one_lead(errors: &[f64]) -> Conformal {
