@@ -4,7 +4,7 @@
 //! Every candidate of the registry that suits the history is replayed from rolling origins; seasonal methods stand once
 //! per season found, and for one that the history hints at.
 //!
-//! Who did well is judged in [`Judged`]. A method whose forecast explodes ([`Fence`]) is left out. Where the pool does
+//! Who did well is told by the [`Election`]. A method whose forecast explodes ([`Fence`]) is left out. Where the pool does
 //! not beat the better of naive and seasonal naive on the past, that one answers, and the answer says so; so it does in
 //! a history too short to be replayed.
 //!
@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use super::astray::Astray;
 use super::backtest::{MOST_ORIGINS, Plan, Replay};
 use super::candidates::{Candidate, everyone};
+use super::election::{Election, n_apart};
 use super::guard::Fence;
-use super::judged::{Judged, n_apart};
 use super::model::{FitError, Fitted, Forecaster, Horizon, Updated};
 use super::past::{Past, Regressors};
 use super::pool::FittedPool;
@@ -73,11 +73,11 @@ pub(super) fn choose(
     let seasons = candidates.iter().filter_map(|candidate| candidate.season).map(Season::steps);
     // Who is asked for by name is shown what there was.
     let astray = if stands_alone { Astray::default() } else { Astray::of(past, seasons, horizon) };
-    let judged = Judged::new(candidates, past, &astray, plan);
-    let scores = judged.scores(None);
-    let order = judged.order(&scores);
+    let election = Election::new(candidates, past, &astray, plan);
+    let scores = election.scores(None);
+    let order = election.order(&scores);
     if stands_alone {
-        return alone(&judged, past, plan, &order, horizon, None);
+        return alone(&election, past, plan, &order, horizon, None);
     }
     let fence = Fence::around(past, horizon);
     let mut points = vec![0.0; horizon];
@@ -85,9 +85,9 @@ pub(super) fn choose(
     let mut fitted: Vec<Option<Box<dyn Fitted>>> = candidates.iter().map(|_| None).collect();
     // Until every member of the pool can be fitted and keeps to the ground; each round forbids one.
     loop {
-        let pool = judged.pool(&scores, &allowed);
+        let pool = election.pool(&scores, &allowed);
         let sound = |idx: usize, points: &mut [f64]| {
-            let fitted = judged.fit(idx, past)?;
+            let fitted = election.fit(idx, past)?;
             fitted.points_into(past.ahead(), points);
             fence.holds(points).then_some(fitted)
         };
@@ -102,19 +102,19 @@ pub(super) fn choose(
         }
         if pool.members.is_empty() {
             let reason = "the history is too short to compare methods on it";
-            return alone(&judged, past, plan, &order, horizon, Some(reason));
+            return alone(&election, past, plan, &order, horizon, Some(reason));
         }
-        let replayed = judged.replayed(Some(&pool), &allowed);
-        let stands_still = judged.stands_still(&scores);
-        if let Some(&anchor) = judged.anchors().iter().min_by(|a, b| scores[**a].total_cmp(&scores[**b])) {
+        let replayed = election.replayed(Some(&pool), &allowed);
+        let stands_still = election.stands_still(&scores);
+        if let Some(&anchor) = election.anchors().iter().min_by(|a, b| scores[**a].total_cmp(&scores[**b])) {
             let roots: Vec<f64> = replayed.maes().into_iter().map(f64::sqrt).collect();
-            let (of_anchor, of_pool) = (scores[anchor], judged.sum(&roots).score());
+            let (of_anchor, of_pool) = (scores[anchor], election.sum(&roots).score());
             // Of a few forecasts that hardly differ, the better is so by chance.
             if of_pool > of_anchor * (1.0 + CHANCE / n_apart(plan).sqrt())
                 && !(pool.members.len() == 1 && pool.members[0].0 == anchor)
             {
                 let reason = "no method did better on the series' own past";
-                let chosen = alone(&judged, past, plan, &[anchor], horizon, Some(reason))?;
+                let chosen = alone(&election, past, plan, &[anchor], horizon, Some(reason))?;
                 return Ok(if stands_still && candidates[anchor].is_naive() {
                     chosen.still(past, horizon)
                 } else {
@@ -125,7 +125,7 @@ pub(super) fn choose(
         let mut names: Vec<&str> = pool.members.iter().map(|(idx, _)| candidates[*idx].entry.name).collect();
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(*name));
-        let takes_values = pool.members.iter().all(|(idx, _)| judged.replays[*idx].takes_values);
+        let takes_values = pool.members.iter().all(|(idx, _)| election.replays[*idx].takes_values);
         let members: Vec<(Box<dyn Fitted>, f64)> = pool
             .members
             .iter()
@@ -133,10 +133,10 @@ pub(super) fn choose(
             .collect();
         let of_members = pool.members.iter().filter_map(|(idx, _)| candidates[*idx].season);
         let longest = of_members.map(Season::steps).max().unwrap_or(0);
-        let replays: Vec<&Replay> = pool.members.iter().map(|(idx, _)| &judged.replays[*idx]).collect();
+        let replays: Vec<&Replay> = pool.members.iter().map(|(idx, _)| &election.replays[*idx]).collect();
         let whole = FittedPool { members, middle: pool.middle, takes_values };
         let mut fitted = thinned(whole, &replays, past, horizon, longest);
-        let (mut replayed, mut honest) = (replayed, judged.replayed(None, &allowed));
+        let (mut replayed, mut honest) = (replayed, election.replayed(None, &allowed));
         let seasons = candidates.iter().filter_map(|candidate| candidate.season);
         if let Some(year) = Year::of(past, &astray, seasons, horizon)
             && let Some([own, others]) = year.raised([&replayed, &honest], past, &astray)
@@ -145,10 +145,10 @@ pub(super) fn choose(
         }
         let chosen = Chosen {
             name: names.join("+"),
-            season: told(&judged, &scores, pool.members.iter().map(|(idx, _)| *idx), plan),
+            season: told(&election, &scores, pool.members.iter().map(|(idx, _)| *idx), plan),
             fitted,
-            replayed: Replay { takes_values, ..replayed.from(judged.banded_from).known() },
-            honest: honest.from(judged.banded_from).known(),
+            replayed: Replay { takes_values, ..replayed.from(election.banded_from).known() },
+            honest: honest.from(election.banded_from).known(),
             fallback: None,
         };
         return Ok(if stands_still { chosen.still(past, horizon) } else { chosen });
@@ -158,12 +158,12 @@ pub(super) fn choose(
 /// The season to name where `members` answer, the weightiest first: that of the first that has one. One that is only
 /// hinted at must have been worth it on the past; else the longest that was found.
 fn told(
-    judged: &Judged<'_>,
+    election: &Election<'_>,
     scores: &[f64],
     mut members: impl Iterator<Item = usize>,
     plan: Option<&Plan>,
 ) -> Option<Season> {
-    let candidates = judged.candidates;
+    let candidates = election.candidates;
     let first = &candidates[members.find(|idx| candidates[*idx].season.is_some())?];
     // Among the methods that stand with it and without, as others may owe nothing to the season.
     let stands = |entry: &Entry, hinted: bool| {
@@ -185,7 +185,7 @@ fn told(
 
 /// The first of `order` that can be fitted and does not explode.
 fn alone(
-    judged: &Judged<'_>,
+    election: &Election<'_>,
     past: &Past<'_>,
     plan: Option<&Plan>,
     order: &[usize],
@@ -193,21 +193,21 @@ fn alone(
     fallback: Option<&str>,
 ) -> Result<Chosen, FitError> {
     let fence = Fence::around(past, horizon);
-    let scores = judged.scores(None);
+    let scores = election.scores(None);
     let mut points = vec![0.0; horizon];
     let mut failure = FitError::TooShort { needed: 1, got: 0 };
     let mut exploded = None;
     for &idx in order {
-        let candidate = &judged.candidates[idx];
-        match judged.fitted(idx, past) {
+        let candidate = &election.candidates[idx];
+        match election.fitted(idx, past) {
             Ok(fitted) => {
-                let replay = &judged.replays[idx];
+                let replay = &election.replays[idx];
                 let chosen = Chosen {
                     name: candidate.entry.name.to_owned(),
-                    season: told(judged, &scores, std::iter::once(idx), plan),
+                    season: told(election, &scores, std::iter::once(idx), plan),
                     fitted,
-                    replayed: replay.from(judged.banded_from).known(),
-                    honest: replay.from(judged.banded_from).known(),
+                    replayed: replay.from(election.banded_from).known(),
+                    honest: replay.from(election.banded_from).known(),
                     fallback: fallback.map(|reason| format!("{} answers: {reason}", candidate.entry.name)),
                 };
                 chosen.fitted.points_into(past.ahead(), &mut points);

@@ -34,7 +34,7 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 const LEAST_BEFORE: usize = 8;
 
 /// Origins from one fit to the next, at the least, where more is known to have gone astray.
-const LEAST_APART: usize = 3;
+const LEAST_BETWEEN: usize = 3;
 
 /// Where a replay stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,7 +186,7 @@ pub(super) fn replay_to_the_end(
             continue;
         }
         let mut has_moved = false;
-        let is_stale = nr >= fitted_at.1 + LEAST_APART && astray.is_told_anew(fitted_at.0, origin);
+        let is_stale = nr >= fitted_at.1 + LEAST_BETWEEN && astray.is_told_anew(fitted_at.0, origin);
         let goes_on = !must_refit && !is_stale && !nr.is_multiple_of(fit_every);
         if let Some(fitted) = fitted.as_mut().filter(|_| goes_on) {
             has_moved = values[n_seen..origin].iter().zip(n_seen..).all(|(&value, at)| {

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
-use super::calendar::Calendar;
+use super::day_columns::DayColumns;
 use super::lagged::Design;
 use super::least_squares::Normal;
 use super::model::{FitError, Fitted, Forecaster, Updated};
@@ -53,7 +53,7 @@ pub(super) struct DynamicRegression {
 struct Columns {
     seasons: Vec<usize>,
     n_waves: usize,
-    calendar: Calendar,
+    days: DayColumns,
     n_given: usize,
     n_cells: usize,
 }
@@ -66,7 +66,7 @@ impl Columns {
     /// Columns before the given ones.
     fn n_own(&self) -> usize {
         let of_waves: usize = self.seasons.iter().map(|&season| 2 * self.n_waves(season)).sum();
-        2 + of_waves + self.calendar.n()
+        2 + of_waves + self.days.n()
     }
 
     fn n(&self) -> usize {
@@ -90,7 +90,7 @@ impl Columns {
                 put(cos);
             }
         }
-        self.calendar.write(idx, &mut put);
+        self.days.write(idx, &mut put);
         (0..self.n_given).for_each(|column| put(known.get(column, ahead)));
     }
 }
@@ -179,7 +179,7 @@ impl DynamicRegression {
         let mut columns = Columns {
             seasons,
             n_waves: 0,
-            calendar: Calendar::of(tail, has_week),
+            days: DayColumns::of(tail, has_week),
             n_given: tail.regressors().columns().len(),
             n_cells: tail.len(),
         };
@@ -189,7 +189,7 @@ impl DynamicRegression {
                 return columns;
             }
         }
-        columns.calendar = columns.calendar.left_out();
+        columns.days = columns.days.left_out();
         columns
     }
 }

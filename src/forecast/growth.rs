@@ -139,6 +139,7 @@ impl Growth {
         self.season = season;
     }
 
+    /// How many leads are known.
     pub fn n_leads(&self) -> usize {
         self.n_leads
     }
@@ -198,6 +199,7 @@ impl Growth {
         (0..self.n_leads).map(|lead| self.size(lead)).collect()
     }
 
+    /// What it holds on the heap.
     pub fn n_bytes(&self) -> usize {
         size_of_val(self.knots.as_slice()) + size_of_val(&*self.moved) + self.stretches.n_bytes()
     }

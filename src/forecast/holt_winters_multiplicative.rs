@@ -1,7 +1,7 @@
 //! Holt-Winters, multiplicative: a level, a trend and a season that is multiplied.
 //!
-//! In: At least two cycles of positive values. Out: a line with the season multiplied with it. The trend may be damped; how much is estimated, and 1,
-//! which is not at all, is within reach.
+//! In: At least two cycles of positive values. Out: a line with the season multiplied with it. The trend may be damped;
+//! how much is estimated, and 1, which is not at all, is within reach.
 //! Source: Winters, "Forecasting sales by exponentially weighted moving averages", 1960; recursion and estimation in
 //! `smoothing`.
 

@@ -100,6 +100,7 @@ impl Often {
         (lower, upper)
     }
 
+    /// What they hold on the heap.
     pub fn n_bytes(&self) -> usize {
         size_of_val(&*self.0) + self.0.iter().map(|place| size_of_val(&*place.steps)).sum::<usize>()
     }

@@ -1,8 +1,9 @@
 //! Period fold: the series as a table of cycles, taken for one shape times a level per cycle.
 //!
 //! In: a history of at least [`LEAST_CYCLES`] cycles; gaps are bridged from the same place of other cycles. Out: the
-//! level of the coming cycles times the shape of the last two, drawn towards that of all. Of several seasons the fold is by the one whose table a
-//! single shape explains best; the next longer one that is a multiple becomes a second shape, over cycles.
+//! level of the coming cycles times the shape of the last two, drawn towards that of all. Of several seasons the fold
+//! is by the one whose table a single shape explains best; the next longer one that is a multiple becomes a second
+//! shape, over cycles.
 //!
 //! The level, on a Box-Cox scale, goes on by a ridge regression of its changes on a damped trend and on itself. The
 //! penalties are not chosen but averaged by their leave-one-out errors. With few cycles the last level is kept.

@@ -7,8 +7,9 @@
 //! off first, so that multiples of a cycle explain nothing more. A long cycle made of shorter ones, a week of days, is
 //! also tested on the means of its days, as its many places would dilute the effect. What they leave is searched for a
 //! cycle that no calendar knows; it must pass the same test and explain at least as much as the calendar's does, which
-//! is then asked anew, so that none found there by mistake ends the search. Source: the fold test is one-way analysis of variance; the search follows Vlachos, Yu and Castelli,
-//! "On periodicity detection and structural periodic similarity" (AUTOPERIOD), 2005.
+//! is then asked anew, so that none found there by mistake ends the search. Source: the fold test is one-way analysis of
+//! variance; the search follows Vlachos, Yu and Castelli, "On periodicity detection and structural periodic similarity"
+//! (AUTOPERIOD), 2005.
 
 mod calendar;
 mod fold;
@@ -104,6 +105,7 @@ impl Seasons {
         self.found.iter().chain(&self.hinted).copied().collect()
     }
 
+    /// Whether there is none to try.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty() && self.hinted.is_empty()
     }
@@ -207,6 +209,7 @@ fn competing(rest: &[f64], values: &[f64], found: &[Found]) -> Option<Found> {
     (gain >= most_explained(values, found)).then_some(Found { gain, ..other })
 }
 
+/// The shortest cycle that `whole` is made of and that explains about as much of `rest`; it itself where none does.
 fn shortest_part(whole: Found, rest: &[f64], shorter: &[Found]) -> Found {
     let parts = (4..=whole.steps / 2).filter(|steps| whole.steps.is_multiple_of(*steps));
     let passed = parts.filter_map(|steps| Some(Found { steps, gain: test(rest, steps, shorter)? }));

@@ -22,7 +22,7 @@ use super::still::FALLS;
 const LEAST_LEADS: usize = 4;
 
 /// Forecasts that do not overlap, among which there must be none like it.
-const LEAST_APART: f64 = 5.0;
+const LEAST_FORECASTS: f64 = 5.0;
 
 /// The share of the last forecast's squared errors that it must explain.
 const EXPLAINED: f64 = 0.4;
@@ -87,7 +87,7 @@ pub(super) struct Shift {
 impl Shift {
     /// The shift in the latest cells of `past` that is unlike all that `replay` on it erred by before.
     pub fn of(replay: &Replay, past: &Past<'_>) -> Option<Shift> {
-        if replay.n_apart() < LEAST_APART {
+        if replay.n_apart() < LEAST_FORECASTS {
             return None;
         }
         let rows = || replay.origins.iter().zip(&replay.errors).rev();

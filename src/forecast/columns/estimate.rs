@@ -16,7 +16,7 @@ use std::f64::consts::TAU;
 use chrono::Datelike;
 
 use crate::forecast::backtest::mean;
-use crate::forecast::calendar::day_of;
+use crate::forecast::day_columns::day_of;
 use crate::forecast::dynamic_regression::autoregression;
 use crate::forecast::least_squares::{Normal, dot};
 use crate::forecast::past::Past;

@@ -17,7 +17,7 @@ use crate::series::Season;
 const N_MOMENTS: usize = 16;
 
 /// Cells between two such moments at least.
-const LEAST_APART: usize = 4;
+const LEAST_CELLS: usize = 4;
 
 /// The effects of columns on the cells of one past.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Learnt {
         }
         cells.iter_mut().flatten().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
         let now = table.estimates(table.rows_upto(past.len()));
-        let apart = past.len().div_ceil(N_MOMENTS).max(LEAST_APART);
+        let apart = past.len().div_ceil(N_MOMENTS).max(LEAST_CELLS);
         let before = (0..=past.len() / apart).map(|_| OnceLock::new()).collect();
         Learnt { transform, table, cells, now, before, apart }
     }

@@ -1,11 +1,11 @@
 //! The numbers of a theta model: the smoothing weight by a search in one dimension, the rest in closed form.
 //!
-//! For a given alpha every error is linear in the first level and in w = 1 - 1/theta, so the best pair is the answer
-//! of two equations; only alpha is searched. That is exact where a simplex over all three stops on the flat floor of
-//! the valley. Several alphas are walked side by side: each walk is a chain of sums that wait for one another, so that
+//! For a given alpha every error is linear in the first level and in w = 1 - 1/theta, so the best pair is the answer of
+//! two equations; only alpha is searched. That is exact where a simplex over all three stops on the flat floor of the
+//! valley. Several alphas are walked side by side: each walk is a chain of sums that wait for one another, so that
 //! eight cost little more than two: a first look, a second between the neighbours of the best, and the bottom of the
-//! parabola through what is best then, past which another look changes nothing that matters. The loss is the sum of squares from the fourth step on, as in the source; nothing
-//! in it depends on the unit of the values.
+//! parabola through what is best then, past which another look changes nothing that matters. The loss is the sum of
+//! squares from the fourth step on, as in the source; nothing in it depends on the unit of the values.
 
 use super::recursion::{Decay, Lines};
 

@@ -13,7 +13,7 @@ const LEAST_DAYS: Millis = 92;
 
 /// The days of a grid of cells, where the metric is.
 #[derive(Clone, Debug)]
-pub(super) struct Calendar {
+pub(super) struct DayColumns {
     has_weekdays: bool,
     has_month: bool,
     start: Millis,
@@ -21,12 +21,12 @@ pub(super) struct Calendar {
     zone: Zone,
 }
 
-impl Calendar {
+impl DayColumns {
     /// What `past` is long enough for; its weekdays only without `has_week`, when no season is a week already.
-    pub fn of(past: &Past<'_>, has_week: bool) -> Calendar {
+    pub fn of(past: &Past<'_>, has_week: bool) -> DayColumns {
         let step = past.step().millis();
         let span = step.saturating_mul(Millis::try_from(past.len()).unwrap_or(Millis::MAX));
-        Calendar {
+        DayColumns {
             has_weekdays: step <= DAY && span >= LEAST_WEEKS * WEEK && !has_week,
             has_month: step <= DAY && span >= LEAST_DAYS * DAY,
             start: past.start(),
@@ -36,8 +36,8 @@ impl Calendar {
     }
 
     /// The same without a column, for a history with too few values.
-    pub fn left_out(&self) -> Calendar {
-        Calendar { has_weekdays: false, has_month: false, ..*self }
+    pub fn left_out(&self) -> DayColumns {
+        DayColumns { has_weekdays: false, has_month: false, ..*self }
     }
 
     /// How many columns there are.
@@ -99,8 +99,8 @@ mod tests {
         let days = |start: Millis, step: Millis, n: usize, cells: &[usize]| {
             let (facts, values) = (berlin(), vec![0.0; n]);
             let past = Past::new(start, Step::new(step).unwrap(), &values).with_facts(&facts);
-            let calendar = Calendar::of(&past, false);
-            cells.iter().map(|&idx| calendar.day(idx).unwrap().to_string()).collect::<Vec<_>>()
+            let columns = DayColumns::of(&past, false);
+            cells.iter().map(|&idx| columns.day(idx).unwrap().to_string()).collect::<Vec<_>>()
         };
         // From ten in the evening on, by UTC: before the change that is eleven in Berlin, after it midnight.
         let start = MARCH - 3 * HOUR - 10 * DAY;

@@ -45,7 +45,7 @@ const LEAST_KNOWN: usize = 4;
 const ENOUGH_APART: f64 = 8.0;
 
 /// What the replays of some candidates say of them.
-pub(super) struct Judged<'a> {
+pub(super) struct Election<'a> {
     pub candidates: &'a [Candidate],
     // What of the past they are not shown.
     astray: &'a Astray,
@@ -82,16 +82,16 @@ impl Sum {
     }
 }
 
-impl<'a> Judged<'a> {
+impl<'a> Election<'a> {
     /// Replays `candidates` on `past`, of which they are not shown what went `astray`, from the origins of `plan`.
-    pub fn new(candidates: &'a [Candidate], past: &Past<'_>, astray: &'a Astray, plan: Option<&Plan>) -> Judged<'a> {
+    pub fn new(candidates: &'a [Candidate], past: &Past<'_>, astray: &'a Astray, plan: Option<&Plan>) -> Election<'a> {
         let (replays, latest) = match plan {
             Some(plan) if !plan.origins.is_empty() => {
                 candidates.iter().map(|candidate| candidate.replay(past, astray, plan)).unzip()
             }
             _ => (vec![Replay::default(); candidates.len()], Vec::new()),
         };
-        Judged { latest, astray, ..Judged::of(candidates, replays, past, plan) }
+        Election { latest, astray, ..Election::of(candidates, replays, past, plan) }
     }
 
     /// Candidate `idx` on the whole `past`: the model of its family that stood at the last origin, as it is that which
@@ -114,10 +114,10 @@ impl<'a> Judged<'a> {
     }
 
     /// Judges by replays on `past` from the origins of `plan`.
-    fn of(candidates: &'a [Candidate], replays: Vec<Replay>, past: &Past<'_>, plan: Option<&Plan>) -> Judged<'a> {
+    fn of(candidates: &'a [Candidate], replays: Vec<Replay>, past: &Past<'_>, plan: Option<&Plan>) -> Election<'a> {
         let mut roots = clipped(replays.iter().map(Replay::maes).collect(), candidates);
         roots.iter_mut().flatten().for_each(|mae| *mae = mae.sqrt());
-        let mut judged = Judged {
+        let mut election = Election {
             candidates,
             astray: Astray::NONE,
             replays,
@@ -128,8 +128,8 @@ impl<'a> Judged<'a> {
             middle: if n_apart(plan) >= ENOUGH_APART { Middle::Median } else { Middle::Mean },
             sums: Vec::new(),
         };
-        judged.sums = judged.roots.iter().map(|row| judged.sum(row)).collect();
-        judged
+        election.sums = election.roots.iter().map(|row| election.sum(row)).collect();
+        election
     }
 
     /// The place of the candidate that the others' errors are shares of.
@@ -302,9 +302,9 @@ mod tests {
             takes_values: true,
         };
         let past = Past::new(0, Step::seconds(60), &[0.0; 1000]);
-        let judged = Judged::of(candidates, errors.iter().map(replay).collect(), &past, Some(&plan));
-        let scores = judged.scores(None);
-        let pool = judged.pool(&scores, &vec![true; candidates.len()]);
+        let election = Election::of(candidates, errors.iter().map(replay).collect(), &past, Some(&plan));
+        let scores = election.scores(None);
+        let pool = election.pool(&scores, &vec![true; candidates.len()]);
         (scores, pool)
     }
 
