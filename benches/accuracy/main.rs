@@ -1,15 +1,16 @@
 //! How good are the forecasts and their bands on public series? One table for each set.
 //!
-//! `cargo bench --bench accuracy [-- SET...] [--model NAME,...] [--series]`; `--half 0` or `1` takes every second
-//! series only, to choose on one half and check on the other; `--origins N` takes so many moments of each long series
-//! where 2 to 24 are usual, and of a competition's, where one is, as many spans before it as leave half of what is known.
-//! The series are read from `../shared/data`, or from
-//! where BAROGRAPH_DATA says; where they are absent, the reason is printed and nothing is measured.
+//! `cargo bench --bench accuracy [-- SET...] [--model NAME,...] [--series] [--windows]`; `--half 0` or `1` takes every
+//! second series only, to choose on one half and check on the other; `--origins N` takes so many moments of each long
+//! series where 2 to 24 are usual, and of a competition's, where one is, as many spans before it as leave half of what is
+//! known. `--windows` adds a row for each moment, 0 being the latest, over the series that have it, and `--series` one for
+//! each series. The series are read from `../shared/data`, or from where BAROGRAPH_DATA says; where they are absent, the
+//! reason is printed and nothing is measured.
 //!
 //! Columns: sMAPE, MASE, OWA (against Naive 2), MSIS and coverage of the 95 % band, coverage of the 80 % band; then the
 //! coverages by quarter of the lead; then ratios to seasonal naive of MASE and of the nine quantiles' pinball loss, the
-//! worst series' error against naive and against seasonal naive, and CPU per forecast with its bands. Sets with rolling origins have ratios
-//! instead of OWA; the MASE of their seasonal naive is taken over the past of each origin.
+//! worst series' error against naive and against seasonal naive, and CPU per forecast with its bands. Sets with rolling
+//! origins have ratios instead of OWA; the MASE of their seasonal naive is taken over the past of each origin.
 
 mod data;
 mod score;
@@ -31,6 +32,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Scored {
     model: String,
     series: usize,
+    /// Which of the series' moments, counted from the latest.
+    window: usize,
     mase: f64,
     smape: f64,
     naive2: Option<(f64, f64)>,
@@ -52,6 +55,7 @@ struct Options {
     half: Option<usize>,
     n_origins: Option<usize>,
     shows_series: bool,
+    shows_windows: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -66,7 +70,7 @@ fn main() -> anyhow::Result<()> {
         for set in data::read(&root, name, options.n_origins)? {
             for model in &options.models {
                 let scored = run(&set, model, options.half);
-                report(&set, model, &scored, options.shows_series);
+                report(&set, model, &scored, &options);
             }
         }
     }
@@ -74,13 +78,20 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { sets: Vec::new(), models: vec!["auto".to_owned()], half: None, n_origins: None, shows_series: false };
+    let mut options = Options {
+        sets: Vec::new(),
+        models: vec!["auto".to_owned()],
+        half: None,
+        n_origins: None,
+        shows_series: false,
+        shows_windows: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => {}
             "--series" => options.shows_series = true,
+            "--windows" => options.shows_windows = true,
             "--origins" => options.n_origins = arguments.next().and_then(|n| n.parse().ok()),
             "--half" => options.half = arguments.next().and_then(|half| half.parse().ok()),
             "--model" => {
@@ -164,6 +175,7 @@ fn scored(set: &Set, series: &Series, nr: usize, ask: (usize, usize), model: &st
     Ok(Scored {
         model: wide.model.clone(),
         series: nr,
+        window: series.asks.iter().filter(|(origin, _)| *origin > n).count(),
         mase: score::mae(truth, points) / scale,
         smape: score::smape(truth, points),
         naive2: naive2.map(|naive2| (score::smape(truth, &naive2), score::mae(truth, &naive2) / scale)),
@@ -207,7 +219,7 @@ fn header() {
     );
 }
 
-fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
+fn report(set: &Set, model: &str, scored: &[Scored], options: &Options) {
     let of = |pick: fn(&Scored) -> f64| mean(scored.iter().map(pick));
     let share = |coverage: usize, quarters: &[usize]| {
         let sum = |pick: fn(&(u32, u32)) -> u32| -> u32 {
@@ -254,15 +266,29 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
         worst_seasonal,
         of(|one| one.cpu_ms)
     );
-    if shows_series {
+    if options.shows_windows {
+        for window in 0..=scored.iter().map(|one| one.window).max().unwrap_or(0) {
+            let ones = || scored.iter().filter(|one| one.window == window);
+            println!(
+                "    window {:2} {:5} series 80% {:.3} 95% {:.3} mase {:8.3} seasonal naive {:8.3}",
+                window,
+                ones().count(),
+                held(ones(), 0),
+                held(ones(), 1),
+                mean(ones().map(|one| one.mase)),
+                mean(ones().map(|one| one.seasonal_mase)),
+            );
+        }
+    }
+    if options.shows_series {
         for ones in by_series(scored) {
             let ratio = per_series.iter().find(|(nr, _)| *nr == ones[0].series).map_or(f64::NAN, |(_, ratio)| *ratio);
             let models: Vec<&str> = ones.iter().map(|one| one.model.as_str()).collect();
             println!(
                 "    {:40} {:.2} {:.2} mase {:8.3} seasonal naive {:8.3} to naive {:6.2} ms {:6.1} {}",
                 set.series[ones[0].series].name,
-                held(ones, 0),
-                held(ones, 1),
+                held(ones.iter(), 0),
+                held(ones.iter(), 1),
                 mean(ones.iter().map(|one| one.mase)),
                 mean(ones.iter().map(|one| one.seasonal_mase)),
                 ratio,
@@ -274,9 +300,8 @@ fn report(set: &Set, model: &str, scored: &[Scored], shows_series: bool) {
 }
 
 /// The share inside, at 80 or 95 %.
-fn held(ones: &[Scored], coverage: usize) -> f64 {
+fn held<'a>(ones: impl Iterator<Item = &'a Scored>, coverage: usize) -> f64 {
     let (inside, all) = ones
-        .iter()
         .flat_map(|one| one.held[coverage])
         .fold((0, 0), |(inside, all), (more_inside, more)| (inside + more_inside, all + more));
     f64::from(inside) / f64::from(all)
