@@ -14,7 +14,7 @@ use super::outlook::Accuracy;
 use super::past::Past;
 use super::prepare::{ForecastError, Request};
 use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse};
-use super::season::{SeasonChoice, Seasons, find_seasons, look_for_seasons};
+use super::season::{SeasonChoice, Seasons, find_seasons, look_beside};
 use super::shift::Shift;
 use crate::series::Season;
 
@@ -48,9 +48,13 @@ impl Fitting {
 }
 
 /// Learns from `past`, and after a shift from what the past would be after it, where the method may be chosen; with the
-/// values that were learnt from.
-pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Fitting, Cow<'a, [f64]>), ForecastError> {
-    let mut before = learn_once(past, request)?;
+/// values that were learnt from. Where the seasons of `past` were looked for before, they are those `found`.
+pub(super) fn learn<'a>(
+    found: Option<Vec<Season>>,
+    past: &Past<'a>,
+    request: &Request,
+) -> Result<(Fitting, Cow<'a, [f64]>), ForecastError> {
+    let mut before = learn_once(found, past, request)?;
     let is_chooser = registry::find(&request.model)?.role == Role::Chooser;
     let shift = Shift::of(&before.chosen.replayed, past)
         .filter(|_| is_chooser && past.regressors().columns().is_empty() && before.chosen.fallback.is_none());
@@ -58,7 +62,7 @@ pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Fitting, 
     let values = shift.everywhere(past.values());
     // A past that is moved may go beyond what the metric can be; its points are kept to that in the end.
     let facts = Facts { min: None, max: None, ..past.facts().clone() };
-    let after = learn_once(&past.with_values(&values).with_facts(&facts), request);
+    let after = learn_once(None, &past.with_values(&values).with_facts(&facts), request);
     let is_old = shift.is_old(request.horizon.steps());
     // Errors are not larger without it, and those of it are clearly smaller.
     let is_better = |after: &Fitting| {
@@ -83,8 +87,8 @@ pub(super) fn learn<'a>(past: &Past<'a>, request: &Request) -> Result<(Fitting, 
     Ok((after, values.into()))
 }
 
-fn learn_once(past: &Past<'_>, request: &Request) -> Result<Fitting, ForecastError> {
-    let (entry, seasons) = look(past, request)?;
+fn learn_once(found: Option<Vec<Season>>, past: &Past<'_>, request: &Request) -> Result<Fitting, ForecastError> {
+    let (entry, seasons) = look(found, past, request)?;
     let found = &seasons.found;
     // The longest season decides how much must lie before the first origin, if the past can give it.
     let longest = found.iter().map(|season| season.steps()).filter(|steps| steps * 4 <= past.len()).max();
@@ -106,17 +110,21 @@ pub(super) fn learn_on(
     request: &Request,
     plan: Option<Plan>,
 ) -> Result<(Chosen, Vec<Season>), ForecastError> {
-    let (entry, seasons) = look(past, request)?;
+    let (entry, seasons) = look(None, past, request)?;
     Ok((chosen(past, request, entry, &seasons, plan.as_ref())?, seasons.found))
 }
 
 /// The method asked for, and the seasons to try.
-fn look(past: &Past<'_>, request: &Request) -> Result<(&'static Entry, Seasons), ForecastError> {
+fn look(
+    found: Option<Vec<Season>>,
+    past: &Past<'_>,
+    request: &Request,
+) -> Result<(&'static Entry, Seasons), ForecastError> {
     let entry = registry::find(&request.model)?;
     if past.last_seen().is_none() {
         return Err(ForecastError::Empty);
     }
-    Ok((entry, seasons_for(past, request, entry)))
+    Ok((entry, seasons_for(found, past, request, entry)))
 }
 
 fn chosen(
@@ -152,12 +160,14 @@ pub(super) fn given(request: &Request) -> Option<Season> {
 }
 
 /// The seasons to try, the one that stands out most first.
-fn seasons_for(past: &Past<'_>, request: &Request, entry: &Entry) -> Seasons {
+fn seasons_for(found: Option<Vec<Season>>, past: &Past<'_>, request: &Request, entry: &Entry) -> Seasons {
     let is_chooser = entry.role == Role::Chooser;
     match request.season {
         SeasonChoice::None => Seasons::default(),
-        SeasonChoice::Auto if is_chooser => look_for_seasons(past),
-        SeasonChoice::Auto => Seasons { found: find_seasons(past), hinted: Vec::new() },
+        SeasonChoice::Auto => {
+            let found = found.unwrap_or_else(|| find_seasons(past));
+            if is_chooser { look_beside(found, past) } else { Seasons { found, hinted: Vec::new() } }
+        }
         // Who chooses may try a longer cycle made of whole given ones beside them: the week over the day.
         SeasonChoice::Steps(given) => {
             let is_longer =

@@ -19,7 +19,7 @@ use super::registry::UnknownModel;
 use super::season::SeasonChoice;
 use super::shaped::shape;
 use super::to_now::to_now;
-use crate::series::{Calendar, Millis, Step};
+use crate::series::{Calendar, Millis, Season, Step};
 
 /// What to forecast with, and how far.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,9 +103,18 @@ pub fn prepare<'a>(past: impl Into<Past<'a>>, request: &Request) -> Result<Prepa
 
 /// The same with no more known of the metric than the past says.
 pub(super) fn prepare_as_known(past: &Past<'_>, request: &Request) -> Result<Prepared, ForecastError> {
+    prepare_beside(None, past, request)
+}
+
+/// The same beside the seasons that were found in these very values, where they were looked for before.
+pub(super) fn prepare_beside(
+    found: Option<Vec<Season>>,
+    past: &Past<'_>,
+    request: &Request,
+) -> Result<Prepared, ForecastError> {
     let past = *past;
     let last_seen = past.last_seen().ok_or(ForecastError::Empty)?;
-    let (learnt, values) = learn(&past, request)?;
+    let (learnt, values) = learn(found, &past, request)?;
     let cycle = learnt.cycle();
     let Fitting { chosen, accuracy, seasons } = learnt;
     let honest = unrounded(chosen.honest, &values);

@@ -114,7 +114,11 @@ impl Seasons {
 /// The seasons found, and one more to try: the week over a day, the month or year over a week of days, which only about
 /// repeat, or the likeliest cycle of a short history.
 pub(super) fn look_for_seasons(past: &Past<'_>) -> Seasons {
-    let mut found = find_seasons(past);
+    look_beside(find_seasons(past), past)
+}
+
+/// The same where those that were `found` in `past` are known.
+pub(super) fn look_beside(mut found: Vec<Season>, past: &Past<'_>) -> Seasons {
     let n = past.len();
     let is_whole = |season: &Season| !is_rounded(season.steps(), past.step());
     if found.iter().any(is_whole)

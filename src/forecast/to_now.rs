@@ -49,14 +49,11 @@ const OF_ANSWERS: f64 = 0.96;
 /// `replay`, made on `values` with a cycle of `season` steps, as if all of it had been forecast from where they end.
 pub(super) fn to_now(mut replay: Replay, values: &[f64], season: Option<usize>) -> Replay {
     let growth = Growth::of(&replay.origins, &replay.errors, season);
-    let scaled = |(&origin, row): (&usize, &Vec<f64>)| -> Vec<f64> {
-        let size = |(lead, error): (usize, &f64)| {
-            let usual = growth.at(origin, lead);
-            if usual > 0.0 { error.abs() / usual } else { f64::NAN }
-        };
-        row.iter().enumerate().map(size).collect()
-    };
-    let sizes: Vec<Vec<f64>> = replay.origins.iter().zip(&replay.errors).map(scaled).collect();
+    let mut sizes: Vec<Vec<f64>> = Vec::with_capacity(replay.errors.len());
+    growth.at_all(&replay.origins, |nr, usual| {
+        let size = |(error, usual): (&f64, &f64)| if *usual > 0.0 { error.abs() / usual } else { f64::NAN };
+        sizes.push(replay.errors[nr].iter().zip(usual).map(size).collect());
+    });
     let marks = Marks::new(values, season, growth.n_leads(), &replay.origins, &sizes);
     let now = marks.at(values.len());
     let grown: Vec<[f64; N_MARKS]> = replay.origins.iter().map(|&origin| grown(marks.at(origin), now)).collect();

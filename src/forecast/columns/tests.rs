@@ -117,6 +117,12 @@ fn what_does_nothing_changes_nothing() {
         let told = with.influences[0].to_string();
         assert!(told.contains("`nothing` has no effect") && told.contains("chance"), "{told}");
         assert!(with.events.is_empty());
+        // Neither where cycles are looked for.
+        let request = Request { season: SeasonChoice::Auto, ..request("theta", 168) };
+        let past = Past::new(MONDAY, hour(), &values);
+        let looked = |events: &Events| week(&UnderEvents::prepare(&past, events, &request).unwrap());
+        let (with, without) = (looked(&events), looked(Events::NONE));
+        assert_eq!((with.points, with.season), (without.points, Some(24)), "{seed}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::forecast::correction::Correction;
 use crate::forecast::model::{Coverage, Horizon, Updated};
 use crate::forecast::outlook::Forecast;
 use crate::forecast::past::{Past, Regressor, Regressors};
-use crate::forecast::prepare::{ForecastError, Prepared, Request, prepare, prepare_as_known};
+use crate::forecast::prepare::{ForecastError, Prepared, Request, prepare, prepare_as_known, prepare_beside};
 use crate::forecast::registry::{UnknownModel, ValueNeed, find};
 use crate::forecast::season::{SeasonChoice, find_seasons};
 use crate::series::{Millis, Season};
@@ -53,10 +53,13 @@ impl UnderEvents {
             let prepared = prepare_as_known(&past.with_regressors(&rows), request)?;
             return Ok(UnderEvents { prepared, events, effects, reference });
         }
-        let (effects, learnt) = Effects::learn(&past, columns, &seasons_of(&past, request));
+        let seasons = seasons_of(&past, request);
+        let (effects, learnt) = Effects::learn(&past, columns, &seasons);
         let calm = if learnt.shows() { learnt.quiet(&quiet) } else { quiet.clone() };
         let past = if learnt.shows() { past.with_values(&calm).freed_of(Freed::of(&learnt)) } else { past };
-        Ok(UnderEvents { prepared: prepare_as_known(&past, request)?, events, effects, reference })
+        // Where nothing shows the values are those in which they were found.
+        let found = Some(seasons).filter(|_| !learnt.shows() && request.season == SeasonChoice::Auto);
+        Ok(UnderEvents { prepared: prepare_beside(found, &past, request)?, events, effects, reference })
     }
 
     /// What is learned of the columns beside `past` and of what recurs among `events`; as [`UnderEvents::prepare`] does
