@@ -61,6 +61,9 @@ const ROUNDED: f64 = 1.0 + 1e-6;
 /// Errors that are sorted at most; of more, every so manieth lead is taken.
 const MOST_POOLED: usize = 20_000;
 
+/// Distances along the lead whose products are summed at once.
+const BESIDE: usize = 4;
+
 /// What bands are made of.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conformal {
@@ -310,33 +313,47 @@ fn sizes_of(sorted: &[f64]) -> Vec<f64> {
 /// How many independent errors those of overlapping forecasts are worth, by how long they agree along the lead.
 fn worth(mut scaled: Vec<Vec<f64>>, n_leads: usize, n_cells: usize) -> f64 {
     scaled.iter_mut().flatten().for_each(|error| *error = error.clamp(-1e6, 1e6));
-    // The mean product of neighbours so far apart, over the mean square.
-    let product = |apart: usize| {
-        let (mut sum, mut n) = (0.0, 0usize);
-        for row in &scaled {
-            for (a, b) in row.iter().zip(row.get(apart..).unwrap_or_default()) {
-                let product = a * b;
-                let is_known = !product.is_nan();
-                sum += if is_known { product } else { 0.0 };
-                n += usize::from(is_known);
+    // Far apart, one stands for the few after it: every pair of a thousand leads would take longer than the fits.
+    let n_like_it = |apart: usize| (apart / 16).max(1);
+    let mut distances = std::iter::successors(Some(0), |apart| Some(apart + n_like_it(*apart)));
+    let (mut power, mut agreeing) = (0.0, 1.0);
+    'all: loop {
+        let beside: [usize; BESIDE] = std::array::from_fn(|_| distances.next().unwrap_or(usize::MAX));
+        for (apart, product) in beside.into_iter().zip(mean_products(&scaled, beside)) {
+            if apart == 0 {
+                power = product;
+                continue;
             }
+            let correlation = product / power.max(f64::MIN_POSITIVE);
+            if apart >= n_leads || correlation < 0.05 {
+                break 'all;
+            }
+            agreeing += 2.0 * correlation.min(1.0) * n_like_it(apart) as f64;
         }
-        if n > 0 { sum / n as f64 } else { 0.0 }
-    };
-    let power = product(0);
-    let (mut agreeing, mut apart) = (1.0, 1);
-    while apart < n_leads {
-        let correlation = product(apart) / power.max(f64::MIN_POSITIVE);
-        if correlation < 0.05 {
-            break;
-        }
-        // Far apart, one stands for the few after it: every pair of a thousand leads would take longer than the fits.
-        let n_like_it = (apart / 16).max(1);
-        agreeing += 2.0 * correlation.min(1.0) * n_like_it as f64;
-        apart += n_like_it;
     }
     let n_apart = n_cells as f64 / n_leads.max(1) as f64;
     (n_cells as f64 / agreeing).max(n_apart.min(n_cells as f64))
+}
+
+/// The mean products of neighbours in `rows` so far `apart`, ascending; several at once, as each sum waits for itself.
+fn mean_products(rows: &[Vec<f64>], apart: [usize; BESIDE]) -> [f64; BESIDE] {
+    let mut sums = [(0.0, 0usize); BESIDE];
+    let take = |(sum, n): &mut (f64, usize), product: f64| {
+        let is_known = !product.is_nan();
+        *sum += if is_known { product } else { 0.0 };
+        *n += usize::from(is_known);
+    };
+    for row in rows {
+        let n_all = row.len().saturating_sub(apart[BESIDE - 1]);
+        for (at, error) in row[..n_all].iter().enumerate() {
+            sums.iter_mut().zip(apart).for_each(|(sum, apart)| take(sum, error * row[at + apart]));
+        }
+        for (sum, apart) in sums.iter_mut().zip(apart) {
+            let later = row.get(n_all.saturating_add(apart)..).unwrap_or_default();
+            row[n_all..].iter().zip(later).for_each(|(a, b)| take(sum, a * b));
+        }
+    }
+    sums.map(|(sum, n)| if n > 0 { sum / n as f64 } else { 0.0 })
 }
 
 /// How many independent errors those of `n_cells` cells tell of.

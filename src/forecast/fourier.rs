@@ -21,21 +21,44 @@ fn transform(re: &mut [f64], im: &mut [f64]) {
         }
     }
     // Those of the last round; each round before takes every second of the next one's.
-    let angle = -2.0 * PI / n as f64;
-    let twiddles: Vec<(f64, f64)> = (0..n / 2).map(|k| ((angle * k as f64).cos(), (angle * k as f64).sin())).collect();
+    let twiddles = twiddles(n);
     let mut half = 1;
     while half < n {
-        let stride = n / 2 / half;
-        for start in (0..n).step_by(2 * half) {
-            for (k, (cos, sin)) in twiddles.iter().step_by(stride).enumerate() {
-                let (a, b) = (start + k, start + k + half);
-                let (x, y) = (re[b] * cos - im[b] * sin, re[b] * sin + im[b] * cos);
-                (re[b], im[b]) = (re[a] - x, im[a] - y);
-                (re[a], im[a]) = (re[a] + x, im[a] + y);
+        // Side by side, so that several are multiplied at once.
+        let (cos, sin): (Vec<f64>, Vec<f64>) = twiddles.iter().step_by(n / 2 / half).copied().unzip();
+        let (cos, sin) = (&cos[..half], &sin[..half]);
+        for (re, im) in re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half)) {
+            let ((re_a, re_b), (im_a, im_b)) = (re.split_at_mut(half), im.split_at_mut(half));
+            let (re_b, im_a, im_b) = (&mut re_b[..half], &mut im_a[..half], &mut im_b[..half]);
+            for k in 0..half {
+                let (x, y) = (re_b[k] * cos[k] - im_b[k] * sin[k], re_b[k] * sin[k] + im_b[k] * cos[k]);
+                (re_b[k], im_b[k]) = (re_a[k] - x, im_a[k] - y);
+                (re_a[k], im_a[k]) = (re_a[k] + x, im_a[k] + y);
             }
         }
         half *= 2;
     }
+}
+
+/// The first half of the `n`-th roots of one, `n` being a power of two: an eighth of the circle is reckoned, the others
+/// mirror it.
+fn twiddles(n: usize) -> Vec<(f64, f64)> {
+    let angle = -2.0 * PI / n as f64;
+    let eighth: Vec<(f64, f64)> = (0..=n / 8).map(|k| (angle * k as f64).sin_cos()).collect();
+    let of_quarter = |k: usize| match eighth.get(k) {
+        Some((sin, cos)) => (*cos, *sin),
+        None => (-eighth[n / 4 - k].0, -eighth[n / 4 - k].1),
+    };
+    (0..n / 2)
+        .map(|k| {
+            if k <= n / 4 {
+                of_quarter(k)
+            } else {
+                let (cos, sin) = of_quarter(n / 2 - k);
+                (-cos, sin)
+            }
+        })
+        .collect()
 }
 
 /// The power at each frequency of `values`, padded with zeros to at least `n_padded`: bin k of n is the period n / k.
@@ -148,6 +171,18 @@ mod tests {
         let sums = products_of_power(n, &both[1], 20);
         assert_eq!(sums.len(), 21);
         assert!(sums.iter().zip(products(&b, 20)).all(|(one, other)| (one - other).abs() < 1e-9));
+    }
+
+    #[test]
+    fn roots_of_one_that_mirror_others_are_what_they_would_be() {
+        for n in [1usize, 2, 4, 8, 16, 1_024] {
+            let found = twiddles(n);
+            assert_eq!(found.len(), n / 2);
+            for (k, (cos, sin)) in found.into_iter().enumerate() {
+                let angle = -2.0 * PI * k as f64 / n as f64;
+                assert!((cos - angle.cos()).abs() < 1e-15 && (sin - angle.sin()).abs() < 1e-15, "{n} {k}: {cos} {sin}");
+            }
+        }
     }
 
     #[test]
