@@ -175,6 +175,11 @@ impl<'a> Past<'a> {
         self.calendar.map_or(even, |calendar| calendar.next_to(even))
     }
 
+    /// How long cell `idx` is: of months each has its own days.
+    pub fn length_of(&self, idx: usize) -> Millis {
+        self.at(idx.saturating_add(1)).saturating_sub(self.at(idx))
+    }
+
     /// What is known of the metric.
     pub fn facts(&self) -> &'a Facts {
         self.facts

@@ -194,7 +194,7 @@ impl Prepared {
     }
 
     /// When the cell `n` after the next stands.
-    fn after_end(&self, n: usize) -> Millis {
+    pub(super) fn after_end(&self, n: usize) -> Millis {
         let span = self.step.millis().saturating_mul(Millis::try_from(n).unwrap_or(Millis::MAX));
         let even = self.end.saturating_add(span);
         self.calendar.map_or(even, |calendar| calendar.next_to(even))

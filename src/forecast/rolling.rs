@@ -116,9 +116,9 @@ pub fn backtest_at<'a>(
         n_fallbacks: usize::from(forecast.fallback.is_some()),
         ..Backtest::default()
     };
-    let step = past.step().millis();
     for (idx, value) in past.values().iter().skip(origin).take(request.horizon.steps()).enumerate() {
-        let value = if events.is_maintained(past.at(origin + idx), step) { &f64::NAN } else { value };
+        let cell = origin + idx;
+        let value = if events.is_maintained(past.at(cell), past.length_of(cell)) { &f64::NAN } else { value };
         let naive = naive.as_ref().map(|naive| naive[idx]);
         let mut lead = Tally::default();
         lead.add(&Judged { naive, scale, ..Judged::of(&forecast, idx, *value) });

@@ -36,9 +36,8 @@ pub(in crate::forecast) struct Learnt {
 impl Learnt {
     /// Of `columns` on the values of `past`, which has `seasons`.
     pub fn new(past: &Past<'_>, columns: &[Column], seasons: &[Season]) -> Learnt {
-        let len = past.step().millis();
         let cells = |column: &Column| -> Vec<f64> {
-            (0..past.len()).map(|idx| column.at(past.at(idx), len).unwrap_or(f64::NAN)).collect()
+            (0..past.len()).map(|idx| column.at(past.at(idx), past.length_of(idx)).unwrap_or(f64::NAN)).collect()
         };
         let mut cells: Vec<Vec<f64>> = columns.iter().map(cells).collect();
         let transform = Transform::of(past.values());

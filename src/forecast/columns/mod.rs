@@ -18,7 +18,7 @@ pub(super) use learnt::{Freed, Learnt};
 
 use super::events::{Affine, Change};
 use super::past::{Past, Regressor};
-use crate::series::{Millis, Season, Step};
+use crate::series::{Millis, Season};
 use estimate::LEAST_TIMES;
 
 /// Columns of which effects are learned, at most: each costs as many sums as there are columns.
@@ -143,8 +143,8 @@ impl Effects {
     /// For a method that reckons with `columns` by itself, after `past`.
     pub fn by_method(past: &Past<'_>, columns: &[Column]) -> Effects {
         let influence = |column: &Column| {
-            let len = past.step().millis();
-            let side = |idx: usize| column.at(past.at(idx), len).filter(|x| *x != 0.0).map(|x| x > 0.0);
+            let known = |idx: usize| column.at(past.at(idx), past.length_of(idx));
+            let side = |idx: usize| known(idx).filter(|x| *x != 0.0).map(|x| x > 0.0);
             let begins = |idx: &usize| side(*idx).is_some() && (*idx == 0 || side(*idx) != side(*idx - 1));
             let n_times = (0..past.len()).filter(begins).count();
             Influence { name: column.name.clone(), n_times, effect: Learned::ByMethod }
@@ -217,12 +217,13 @@ impl Effects {
         (value - effect.b) / effect.a
     }
 
-    /// The columns at `n` cells, for a method that reckons with them by itself; none for others.
-    pub fn rows(&self, start: Millis, step: Step, n: usize) -> Vec<Regressor> {
+    /// The columns at `n` cells, of which each begins `at` its own, for a method that reckons with them by itself; none for
+    /// others.
+    pub fn rows(&self, n: usize, at: impl Fn(usize) -> Millis) -> Vec<Regressor> {
         if !self.is_by_method {
             return Vec::new();
         }
-        self.columns.iter().map(|(column, _)| row_of(column, start, step, n)).collect()
+        self.columns.iter().map(|(column, _)| row_of(column, n, &at)).collect()
     }
 
     /// What it holds, in bytes.
@@ -249,11 +250,10 @@ impl Effect {
     }
 }
 
-/// What a column is at `n` cells from `start` on; 0 where it is not known.
-pub(super) fn row_of(column: &Column, start: Millis, step: Step, n: usize) -> Regressor {
-    let len = step.millis();
-    let at = |idx: usize| start.saturating_add(len.saturating_mul(Millis::try_from(idx).unwrap_or(Millis::MAX)));
-    let values = (0..n).map(|idx| column.at(at(idx), len).unwrap_or(0.0)).collect();
+/// What a column is at `n` cells, of which each begins `at` its own; 0 where it is not known.
+pub(super) fn row_of(column: &Column, n: usize, at: impl Fn(usize) -> Millis) -> Regressor {
+    let known = |idx: usize| column.at(at(idx), at(idx + 1).saturating_sub(at(idx)));
+    let values = (0..n).map(|idx| known(idx).unwrap_or(0.0)).collect();
     Regressor { name: column.name.clone(), values }
 }
 

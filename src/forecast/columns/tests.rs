@@ -5,7 +5,7 @@ use crate::forecast::tests::Noise;
 use crate::forecast::{
     Coverage, Effect as EventEffect, Event, Events, Forecast, Horizon, Request, SeasonChoice, UnderEvents, backtest_at,
 };
-use crate::series::{DAY, HOUR};
+use crate::series::{DAY, HOUR, History, MetricKind, Sample, Step};
 
 /// A Monday, 2024-01-01T00:00:00Z.
 const MONDAY: Millis = 1_704_067_200_000;
@@ -263,6 +263,26 @@ fn a_replay_knows_what_was_known_at_its_origins() {
     let freed = Freed::of(&learnt);
     let point = freed.as_known_at(10 * 24, payday, 100.0);
     assert!((point / 150.0 - 1.0).abs() < 0.05 && (freed.as_known_now(10 * 24, payday, point) - 100.0).abs() < 1e-9);
+}
+
+#[test]
+fn what_recurs_in_a_month_is_taken_out_of_that_month_only() {
+    let first_of = |nr: i32| {
+        let date = chrono::NaiveDate::from_ymd_opt(2015 + nr / 12, nr as u32 % 12 + 1, 1).unwrap();
+        Millis::from(date.to_epoch_days()) * DAY
+    };
+    let is_march = |nr: &i32| nr % 12 == 2;
+    let level = |nr: i32| 100.0 + f64::from(nr * 7919 % 13) / 4.0 + if is_march(&nr) { 60.0 } else { 0.0 };
+    let samples: Vec<Sample> = (0..96).map(|nr| Sample { at: first_of(nr), value: level(nr) }).collect();
+    let history = History::from_samples(&samples, MetricKind::Gauge, None).unwrap();
+    let marches = (0..96).filter(is_march).map(|nr| (first_of(nr), first_of(nr + 1))).collect();
+    let column = Column::of_windows("campaign".to_owned(), marches);
+    let learnt = Learnt::new(&Past::of(&history), &[column], &[]);
+    let quiet = learnt.quiet(history.values());
+    for nr in 0..96 {
+        let (own, left) = (history.values()[nr as usize], quiet[nr as usize]);
+        assert!(if is_march(&nr) { left < own - 40.0 } else { left == own }, "{nr}: {left} of {own}");
+    }
 }
 
 #[test]

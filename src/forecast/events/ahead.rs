@@ -29,7 +29,7 @@ impl Events {
         horizon: Horizon,
         coverage: Coverage,
     ) -> Forecast {
-        let known = |n: usize| effects.rows(prepared.end(), prepared.step(), skipped.saturating_add(n));
+        let known = |n: usize| effects.rows(skipped.saturating_add(n), |idx| prepared.after_end(idx));
         let rows = known(horizon.steps());
         let mut forecast = prepared.forecast_after(skipped, horizon, coverage, Regressors::new(&rows));
         forecast.influences = effects.influences().to_vec();
@@ -58,6 +58,8 @@ impl Events {
         let now = self.lasting(reference, 1);
         for idx in 0..n {
             let at = forecast.at(idx);
+            // Months have days of their own.
+            let len = forecast.at(idx + 1).saturating_sub(at);
             let then = self.holding(at, len);
             let column = effects.at(at, len);
             // As the columns have it at the level of the reference, and from there as the events have it.

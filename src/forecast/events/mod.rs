@@ -133,16 +133,15 @@ impl Events {
 
     /// The values of `past` at the level of [`reference_of`] it, NaN where they tell nothing of what the series does otherwise.
     pub fn quiet(&self, past: &Past<'_>) -> Vec<f64> {
-        let (len, reference) = (past.step().millis(), reference_of(past));
-        let quieted = |(idx, value): (usize, &f64)| self.quieted(*value, past.at(idx), len, reference);
+        let reference = reference_of(past);
+        let quieted = |(idx, value): (usize, &f64)| self.quieted(*value, past.at(idx), past.length_of(idx), reference);
         past.values().iter().enumerate().map(quieted).collect()
     }
 
     /// The values of `past` without those in maintenance windows, which are not to be judged.
     pub fn without_maintenance(&self, past: &Past<'_>) -> Vec<f64> {
-        let len = past.step().millis();
         let kept = |(idx, value): (usize, &f64)| {
-            if self.is_maintained(past.at(idx), len) { f64::NAN } else { *value }
+            if self.is_maintained(past.at(idx), past.length_of(idx)) { f64::NAN } else { *value }
         };
         past.values().iter().enumerate().map(kept).collect()
     }

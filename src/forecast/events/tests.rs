@@ -1,8 +1,8 @@
 //! Events taken out of the past and put into the future.
 
 use super::*;
-use crate::forecast::{Coverage, Forecast, Horizon, Request, SeasonChoice, prepare};
-use crate::series::{HOUR, Season, Step};
+use crate::forecast::{Coverage, Forecast, Horizon, Request, SeasonChoice, backtest_at, prepare};
+use crate::series::{DAY, HOUR, History, MetricKind, Sample, Season, Step};
 
 /// A Monday, 2024-01-01T00:00:00Z.
 const MONDAY: Millis = 1_704_067_200_000;
@@ -289,6 +289,57 @@ fn a_value_that_comes_later_is_taken_in_at_the_level_of_the_fit() {
     assert_eq!(events.quieted(220.0, at(25), HOUR, at(15)), 110.0);
     let ahead = events.level_at(at(25), at(15));
     assert_eq!((ahead.of(110.0), events.level_at(at(16), at(15))), (220.0, Affine::SAME));
+}
+
+/// The first of the month `nr` after January 2020.
+fn first_of(nr: i32) -> Millis {
+    let date = chrono::NaiveDate::from_ymd_opt(2020 + nr / 12, nr as u32 % 12 + 1, 1).unwrap();
+    Millis::from(date.to_epoch_days()) * DAY
+}
+
+/// A value at the first of each month from January 2020 on.
+fn months(value: impl Fn(i32) -> f64, n: i32) -> History {
+    let samples: Vec<Sample> = (0..n).map(|nr| Sample { at: first_of(nr), value: value(nr) }).collect();
+    History::from_samples(&samples, MetricKind::Gauge, None).unwrap()
+}
+
+/// The place of a March, whose first days a month of the mean length before it would reach.
+const MARCH: i32 = 14;
+
+#[test]
+fn an_event_at_the_turn_of_two_months_is_of_the_one_that_it_begins() {
+    let history = months(|nr| if nr < MARCH { 10.0 } else { 15.0 }, 36);
+    let past = Past::of(&history);
+    let stepped = Events::new(vec![event(Effect::Step { at: first_of(MARCH), change: add(5.0) })]);
+    assert_eq!(stepped.quiet(&past), [15.0; 36]);
+    let two_days = vec![(first_of(MARCH), first_of(MARCH) + 2 * DAY)];
+    let kept_up = Events::new(vec![event(Effect::Maintenance(two_days.clone()))]);
+    for kept in [kept_up.quiet(&past), kept_up.without_maintenance(&past)] {
+        let gaps: Vec<usize> = (0..36).filter(|&idx| kept[idx].is_nan()).collect();
+        assert_eq!(gaps, [MARCH as usize]);
+    }
+    // Seen ahead from February, and as values come.
+    let request = |model: &str| Request {
+        model: model.to_owned(),
+        season: SeasonChoice::None,
+        horizon: Horizon::new(3).unwrap(),
+    };
+    let early = past.upto(MARCH as usize - 1);
+    let model = UnderEvents::prepare(&early, &stepped, &request("naive")).unwrap();
+    let ahead = model.forecast(0, Horizon::new(3).unwrap(), Coverage::P95).points;
+    assert_eq!(ahead, [10.0, 15.0, 15.0]);
+    let mut model = UnderEvents::prepare(&early, &kept_up, &request("naive")).unwrap();
+    model.update(12.0);
+    assert_eq!(model.forecast(0, Horizon::new(1).unwrap(), Coverage::P95).points, [12.0]);
+    // February is judged, March is not, April is off by five.
+    let report = backtest_at(past, &kept_up, &request("naive"), Coverage::P95, MARCH as usize - 1).unwrap();
+    let maes: Vec<Option<f64>> = report.leads.iter().map(|lead| lead.mae()).collect();
+    assert_eq!(maes, [Some(0.0), None, Some(5.0)]);
+    // What recurs is a column of the months that it lies in.
+    let recurring = Events::new(vec![event(Effect::Recurring(two_days))]).columns().remove(0);
+    let effects = Effects::by_method(&early, &[recurring]);
+    let rows = effects.rows(2, |idx| early.at(early.len() + idx));
+    assert_eq!(rows[0].values, [0.0, 2.0 / 31.0]);
 }
 
 #[test]

@@ -47,8 +47,7 @@ impl UnderEvents {
         }
         if is_by_method(request)? {
             let n = past.len().saturating_add(request.horizon.steps());
-            let rows: Vec<Regressor> =
-                columns.iter().map(|column| row_of(column, past.start(), past.step(), n)).collect();
+            let rows: Vec<Regressor> = columns.iter().map(|column| row_of(column, n, |idx| past.at(idx))).collect();
             let effects = Effects::by_method(&past, &columns);
             let prepared = prepare_as_known(&past.with_regressors(&rows), request)?;
             return Ok(UnderEvents { prepared, events, effects, reference });
@@ -95,7 +94,7 @@ impl UnderEvents {
     /// What columns will be as far as bands are made, and at the step before, for a method that reckons with them.
     fn coming(&self) -> Vec<Regressor> {
         let n = self.prepared.n_leads().saturating_add(1);
-        self.effects.rows(self.prepared.end(), self.prepared.step(), n)
+        self.effects.rows(n, |idx| self.prepared.after_end(idx))
     }
 
     /// The model itself; what it says knows of no event.
@@ -135,7 +134,8 @@ impl UnderEvents {
 
     /// Takes in the value at the next step, as [`Prepared::update`].
     pub fn update(&mut self, value: f64) -> Updated {
-        let (at, len) = (self.prepared.end(), self.prepared.step().millis());
+        let at = self.prepared.end();
+        let len = self.prepared.after_end(1).saturating_sub(at);
         let quiet = if self.events.is_empty() { value } else { self.events.quieted(value, at, len, self.reference) };
         let quiet = self.effects.quieted(quiet, at, len);
         let rows = self.coming();
