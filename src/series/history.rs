@@ -11,10 +11,13 @@
 use super::calendar::Calendar;
 use super::metric::MetricKind;
 use super::sample::Sample;
-use super::time::{Millis, Step};
+use super::time::{HOUR, Millis, Step};
 
 /// More cells than any model can use; a grid beyond it means a wrong step or a stray timestamp.
 const MAX_CELLS: usize = 50_000_000;
+
+/// What clocks are put forward or back at most; a newest sample further off came at an hour of its own.
+const MOST_MOVED: Millis = 2 * HOUR;
 
 /// Why samples could not become a history.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,16 +107,20 @@ impl History {
             None => detect_step(&points).ok_or(HistoryError::NoStep)?,
         };
         let span = last.at.checked_sub(first.at).unwrap_or(Millis::MAX);
-        let cell_of = |at: Millis| ((at - first.at).saturating_add(step.millis() / 2)) / step.millis();
-        let cells = if span > Millis::MAX / 2 { Millis::MAX } else { cell_of(last.at) + 1 };
+        let cells = if span > Millis::MAX / 2 { Millis::MAX } else { (span + step.millis() / 2) / step.millis() + 1 };
         if cells > MAX_CELLS as i64 {
             return Err(HistoryError::TooSparse { first: first.at, last: last.at, step, cells });
         }
+        // Clocks that are put forward or back move days: they go by the newest sample, as those of a `Grid` do.
+        let moved = span - (cells - 1) * step.millis();
+        let is_by_clocks = step.is_of_days() && moved.abs() <= MOST_MOVED;
+        let start = if is_by_clocks { first.at.saturating_add(moved) } else { first.at };
+        let cell_of = |at: Millis| ((at - start).saturating_add(step.millis() / 2)) / step.millis();
         let mut values = vec![f64::NAN; cells as usize];
         for sample in finite() {
             values[cell_of(sample.at) as usize] = sample.value;
         }
-        Ok(History::of_cells(first.at, step, values))
+        Ok(History::of_cells(start, step, values))
     }
 
     /// `finite` samples that stand `months` apart, or multiples of it.
@@ -284,7 +291,7 @@ pub fn rates(resolved: &[Sample]) -> Vec<Sample> {
 ///
 /// The median distance, so that up to half the distances may be gaps; then the mean of the distances within a
 /// tenth of it, so that jitter averages out; then rounded to a whole second, or to a tenth below ten seconds,
-/// when that is within 2 %.
+/// when that is within 2 %. A median of whole days is the step: clocks are put forward and back.
 pub fn detect_step(resolved: &[Sample]) -> Option<Step> {
     let mut distances: Vec<Millis> = resolved
         .windows(2)
@@ -296,6 +303,10 @@ pub fn detect_step(resolved: &[Sample]) -> Option<Step> {
     }
     distances.sort_unstable();
     let usual = distances[(distances.len() - 1) / 2];
+    // A day of 23 or 25 hours now and then is what clocks do, and no jitter.
+    if let Some(days) = Step::new(usual).filter(|step| step.is_of_days()) {
+        return Some(days);
+    }
     let tolerance = usual.unsigned_abs() / 10;
     let near: Vec<Millis> = distances.into_iter().filter(|distance| distance.abs_diff(usual) <= tolerance).collect();
     // Wide, because a sum of distances can pass 64 bits when a timestamp is absurd.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::series::STALE_MARKER_BITS;
-use crate::series::time::{DAY, MINUTE};
+use crate::series::time::{DAY, HOUR, MINUTE};
 
 fn samples(points: &[(Millis, f64)]) -> Vec<Sample> {
     points.iter().map(|&(at, value)| Sample { at, value }).collect()
@@ -60,6 +60,24 @@ fn a_longer_distance_for_good_is_the_step_and_gaps_are_not() {
     assert_eq!(longer_step(&back), None);
     assert_eq!(longer_step(&at(minutes(4_320).filter(|at| at / MINUTE % 7 < 4).collect())), None);
     assert_eq!(longer_step(&at(fives(0, 500).chain((0..400).map(|i| (2_500 + i) * MINUTE)).collect())), None);
+}
+
+#[test]
+fn days_go_by_the_newest_sample_on_both_sides_of_a_change_of_clocks() {
+    // Midnights in Berlin around 2026-03-29T01:00:00Z, when clocks go from two to three; one is missing.
+    let change = 1_774_746_000_000;
+    let midnight = |nr: i64| change - 2 * HOUR + nr * DAY - if nr > 0 { HOUR } else { 0 };
+    let present = |nr: &i64| *nr != -2;
+    let days =
+        |to: i64| -> Vec<(Millis, f64)> { (-4..=to).filter(present).map(|nr| (midnight(nr), nr as f64)).collect() };
+    let gap = f64::NAN;
+    check(&days(3), MetricKind::Gauge, (midnight(-4) - HOUR, DAY, &[-4.0, -3.0, gap, -1.0, 0.0, 1.0, 2.0, 3.0]));
+    check(&days(0), MetricKind::Gauge, (midnight(-4), DAY, &[-4.0, -3.0, gap, -1.0, 0.0]));
+    let history = History::from_samples(&samples(&days(3)), MetricKind::Gauge, None).unwrap();
+    assert_eq!(history.end(), midnight(4));
+    // Today's, as far as it has come, is not when days begin.
+    let noon = [&days(0)[..], &[(midnight(1) + 11 * HOUR, 7.0)]].concat();
+    check(&noon, MetricKind::Gauge, (midnight(-4), DAY, &[-4.0, -3.0, gap, -1.0, 0.0, 7.0]));
 }
 
 #[test]
