@@ -67,8 +67,7 @@ pub fn forecast_groups(
             .iter()
             .filter_map(|&idx| {
                 let source = &rows.sources[idx];
-                let kind = source.kind_by(&source.settings(presets));
-                Some((idx, history_of(source, &samples[idx], kind).ok()?))
+                Some((idx, history_of(source, &samples[idx], &source.settings(presets)).ok()?))
             })
             .collect();
         let n_members = histories.len();

@@ -92,7 +92,7 @@ pub fn analyze(
         |((source, samples), limit)| {
             let found = detect_one(source, &[], &samples, &ask.detect, presets, false)?;
             let metric = source.settings(presets);
-            let history = history_of(source, &samples, source.kind_by(&metric));
+            let history = history_of(source, &samples, &metric);
             drop(samples);
             let is_averaged = history.as_ref().is_ok_and(|history| history.len() > ask.most_cells);
             let assessment = match (&history, limit) {

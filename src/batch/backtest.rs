@@ -125,7 +125,7 @@ fn prepare(
     presets: &Presets,
 ) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
-    let (history, told) = history_and_notes(source, samples, source.kind_by(&metric))?;
+    let (history, told) = history_and_notes(source, samples, &metric)?;
     let Shown { history, horizon, season, is_mean, mut notes } =
         shown(source.axis, history, ask.ahead, ask.season, ask.cells, metric.zone())?;
     notes.splice(0..0, told);

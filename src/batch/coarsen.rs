@@ -1,8 +1,8 @@
 //! Makes long histories short enough for the work that is done on them, by rules that do not look at the values.
 
 use crate::series::{
-    DAY, Grid, HOUR, History, HistoryError, MINUTE, MetricKind, Millis, SECOND, Sample, Step, Zone, detect_step,
-    longer_step, resolve,
+    DAY, Grid, HOUR, History, HistoryError, MINUTE, MetricKind, MetricSettings, Millis, SECOND, Sample, Step, Zone,
+    detect_step, longer_step, resolve,
 };
 
 use super::rows::Source;
@@ -38,28 +38,29 @@ const EVEN_STEPS: [Millis; 24] = [
 /// More cells than this on a grid mean a stray timestamp or a burst; the grid then gets coarser instead.
 const MOST_ON_A_GRID: Millis = 2_000_000;
 
-/// The history of a source's samples; by the longer step at which they have come of late, where they have, and where the
+/// The history of a source's samples, which are of `metric`; by the longer step at which they have come of late, where they have, and where the
 /// step would make an absurd grid, on a coarser one.
 ///
 /// # Errors
 /// When nothing is finite, or a single timestamp cannot tell the step.
-pub fn history_of(source: &Source, samples: &[Sample], kind: MetricKind) -> Result<History, HistoryError> {
-    history_and_notes(source, samples, kind).map(|(history, _)| history)
+pub fn history_of(source: &Source, samples: &[Sample], metric: &MetricSettings) -> Result<History, HistoryError> {
+    history_and_notes(source, samples, metric).map(|(history, _)| history)
 }
 
 /// The same, and what is to be said of its values and its step.
 pub(super) fn history_and_notes(
     source: &Source,
     samples: &[Sample],
-    kind: MetricKind,
+    metric: &MetricSettings,
 ) -> Result<(History, Vec<String>), HistoryError> {
+    let (kind, zone) = (source.kind_by(metric), metric.zone());
     let resolved = resolve(samples);
     let longer = source.axis.step().is_none().then(|| longer_step(&resolved)).flatten();
     let mut notes: Vec<String> = told_of(kind).map(str::to_owned).into_iter().collect();
     notes.extend(longer.zip(detect_step(&resolved)).map(|(now, usual)| {
         format!("most samples came every {usual}, but those of late come every {now}: forecast by the latter")
     }));
-    match History::from_samples(&resolved, kind, longer.or(source.axis.step())) {
+    match History::from_samples_in(zone, &resolved, kind, longer.or(source.axis.step())) {
         Err(HistoryError::TooSparse { first, last, .. }) => {
             let step = last.saturating_sub(first) / MOST_ON_A_GRID + 1;
             History::from_samples(&resolved, kind, Step::new(step)).map(|history| (history, notes))

@@ -149,7 +149,7 @@ fn forecast_one(
     presets: &Presets,
 ) -> Result<SeriesForecast, ForecastFailure> {
     let metric = source.settings(presets);
-    let (history, told) = history_and_notes(source, samples, source.kind_by(&metric))?;
+    let (history, told) = history_and_notes(source, samples, &metric)?;
     let facts = |is_mean| source.facts(&metric, is_mean);
     let events = events_of(source, &ask.events);
     let mut made = forecast_newest(std::iter::once(source), history, ask, facts, &events)?;

@@ -5,10 +5,11 @@
 //! month's day next to it. An even grid that begins on such a day is off by a few days at most, and these days lie 28 or
 //! more apart: the next is the right one.
 
-use chrono::{DateTime, Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
 
 use super::sample::Sample;
 use super::time::{DAY, Millis, Step};
+use super::zone::Zone;
 
 /// Twelve months, in the mean over the 400 years after which the Gregorian calendar repeats itself.
 const YEAR: Millis = 31_556_952_000;
@@ -16,31 +17,42 @@ const YEAR: Millis = 31_556_952_000;
 /// Timestamps below which a day of the month is a chance.
 const LEAST: usize = 3;
 
-/// The instant of each month at which samples stand, in UTC.
+/// No two months begin closer together, whatever clocks do.
+const SHORTEST: Millis = 27 * DAY;
+
+/// The instant of each month at which samples stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Calendar {
     /// The day of the month, from 1; months that do not have it have their last.
     day: u32,
-    /// How far into the day.
+    /// What clocks show on that day, from midnight.
     of_day: Millis,
+    /// Whose days and clocks these are.
+    zone: Zone,
 }
 
 impl Calendar {
-    /// Where each of `resolved` stands on the same day of its month at the same time, the calendar and how many months
-    /// lie between them: the same usual number, or multiples of it where some are missing.
-    pub fn of(resolved: &[Sample]) -> Option<(Calendar, u32)> {
-        if resolved.len() < LEAST {
-            return None;
-        }
-        let of_day = resolved[0].at.rem_euclid(DAY);
+    /// Where each of `resolved` stands on the same day of its month at the same time, in `zone` or in UTC, the calendar
+    /// and how many months lie between them: the same usual number, or multiples of it where some are missing.
+    pub fn of(resolved: &[Sample], zone: Zone) -> Option<(Calendar, u32)> {
         // Most series are told apart by the first two.
-        if resolved.iter().any(|sample| sample.at.rem_euclid(DAY) != of_day) {
+        let is_close = |pair: &[Sample]| pair[1].at.saturating_sub(pair[0].at) < SHORTEST;
+        if resolved.len() < LEAST || resolved.windows(2).any(is_close) {
             return None;
         }
-        let dates: Vec<NaiveDate> = resolved.iter().map(|sample| date_of(sample.at)).collect::<Option<_>>()?;
+        // A date without a time is read as its midnight in UTC, wherever the metric is.
+        let is_dated = resolved.iter().all(|sample| sample.at.rem_euclid(DAY) == 0);
+        let zones = if is_dated { [Zone::UTC, zone] } else { [zone, Zone::UTC] };
+        zones.into_iter().find_map(|zone| Calendar::in_zone(resolved, zone))
+    }
+
+    fn in_zone(resolved: &[Sample], zone: Zone) -> Option<(Calendar, u32)> {
+        let dates: Vec<NaiveDate> = resolved.iter().map(|sample| zone.date_at(sample.at)).collect::<Option<_>>()?;
         let day = dates.iter().map(Datelike::day).max()?;
-        let calendar = Calendar { day, of_day };
-        if dates.iter().any(|date| calendar.day_in(date.year(), date.month()) != Some(*date)) {
+        // The earliest: where clocks skip it, a sample stands an hour later.
+        let of_day = resolved.iter().map(|it| (it.at.saturating_add(zone.offset_at(it.at))).rem_euclid(DAY)).min()?;
+        let calendar = Calendar { day, of_day, zone };
+        if resolved.iter().zip(&dates).any(|(sample, date)| calendar.instant(months(*date)) != Some(sample.at)) {
             return None;
         }
         let mut between: Vec<i64> = dates.windows(2).map(|pair| months(pair[1]) - months(pair[0])).collect();
@@ -55,20 +67,30 @@ impl Calendar {
         Step::new(Millis::from(n).saturating_mul(YEAR) / 12)
     }
 
-    /// How many months after `from` the month of `at` is.
-    pub(super) fn months_between(from: Millis, at: Millis) -> Option<i64> {
-        Some(months(date_of(at)?) - months(date_of(from)?))
+    /// How many months such a step is.
+    pub fn months_in(step: Step) -> i64 {
+        (step.millis().saturating_mul(12).saturating_add(YEAR / 2) / YEAR).max(1)
+    }
+
+    /// In which month `at` lies, counted from the year 0; `None` beyond all calendars.
+    pub fn month_of(self, at: Millis) -> Option<i64> {
+        self.zone.date_at(at).map(months)
     }
 
     /// The calendar's instant next to `at`; `at` itself beyond all calendars.
     pub fn next_to(self, at: Millis) -> Millis {
-        let Some(date) = date_of(at) else { return at };
-        let instant = |nr: i64| {
-            let all = months(date) + nr;
-            let (year, month) = (i32::try_from(all.div_euclid(12)).ok()?, u32::try_from(all.rem_euclid(12)).ok()? + 1);
-            Some(Millis::from(self.day_in(year, month)?.to_epoch_days()) * DAY + self.of_day)
-        };
-        [-1, 0, 1].into_iter().filter_map(instant).min_by_key(|known| known.abs_diff(at)).unwrap_or(at)
+        let Some(month) = self.month_of(at) else { return at };
+        let near = (month - 1..=month + 1).filter_map(|month| self.instant(month));
+        near.min_by_key(|known| known.abs_diff(at)).unwrap_or(at)
+    }
+
+    /// The instant in a month.
+    fn instant(self, month: i64) -> Option<Millis> {
+        let (year, nr) = (i32::try_from(month.div_euclid(12)).ok()?, u32::try_from(month.rem_euclid(12)).ok()? + 1);
+        let midnight = self.day_in(year, nr)?.and_time(NaiveTime::MIN);
+        let local = midnight.checked_add_signed(TimeDelta::milliseconds(self.of_day))?;
+        let later = || self.zone.instant(local.checked_add_signed(TimeDelta::hours(1))?).ok();
+        self.zone.instant(local).ok().or_else(later)
     }
 
     /// The day in a month.
@@ -83,12 +105,10 @@ fn months(date: NaiveDate) -> i64 {
     i64::from(date.year()) * 12 + i64::from(date.month0())
 }
 
-fn date_of(at: Millis) -> Option<NaiveDate> {
-    Some(DateTime::from_timestamp_millis(at)?.date_naive())
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
     use crate::series::{History, MetricKind};
 
@@ -101,7 +121,7 @@ mod tests {
     }
 
     fn months_of(texts: &[&str]) -> Option<u32> {
-        Calendar::of(&samples(texts)).map(|(_, months)| months)
+        Calendar::of(&samples(texts), Zone::UTC).map(|(_, months)| months)
     }
 
     #[test]
@@ -133,8 +153,8 @@ mod tests {
             ("1999-11-30T00:00:00", 30, 3),
             ("2004-02-29T00:00:00", 29, 12),
         ] {
-            let calendar = Calendar { day, of_day: at(first).rem_euclid(DAY) };
-            let start = date_of(at(first)).unwrap();
+            let calendar = Calendar { day, of_day: at(first).rem_euclid(DAY), zone: Zone::UTC };
+            let start = Zone::UTC.date_at(at(first)).unwrap();
             let expected = |nr: i64| {
                 let all = super::months(start) + nr * i64::from(months);
                 let day = calendar.day_in(all.div_euclid(12) as i32, all.rem_euclid(12) as u32 + 1).unwrap();
@@ -153,8 +173,37 @@ mod tests {
     }
 
     #[test]
+    fn months_are_those_of_the_zone_and_dates_stay_dates() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        // First days of months at midnight in Berlin, in winter and in summer.
+        let firsts = ["2023-12-31T23:00:00", "2024-01-31T23:00:00", "2024-02-29T23:00:00", "2024-03-31T22:00:00"];
+        let (calendar, months) = Calendar::of(&samples(&firsts), berlin).unwrap();
+        assert_eq!((calendar, months), (Calendar { day: 1, of_day: 0, zone: berlin }, 1));
+        assert_eq!(Calendar::of(&samples(&firsts), Zone::UTC), None);
+        let history = History::from_samples_in(berlin, &samples(&firsts), MetricKind::Gauge, None).unwrap();
+        assert_eq!((history.len(), history.end()), (4, at("2024-04-30T22:00:00")));
+        assert_eq!(history.at(10), at("2024-10-31T23:00:00"));
+        // In winter alone the last days at eleven in UTC would do as well; they would be an hour late in summer.
+        assert_eq!(Calendar::of(&samples(&firsts[..3]), berlin), Some((calendar, 1)));
+        // Dates are read as midnights in UTC: that is where they go on, though in winter it is one o'clock there.
+        let dated = ["2023-12-01T00:00:00", "2024-01-01T00:00:00", "2024-02-01T00:00:00"];
+        let (calendar, _) = Calendar::of(&samples(&dated), berlin).unwrap();
+        assert_eq!(calendar.next_to(at("2024-06-02T05:00:00")), at("2024-06-01T00:00:00"));
+        // What is recorded by UTC elsewhere stays by UTC.
+        let noons = ["2024-03-01T12:00:00", "2024-04-01T12:00:00", "2024-05-01T12:00:00"];
+        assert_eq!(Calendar::of(&samples(&noons), berlin).map(|(calendar, _)| calendar.zone), Some(Zone::UTC));
+        // In Beirut the clocks skip midnight of 2024-03-31.
+        let beirut: Zone = "Asia/Beirut".parse().unwrap();
+        let lasts = ["2024-01-30T22:00:00", "2024-02-28T22:00:00", "2024-03-30T22:00:00", "2024-04-29T21:00:00"];
+        let (calendar, _) = Calendar::of(&samples(&lasts), beirut).unwrap();
+        assert_eq!((calendar.day, calendar.of_day), (31, 0));
+        assert_eq!(calendar.next_to(at("2024-03-30T00:00:00")), at("2024-03-30T22:00:00"));
+        assert_eq!(calendar.next_to(at("2024-05-30T00:00:00")), at("2024-05-30T21:00:00"));
+    }
+
+    #[test]
     fn far_beyond_all_calendars_is_where_it_is() {
-        let calendar = Calendar { day: 31, of_day: 0 };
+        let calendar = Calendar { day: 31, of_day: 0, zone: Zone::UTC };
         assert_eq!([calendar.next_to(Millis::MAX), calendar.next_to(Millis::MIN)], [Millis::MAX, Millis::MIN]);
     }
 }

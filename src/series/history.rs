@@ -12,6 +12,7 @@ use super::calendar::Calendar;
 use super::metric::MetricKind;
 use super::sample::Sample;
 use super::time::{HOUR, Millis, Step};
+use super::zone::Zone;
 
 /// More cells than any model can use; a grid beyond it means a wrong step or a stray timestamp.
 const MAX_CELLS: usize = 50_000_000;
@@ -89,6 +90,19 @@ impl History {
     /// # Errors
     /// When no sample is finite, when one timestamp alone cannot tell the step, when the grid would be absurd.
     pub fn from_samples(samples: &[Sample], kind: MetricKind, step: Option<Step>) -> Result<History, HistoryError> {
+        History::from_samples_in(Zone::UTC, samples, kind, step)
+    }
+
+    /// The same of a metric in `zone`, whose months are those of the calendar there.
+    ///
+    /// # Errors
+    /// As [`History::from_samples`].
+    pub fn from_samples_in(
+        zone: Zone,
+        samples: &[Sample],
+        kind: MetricKind,
+        step: Option<Step>,
+    ) -> Result<History, HistoryError> {
         let resolved = resolve(samples);
         let points = match kind {
             MetricKind::Gauge => resolved,
@@ -98,7 +112,7 @@ impl History {
         let (Some(first), Some(last)) = (finite().next(), finite().next_back()) else {
             return Err(HistoryError::Empty);
         };
-        let of_months = if step.is_none() { Calendar::of(&points) } else { None };
+        let of_months = if step.is_none() { Calendar::of(&points, zone) } else { None };
         if let Some((calendar, months)) = of_months {
             return History::of_months(finite(), calendar, months).ok_or(HistoryError::NoStep);
         }
@@ -131,7 +145,7 @@ impl History {
     ) -> Option<History> {
         let first = finite.clone().next()?.at;
         let cell_of = |at| {
-            let cell = Calendar::months_between(first, at)? / i64::from(months);
+            let cell = (calendar.month_of(at)? - calendar.month_of(first)?) / i64::from(months);
             usize::try_from(cell).ok()
         };
         let mut values = Vec::new();
