@@ -3,11 +3,13 @@
 //! The histories are added up and the aggregate is forecast as one series. Its band comes from its own errors, in which
 //! the members' errors cancel or add up as they do in truth; a sum of bands would be far too wide.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::presets::Presets;
 use crate::series::{
-    Aggregate, Aggregator, Grid, History, HistoryError, Key, MetricKind, MetricSettings, Millis, Step, Zone,
+    Aggregate, Aggregator, Calendar, DAY, Grid, History, HistoryError, Key, MetricKind, MetricSettings, Millis, Step,
+    Zone,
 };
 
 use super::coarsen::{history_of, told_of};
@@ -114,17 +116,135 @@ fn group_of(source: &Source, grouping: &Grouping) -> Source {
 
 /// The aggregate on the coarsest of the steps; days are those of `zone`.
 fn add_up<'a>(histories: impl Iterator<Item = &'a History> + Clone, how: Aggregate, zone: Zone) -> Option<History> {
+    let of_months = by_months(histories.clone());
+    let mut all = of_months.or_else(|| evenly(histories.clone(), zone))?;
+    histories.for_each(|history| all.add(history));
+    Some(all.finish(how)).filter(|history| !history.is_empty())
+}
+
+/// No two months, quarters or years are so much longer than their mean; two years are not four.
+const LONGER: Millis = 3 * DAY;
+
+/// The cells of the coarsest member of months, where no other is coarser.
+fn by_months<'a>(histories: impl Iterator<Item = &'a History> + Clone) -> Option<Aggregator> {
+    let months = histories.clone().filter_map(|history| Some((history.step(), history.start(), history.calendar()?)));
+    let (step, origin, calendar) = months.max_by_key(|(step, start, _)| (*step, Reverse(*start)))?;
+    // One too young for a calendar has two of the months, by their distance.
+    if histories.clone().any(|history| history.step().millis() > step.millis() + LONGER) {
+        return None;
+    }
+    let first = calendar.month_of(histories.clone().map(History::start).min()?)?;
+    let last = calendar.month_of(histories.map(History::end).max()?)?;
+    let n_months = Calendar::months_in(step);
+    let n_before = ((calendar.month_of(origin)? - first).max(0) + n_months - 1) / n_months;
+    let start = calendar.next_to(origin.saturating_sub(step.millis().saturating_mul(n_before)));
+    let n_cells = (last - calendar.month_of(start)?) / n_months + 1;
+    Some(Aggregator::new(start, step, usize::try_from(n_cells).ok()?).on(calendar))
+}
+
+/// Cells of the coarsest step: where the members stand, if they all come by it; else where days begin.
+fn evenly<'a>(mut histories: impl Iterator<Item = &'a History> + Clone, zone: Zone) -> Option<Aggregator> {
     let step: Step = histories.clone().map(History::step).max()?;
     let end = histories.clone().map(History::end).max()?;
     let first = histories.clone().map(History::start).min()?;
     let most = step.millis().saturating_mul(Millis::try_from(MOST_ADDED).unwrap_or(Millis::MAX));
     let start = first.max(end.saturating_sub(most));
     let newest = histories.clone().map(|history| history.at(history.len().saturating_sub(1))).max()?;
-    let shared = histories.clone().map(History::calendar).reduce(|a, b| a.filter(|_| a == b)).flatten();
-    // Where coarse cells of members with finer steps lie; months have theirs at the same instants.
-    let start = if shared.is_some() { first } else { Grid::new(step, zone, newest).start_of(start) };
+    let is_mixed = histories.any(|history| history.step() != step);
+    let grid = if is_mixed { Grid::new(step, zone, newest) } else { Grid::through(step, newest) };
+    let start = grid.start_of(start);
     let n_cells = usize::try_from((end - start) / step.millis() + 1).ok()?;
-    let mut all = Aggregator::new(start, step, n_cells);
-    histories.for_each(|history| all.add(history));
-    Some(all.finish(how).on(shared)).filter(|history| !history.is_empty())
+    Some(Aggregator::new(start, step, n_cells))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::times::of_text;
+    use crate::series::{HOUR, Sample};
+
+    fn at(text: &str) -> Millis {
+        of_text(text).unwrap()
+    }
+
+    fn berlin() -> Zone {
+        "Europe/Berlin".parse().unwrap()
+    }
+
+    fn history(zone: Zone, samples: impl Iterator<Item = (Millis, f64)>) -> History {
+        let samples: Vec<Sample> = samples.map(|(at, value)| Sample { at, value }).collect();
+        History::from_samples_in(zone, &samples, MetricKind::Gauge, None).unwrap()
+    }
+
+    /// The `day` of each of `n` months from January 2015 on, `apart` of them between two, beside their numbers.
+    fn months(day: u32, apart: usize, n: usize) -> impl Iterator<Item = (Millis, usize)> {
+        let date = move |nr: usize| at(&format!("{}-{:02}-{day:02}", 2015 + nr / 12, nr % 12 + 1));
+        (0..n).step_by(apart).map(move |nr| (date(nr), nr))
+    }
+
+    #[test]
+    fn months_add_up_by_quarters_without_a_month_in_another() {
+        // Each month has the number of its quarter; a quarter ten times that.
+        let monthly = history(Zone::UTC, months(1, 1, 60).map(|(at, nr)| (at, (nr / 3) as f64)));
+        let quarterly = history(Zone::UTC, months(1, 3, 60).map(|(at, nr)| (at, (nr / 3 * 10) as f64)));
+        let sum = add_up([&monthly, &quarterly].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+        let expected: Vec<f64> = (0..20).map(|nr| f64::from(nr * 11)).collect();
+        assert_eq!(sum.values(), expected);
+        assert!((0..21).all(|nr| sum.at(nr) == at(&format!("{}-{:02}-01", 2015 + nr / 4, nr % 4 * 3 + 1))));
+        // Quarters stay those of the quarterly series where months began before it.
+        let monthly = history(Zone::UTC, months(1, 1, 60).skip(1).map(|(at, nr)| (at, (nr / 3) as f64)));
+        let later = quarterly.slice(2, 20);
+        let sum = add_up([&later, &monthly].into_iter(), Aggregate::Mean, Zone::UTC).unwrap();
+        assert_eq!((sum.start(), &sum.values()[..4]), (at("2015-01-01"), &[0.0, 1.0, 11.0, 16.5][..]));
+        // Days of a month are averaged in it.
+        let days = (0..365).map(|nr| at("2015-01-01") + nr * DAY);
+        let month_of = |at| f64::from(chrono::Datelike::month(&Zone::UTC.date_at(at).unwrap()));
+        let daily = history(Zone::UTC, days.map(|at| (at, month_of(at))));
+        let monthly = history(Zone::UTC, months(1, 1, 12).map(|(at, nr)| (at, nr as f64)));
+        let sum = add_up([&daily, &monthly].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+        assert_eq!(sum.values(), (0..12).map(|nr| f64::from(2 * nr + 1)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn months_on_different_days_add_up_by_their_months() {
+        let on = |day, n| history(Zone::UTC, months(day, 1, n).map(|(at, nr)| (at, nr as f64)));
+        let (first, middle) = (on(1, 120), on(16, 120));
+        let sum = add_up([&first, &middle].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+        assert_eq!(sum.values(), (0..120).map(|nr| f64::from(2 * nr)).collect::<Vec<_>>());
+        assert_eq!((sum.start(), sum.end(), sum.n_gaps()), (first.start(), first.end(), 0));
+        // One that is too young for a calendar of its own goes along.
+        let young = first.slice(118, 120);
+        let young = history(Zone::UTC, young.samples().map(|sample| (sample.at, sample.value)));
+        assert_eq!((young.calendar(), young.step().millis()), (None, 30 * DAY));
+        let sum = add_up([&young, &first].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+        assert_eq!((sum.values()[117], sum.values()[118], sum.end()), (117.0, 236.0, first.end()));
+        // By the calendar where each is.
+        let midnights =
+            ["2014-12-31T23:00:00Z", "2015-01-31T23:00:00Z", "2015-02-28T23:00:00Z", "2015-03-31T22:00:00Z"];
+        let there = history(berlin(), midnights.iter().map(|text| (at(text), 1.0)));
+        let sum = add_up([&there, &first.slice(0, 4)].into_iter(), Aggregate::Sum, berlin()).unwrap();
+        assert_eq!(sum.values(), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn what_comes_daily_is_added_up_where_it_stands() {
+        let day = |from: &str, n: i64| {
+            let start = at(from);
+            history(Zone::UTC, (0..n).map(move |nr| (start + nr * DAY, nr as f64)))
+        };
+        let (long, short) = (day("2026-03-01", 40), day("2026-03-11", 30));
+        for zone in ["UTC", "Pacific/Auckland", "America/Los_Angeles"] {
+            let sum = add_up([&short, &long].into_iter(), Aggregate::Sum, zone.parse().unwrap()).unwrap();
+            assert_eq!((sum.start(), sum.end()), (long.start(), long.end()), "{zone}");
+            assert_eq!((sum.values()[9], sum.values()[39]), (9.0, 39.0 + 29.0), "{zone}");
+        }
+        // One that ended before clocks were put forward stands an hour later than one that goes on.
+        let (winter, summer) = (day("2026-02-01T23:00:00Z", 50), day("2026-02-01T22:00:00Z", 90));
+        let sum = add_up([&winter, &summer].into_iter(), Aggregate::Sum, berlin()).unwrap();
+        assert_eq!((sum.start(), sum.values()[49]), (summer.start(), 98.0));
+        // Hours beside days begin them at midnight there.
+        let hourly = history(Zone::UTC, (0..2_160).map(|nr| (at("2026-02-01T00:00:00Z") + nr * HOUR, 1.0)));
+        let sum = add_up([&hourly, &summer].into_iter(), Aggregate::Sum, berlin()).unwrap();
+        assert_eq!(sum.start(), at("2026-01-31T22:00:00Z"));
+    }
 }

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::calendar::Calendar;
 use super::history::{History, filled};
 use super::time::{Millis, Step};
 
@@ -57,6 +58,7 @@ impl FromStr for Aggregate {
 pub struct Aggregator {
     start: Millis,
     step: Step,
+    calendar: Option<Calendar>,
     sums: Vec<f64>,
     counts: Vec<u32>,
     /// Cells at which a member that was there has no value.
@@ -71,11 +73,19 @@ impl Aggregator {
         Aggregator {
             start,
             step,
+            calendar: None,
             sums: vec![0.0; n_cells],
             counts: vec![0; n_cells],
             holes: vec![false; n_cells],
             lasts: Vec::new(),
         }
+    }
+
+    /// The same cells of months, at the days of `calendar`: members are put into them by the months that their samples
+    /// are of, on whatever day.
+    #[must_use]
+    pub fn on(self, calendar: Calendar) -> Aggregator {
+        Aggregator { calendar: Some(calendar), ..self }
     }
 
     /// Adds a member. Finer cells are averaged, those of the same step go to the cell nearest to them; a coarser member
@@ -123,18 +133,24 @@ impl Aggregator {
         };
         let values: Vec<f64> = (0..end).map(value).collect();
         let first = values.iter().position(|value| !value.is_nan()).unwrap_or(values.len());
-        let start = self.start.saturating_add(self.step.millis().saturating_mul(first as Millis));
-        History::new(start, self.step, values[first..].to_vec())
+        let even = self.start.saturating_add(self.step.millis().saturating_mul(first as Millis));
+        let start = self.calendar.map_or(even, |calendar| calendar.next_to(even));
+        History::new(start, self.step, values[first..].to_vec()).on(self.calendar)
     }
 
     /// The member's values in the cells of this grid.
     fn on_grid(&self, member: &History) -> Vec<f64> {
-        let step = self.step.millis();
-        let is_finer = member.step().millis() < step;
+        let is_finer = member.step() < self.step;
+        // Months are counted, for they are not equally long.
+        let unit = self.calendar.map_or(self.step.millis(), |_| Calendar::months_in(self.step));
+        let off = |at: Millis| match self.calendar {
+            None => Some(at.saturating_sub(self.start)),
+            Some(own) => Some(member.calendar().unwrap_or(own).month_of(at)? - own.month_of(self.start)?),
+        };
         let mut sums = vec![(0.0, 0u32); self.sums.len()];
         for sample in member.samples() {
-            let off = sample.at.saturating_sub(self.start);
-            let cell = if is_finer { off.div_euclid(step) } else { (off + step / 2).div_euclid(step) };
+            let Some(off) = off(sample.at) else { continue };
+            let cell = if is_finer { off.div_euclid(unit) } else { off.saturating_add(unit / 2).div_euclid(unit) };
             if let Some((sum, n)) = usize::try_from(cell).ok().and_then(|cell| sums.get_mut(cell)) {
                 *sum += sample.value;
                 *n += 1;

@@ -32,6 +32,11 @@ impl Grid {
         Grid { step, origin }
     }
 
+    /// The cells of `step` of which one begins at `at`: those of samples that come by it and stand where they do.
+    pub fn through(step: Step, at: Millis) -> Grid {
+        Grid { step, origin: at }
+    }
+
     /// How long each cell is.
     pub fn step(&self) -> Step {
         self.step

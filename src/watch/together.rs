@@ -6,7 +6,7 @@ use super::history::{history_on, native_step, newest_finite, newest_of, samples_
 use super::model::Purpose;
 use super::standing::ForecastAsk;
 use crate::forecast::Forecast;
-use crate::series::{Aggregate, Aggregator, Grid, HistoryError, Key, Millis, Step};
+use crate::series::{Aggregate, Aggregator, Grid, History, HistoryError, Key, Millis, Step};
 
 /// The forecast of an aggregate.
 #[derive(Clone, Debug)]
@@ -42,15 +42,23 @@ impl Forecasts {
         };
         let step = step_for(native, purpose.longest(), ask.step);
         let range = until(now, span_for(native, step, self.history_cells()));
-        let mut newest = now;
-        // Only days can begin elsewhere before a change of clocks than after it.
-        if step.is_of_days() && metric.zone().moves_clocks() {
-            newest = Millis::MIN;
+        let is_mixed = natives.iter().any(|(_, own)| *own != step);
+        let mut newest = None;
+        // Only days can begin elsewhere before a change of clocks than after it, or elsewhere than at midnight.
+        if step.is_of_days() && (metric.zone().moves_clocks() || !is_mixed) {
             for (key, _) in &natives {
-                newest = newest_of(self.store(), key, now)?.map_or(newest, |at| newest.max(at));
+                newest = newest.max(newest_of(self.store(), key, now)?.map(|at| (at, *key)));
             }
         }
-        let grid = Grid::new(step, metric.zone(), newest);
+        let grid = match newest {
+            // What comes daily is added up where it stands.
+            Some((at, key)) if !is_mixed => {
+                let samples = samples_of(self.store(), key, range)?;
+                let own = History::from_samples(&samples, metric.kind_of(key.metric()), Some(step));
+                Grid::through(step, own.map_or(at, |own| own.end()))
+            }
+            _ => Grid::new(step, metric.zone(), newest.map_or(now, |(at, _)| at)),
+        };
         let start = grid.start_of(range.start());
         let n_cells = usize::try_from((range.end() - start) / step.millis() + 1).unwrap_or(0);
         let mut all = Aggregator::new(start, step, n_cells);

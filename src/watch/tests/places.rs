@@ -78,3 +78,22 @@ fn an_aggregate_has_the_days_that_its_members_share() {
     let apart = of_host("a", "Europe/Berlin") + &of_host("b", "America/New_York");
     assert_eq!(start(apart).0, AFTER - 3 * HOUR);
 }
+
+#[test]
+fn an_aggregate_of_what_comes_daily_stands_where_its_members_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    // Dates, as midnights by UTC; and of one that ended before the change.
+    let days = |to: Millis| -> Vec<Sample> {
+        (MARCH - HOUR - 40 * DAY..to).step_by(DAY as usize).map(|at| Sample { at, value: 2.0 }).collect()
+    };
+    bench.record(&key("b"), &days(BEFORE - 20 * DAY));
+    bench.record(&key("a"), &days(AFTER));
+    for zone in ["Pacific/Auckland", "America/Los_Angeles", "Europe/Berlin", "+03:00", "UTC"] {
+        let watch = watch_in(&bench, Some(zone));
+        let found = watch.forecast_aggregate(&key("all"), &[key("a"), key("b")], Aggregate::Sum, &by(DAY)).unwrap();
+        assert_eq!((found.n_members, found.forecast.start), (2, MARCH - HOUR + DAY), "{zone}");
+        let alone = watch.forecast(&key("a"), &by(DAY)).unwrap();
+        assert_eq!((alone.start, found.forecast.points[0]), (found.forecast.start, 2.0), "{zone}");
+    }
+}
