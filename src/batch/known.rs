@@ -1,14 +1,15 @@
 //! Columns known beforehand, from a file: prices, plans, temperatures, beside the series that they move.
 //!
-//! In: a Parquet or CSV file with a time column and a number column for each thing that is known; text columns narrow a
-//! row to some series, `series` by name, `metric`, others by the label of their name. Out: for a history, each column
+//! In: a Parquet or CSV file with a time column and a column of numbers, or of true and false as 1 and 0, for each thing
+//! that is known; text columns, and whole numbers called like a label of the series, narrow a row to some series, `series`
+//! by name, `metric`, others by the label of their name. Out: for a history, each column
 //! that concerns it as [`Regressor`]s on its grid, ahead as far as they are known.
 //!
 //! A number holds from its time until the next one's, at most for the column's own step: of hours, each of a day's
 //! numbers counts; a number per day holds for each hour of it. A cell gets the mean over its time, and none where nothing
 //! is known: no number is made up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::read::{ReadError, read_known};
@@ -36,6 +37,8 @@ struct Known {
 pub struct KnownColumns {
     path: PathBuf,
     columns: Vec<Known>,
+    /// What of the file was passed over.
+    notes: Vec<String>,
 }
 
 /// Why columns cannot be laid beside a series.
@@ -49,25 +52,34 @@ pub struct KnownColumnsError {
 }
 
 impl KnownColumns {
-    /// Reads a file.
+    /// Reads a file of what is known of `sources`.
     ///
     /// # Errors
-    /// When it cannot be read, has no time column or no number column.
-    pub fn load(path: &Path) -> Result<KnownColumns, ReadError> {
+    /// When it cannot be read, has no time column or no number column, or two numbers for the same series and moment.
+    pub fn load(path: &Path, sources: &[Source]) -> Result<KnownColumns, ReadError> {
         if !path.exists() {
             return Err(ReadError::NotFound { path: path.to_owned() });
         }
-        let rows = read_known(path)?;
+        let labels: BTreeSet<&str> =
+            sources.iter().flat_map(|source| source.key.labels().without_metric().map(|(name, _)| name)).collect();
+        let rows = read_known(path, &labels)?;
+        let all = rows.samples();
+        refuse_two_numbers(path, &rows.sources, &all)?;
         let of = |(source, samples): (&Source, Vec<Sample>)| Known {
             name: source.key.metric().to_owned(),
             narrowed: source.key.labels().without_metric().map(|(name, text)| (name.into(), text.into())).collect(),
             axis: source.axis,
             samples: resolve(&samples),
         };
-        let columns = rows.sources.iter().zip(rows.samples()).map(of);
+        let columns = rows.sources.iter().zip(all).map(of);
         // Rows that are narrowed alike may have numbers in some columns only.
         let is_said = |known: &Known| known.samples.iter().any(|sample| sample.value.is_finite());
-        Ok(KnownColumns { path: path.to_owned(), columns: columns.filter(is_said).collect() })
+        Ok(KnownColumns { path: path.to_owned(), columns: columns.filter(is_said).collect(), notes: rows.notes })
+    }
+
+    /// What of the file was passed over, to be told once.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Those that concern none of `sources`, as name and what narrows them: mostly a slip.
@@ -107,10 +119,7 @@ impl KnownColumns {
             }
             let samples = joined(parts);
             let mut values = on_grid(&samples, history, n_ahead);
-            let shown = |at: Millis| match axis {
-                Some(Axis::Steps) => format!("step {}", at / Axis::STEP.millis()),
-                Some(Axis::Time) | None => rfc3339(at),
-            };
+            let shown = |at: Millis| shown(axis.unwrap_or(Axis::Time), at);
             let n_cells = history.len();
             if values[..n_cells].iter().all(|value| value.is_nan()) {
                 let first_and_last = samples.first().zip(samples.last());
@@ -165,6 +174,44 @@ impl Known {
     }
 }
 
+/// Of several rows that are narrowed alike, only one can have a column's number of a moment: mostly another column was
+/// to say which series each is of.
+fn refuse_two_numbers(path: &Path, sources: &[Source], samples: &[Vec<Sample>]) -> Result<(), ReadError> {
+    let mut found: Vec<(&Source, Millis, (f64, f64))> = Vec::new();
+    for (source, samples) in sources.iter().zip(samples) {
+        let mut known: Vec<&Sample> = samples.iter().filter(|sample| sample.value.is_finite()).collect();
+        known.sort_by_key(|sample| sample.at);
+        let mut pairs = known.windows(2).map(|pair| (pair[0], pair[1]));
+        let two = pairs.find(|(one, other)| one.at == other.at && one.value != other.value);
+        found.extend(two.map(|(one, other)| (source, one.at, (one.value, other.value))));
+    }
+    let column = |source: &Source| source.key.metric().to_owned();
+    // Labels are whole numbers; what they tell apart need not be.
+    let is_whole = |name: &str| {
+        let of_column = sources.iter().zip(samples).filter(|(source, _)| source.key.metric() == name);
+        of_column.flat_map(|(_, samples)| samples).all(|sample| sample.value.is_nan() || sample.value.fract() == 0.0)
+    };
+    let Some(first) = found.iter().find(|(source, ..)| !is_whole(source.key.metric())).or(found.first()) else {
+        return Ok(());
+    };
+    let label = found.iter().map(|(source, ..)| column(source)).find(|name| *name != column(first.0) && is_whole(name));
+    let hint = match label {
+        Some(label) => format!("if `{label}` says which series a row is of, write it as text"),
+        None => "a text column, such as `series` or a label, says which series a row is of".to_owned(),
+    };
+    let (source, at, numbers) = *first;
+    let at = shown(source.axis, at);
+    Err(ReadError::TwoNumbers { path: path.to_owned(), column: column(source), at, numbers, hint })
+}
+
+/// A moment as the files have it.
+fn shown(axis: Axis, at: Millis) -> String {
+    match axis {
+        Axis::Steps => format!("step {}", at / Axis::STEP.millis()),
+        Axis::Time => rfc3339(at),
+    }
+}
+
 /// The samples of all parts: of one moment the number of the part that is narrowed most, and none where nobody has one.
 fn joined(mut parts: Vec<&Known>) -> Vec<Sample> {
     parts.sort_by_key(|known| known.narrowed.len());
@@ -208,6 +255,7 @@ fn on_grid(samples: &[Sample], history: &History, n_ahead: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::{Column, Table};
     use crate::series::{DAY, HOUR, Key, Step};
 
     fn source(name: &str, labels: &[(&str, &str)]) -> Source {
@@ -216,10 +264,14 @@ mod tests {
     }
 
     fn load(text: &str) -> Result<KnownColumns, ReadError> {
+        load_beside(text, &[])
+    }
+
+    fn load_beside(text: &str, sources: &[Source]) -> Result<KnownColumns, ReadError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("known.csv");
         std::fs::write(&path, text).unwrap();
-        KnownColumns::load(&path)
+        KnownColumns::load(&path, sources)
     }
 
     fn hours(n: usize) -> History {
@@ -275,6 +327,49 @@ mod tests {
         let b = source("cpu", &[("host", "b")]);
         let both = known.beside([&a, &b].into_iter(), &hours(1), 0).unwrap();
         assert!(both.0.is_empty(), "what is known of one is not known of the sum: {both:?}");
+    }
+
+    #[test]
+    fn whole_numbers_that_are_labels_narrow_and_two_numbers_at_a_moment_are_refused() {
+        let text = "date,store,price\n1970-01-01,1,5.5\n1970-01-01,2,7\n1970-01-02,1,6\n1970-01-02,2,7\n";
+        let stores = [source("sales", &[("store", "1")]), source("sales", &[("store", "2")])];
+        let known = load_beside(text, &stores).unwrap();
+        let prices = |source: &Source| {
+            let (found, _) = known.beside(std::iter::once(source), &hours(48), 0).unwrap();
+            assert_eq!(found.len(), 1, "a label is no column: {found:?}");
+            (found[0].values[0], found[0].values[47])
+        };
+        assert_eq!((prices(&stores[0]), prices(&stores[1])), ((5.5, 6.0), (7.0, 7.0)));
+        // Of series that have no such label nobody can tell.
+        let error = load_beside(text, &[source("sales", &[])]).unwrap_err().to_string();
+        assert!(error.contains("known.csv: column `price` is both 5.5 and 7 at 1970-01-01T00:00:00Z"), "{error}");
+        assert!(error.contains("if `store` says which series a row is of, write it as text"), "{error}");
+        let error = load("t,price\n1,5\n2,5\n2,\n2,6\n").unwrap_err().to_string();
+        assert!(error.contains("`price` is both 5 and 6 at step 2"), "{error}");
+        assert!(error.contains("a text column, such as `series`"), "{error}");
+        // Rows that say the same, or other columns, or are of others, do not contradict each other.
+        let text = "date,host,price,load\n1970-01-01,,5,\n1970-01-01,,5,3\n1970-01-01,,,3\n1970-01-01,a,6,\n";
+        assert!(load(text).is_ok());
+        // What names series is no number either.
+        let known = load("date,unique_id,price\n1970-01-01,1,5\n1970-01-01,2,7\n").unwrap();
+        let second = Source { name: "2".to_owned(), ..source("second", &[]) };
+        let (found, _) = known.beside(std::iter::once(&second), &hours(1), 0).unwrap();
+        assert_eq!(found.iter().map(|it| it.values[0]).collect::<Vec<_>>(), [7.0]);
+    }
+
+    #[test]
+    fn true_is_one_false_is_none_and_what_is_passed_over_is_told() {
+        let known = load("date,is_promo\n1970-01-01,false\n1970-01-02,True\n1970-01-03,\n").unwrap();
+        let days = History::new(0, Step::new(DAY).unwrap(), vec![1.0; 2]);
+        let (found, _) = known.beside(std::iter::once(&source("up", &[])), &days, 1).unwrap();
+        assert_eq!((found[0].name.as_str(), &found[0].values[..]), ("is_promo", &[0.0, 1.0][..]));
+        assert!(known.notes().is_empty());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("known.parquet");
+        let table = Table::new().with("date", Column::Time(vec![Some(0)])).with("seen", Column::Time(vec![Some(HOUR)]));
+        table.with("load", Column::Float(vec![1.0])).write(&path).unwrap();
+        let known = KnownColumns::load(&path, &[]).unwrap();
+        assert_eq!(known.notes(), [format!("{}: passed over seen", path.display())]);
     }
 
     #[test]

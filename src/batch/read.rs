@@ -16,6 +16,7 @@ mod matrix;
 mod tests;
 mod wide;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::input::{InputFile, expand};
@@ -110,17 +111,18 @@ fn do_entities_overlap(parts: &[Part]) -> bool {
     spans.windows(2).any(|pair| pair[1].0 <= pair[0].1)
 }
 
-/// Reads the rows of one file as columns of what is known beforehand: each is a source, its labels what narrows it.
-pub(super) fn read_known(path: &Path) -> Result<Rows, ReadError> {
+/// Reads the rows of one file as columns of what is known beforehand of series that have `labels`: each is a source, its
+/// labels what narrows it.
+pub(super) fn read_known(path: &Path, labels: &BTreeSet<&str>) -> Result<Rows, ReadError> {
     let name = path.to_string_lossy().into_owned();
-    read_as(&InputFile { path: path.to_owned(), name }, Wanted::KNOWN).map(|part| part.rows)
+    read_as(&InputFile { path: path.to_owned(), name }, Wanted::Known { labels }).map(|part| part.rows)
 }
 
 fn read_file(file: &InputFile) -> Result<Part, ReadError> {
-    read_as(file, Wanted::SERIES)
+    read_as(file, Wanted::Series)
 }
 
-fn read_as(file: &InputFile, wanted: Wanted) -> Result<Part, ReadError> {
+fn read_as(file: &InputFile, wanted: Wanted<'_>) -> Result<Part, ReadError> {
     let path = &file.path;
     let (frame, roles) = read_frame(path, wanted)?;
     if frame.height() == 0 {

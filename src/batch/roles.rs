@@ -1,11 +1,15 @@
 //! Which column means what: names and types decide, values are not looked at.
 
+use std::collections::BTreeSet;
+
 /// The kinds of column that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Text,
     Whole,
     Fraction,
+    /// True or false.
+    Truth,
     Instant,
     /// A map from label names to values.
     Labels,
@@ -93,22 +97,27 @@ pub(super) const NEEDED: &str = "a time column (timestamp, ts, time, datetime, d
 pub(super) const NEEDED_OF_KNOWN: &str = "a time column (timestamp, ts, time, datetime, date or ds; or whole numbers in \
      t) and one number column for each thing that is known beforehand";
 
-/// How the meaning of columns is found; told whether the file declares its types.
-pub(super) type FindRoles = fn(&[FoundColumn], bool) -> Result<Roles, String>;
-
-/// Finds the meaning of the columns of a table of what is known beforehand: every number column is one of them, and
-/// text columns say which series they are of.
-pub(super) fn find_known_roles(columns: &[FoundColumn], _is_typed: bool) -> Result<Roles, String> {
+/// Finds the meaning of the columns of a table of what is known beforehand: every column of numbers, or of true and false,
+/// is one of them. Text columns say which series they are of, and so do whole numbers in a column that is called like one
+/// of the `labels` of the series, or like what names them: a number does not tell which of both it is.
+pub(super) fn find_known_roles(columns: &[FoundColumn], labels: &BTreeSet<&str>) -> Result<Roles, String> {
     let time = time_of(columns)?;
-    let is_number = |column: &&FoundColumn| matches!(column.class, Class::Whole | Class::Fraction);
+    let is_label = |column: &FoundColumn| {
+        let names_series = SERIES_NAMES.iter().any(|name| column.name.trim().eq_ignore_ascii_case(name));
+        column.class == Class::Text
+            || column.class == Class::Whole && (names_series || labels.contains(column.name.as_str()))
+    };
+    let is_number = |column: &&FoundColumn| {
+        matches!(column.class, Class::Whole | Class::Fraction | Class::Truth) && !is_label(column)
+    };
     let rest = || columns.iter().filter(|column| column.name != time.name);
     let names = |of: &dyn Fn(&&FoundColumn) -> bool| rest().filter(|it| of(it)).map(|it| it.name.clone()).collect();
     let numbers: Vec<String> = names(&is_number);
     if numbers.is_empty() {
         return Err("there is no number column of what is known beforehand".to_owned());
     }
-    let texts = names(&|column| column.class == Class::Text);
-    let ignored = names(&|column| !is_number(column) && column.class != Class::Text);
+    let texts = names(&|column| is_label(column));
+    let ignored = names(&|column| !is_number(column) && !is_label(column));
     Ok(Roles { time: time.name.clone(), layout: Layout::Wide { columns: numbers, texts }, ignored })
 }
 

@@ -58,11 +58,12 @@ impl Planned {
 /// What is known beside the series; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Columns {
-    /// A Parquet or CSV file of what is known beforehand: a time column, and a number column for each thing known, ahead as
-    /// far as it is known. What each does is learned from the past.
+    /// A Parquet or CSV file of what is known beforehand: a time column, and a column of numbers, or of true and false, for
+    /// each thing known, ahead as far as it is known. What each does is learned from the past.
     ///
     /// Text columns narrow a row to some series: `series` by name, `metric`, or a label by its name; an empty cell is of
-    /// all. A number holds until the next one's time, at most for the usual distance of two.
+    /// all. So do whole numbers in a column that is called like a label of the series. A number holds until the next one's
+    /// time, at most for the usual distance of two.
     #[arg(long, value_name = "FILE")]
     pub(super) columns: Option<PathBuf>,
 }
@@ -71,7 +72,10 @@ impl Columns {
     /// The columns, with those that concern none of the series told on standard error.
     pub(super) fn read(&self, rows: &Rows) -> Result<Arc<KnownColumns>, Failure> {
         let Some(path) = &self.columns else { return Ok(Arc::default()) };
-        let columns = KnownColumns::load(path).map_err(read_failure)?;
+        let columns = KnownColumns::load(path, &rows.sources).map_err(read_failure)?;
+        for note in columns.notes() {
+            eprintln!("note: {note}");
+        }
         for name in columns.idle(&rows.sources) {
             eprintln!("warning: {}: `{name}` concerns none of the series; check its text columns", path.display());
         }

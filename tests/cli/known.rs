@@ -129,6 +129,12 @@ fn columns_of_a_file_move_the_forecast_as_they_moved_the_past() {
     });
     assert!((raised - 1.6).abs() < 0.05 && (other - 1.0).abs() < 0.05, "{raised} {other}");
 
+    // True and false are numbers as well.
+    let days = (0..N_DAYS + 3).map(|day| format!("{},a,{}\n", date(day), is_payday(day))).collect::<String>();
+    let truths = write(&dir, "truths.csv", format!("date,host,is_payday\n{days}"));
+    let told = stderr(&done(&[&ask[..], &["--columns", text(&truths)]].concat()));
+    assert!(told.contains("`is_payday` multiplies by 1."), "{told}");
+
     let backtest = |more: &[&str]| -> f64 {
         let ask = ["backtest", text(&input), "--model", "theta", "--season", "24", "--origins", "20"];
         done(&[&ask[..], &["-o", text(&out)], more].concat());
@@ -153,6 +159,11 @@ fn wrong_columns_say_what_is_wrong() {
         refuses("date,load\n2024-01-01,1\n2024-01-02,much\n", &["known.csv", "`much`"]);
         refuses("date,load\n2019-01-01,1\n2019-01-02,2\n", &["`load` is known from 2019-01-01", "do not overlap"]);
         refuses("t,load\n1,1\n2,2\n", &["not dated alike"]);
+        let two = "date,store,load\n2024-01-01,1,1.5\n2024-01-01,2,2\n";
+        refuses(
+            two,
+            &["`load` is both 1.5 and 2 at 2024-01-01T00:00:00Z", "if `store` says which", "write it as text"],
+        );
         fails(&[command, &["--columns", "none.csv"]].concat(), 1, &["none.csv", "no such file"]);
     }
     let other = write(&dir, "other.csv", "date,host,load\n2024-01-01,c,1\n");

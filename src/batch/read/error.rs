@@ -120,6 +120,23 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// A known column with two numbers for the same series and moment.
+    #[error(
+        "{}: column `{column}` is both {} and {} at {at}, and one number is wanted; {hint}", path.display(), numbers.0,
+        numbers.1
+    )]
+    TwoNumbers {
+        /// The file.
+        path: PathBuf,
+        /// Which column.
+        column: String,
+        /// When.
+        at: String,
+        /// The first two.
+        numbers: (f64, f64),
+        /// What may be meant, and how to write it.
+        hint: String,
+    },
 }
 
 impl ReadError {

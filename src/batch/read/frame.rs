@@ -3,6 +3,7 @@
 //! In: a path. Out: the frame, with only the columns that mean something where the format allows it, and their
 //! [`Roles`]. Whatever is wrong with the file is an error here and never a panic.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +16,7 @@ use polars::prelude::{
 use super::ReadError;
 use super::cells::{refuse_spoiled_numbers, text_column};
 use super::error::{first_line, shown};
-use crate::batch::roles::{
-    Class, FindRoles, FoundColumn, NEEDED, NEEDED_OF_KNOWN, Roles, find_known_roles, find_roles,
-};
+use crate::batch::roles::{Class, FoundColumn, NEEDED, NEEDED_OF_KNOWN, Roles, find_known_roles, find_roles};
 
 /// Rows from which polars guesses the types of a CSV; a later surprise makes it look at all of them.
 pub(super) const CSV_ROWS_TO_GUESS: usize = 10_000;
@@ -25,7 +24,7 @@ pub(super) const CSV_ROWS_TO_GUESS: usize = 10_000;
 const MAX_COLUMNS_SHOWN: usize = 24;
 
 /// The rows of `path` as polars reads them, and what its columns mean, as `wanted` finds it.
-pub(super) fn read_frame(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError> {
+pub(super) fn read_frame(path: &Path, wanted: Wanted<'_>) -> Result<(DataFrame, Roles), ReadError> {
     match kind_of(path)? {
         FileKind::Parquet => read_parquet(path, wanted),
         FileKind::Csv => read_csv(path, wanted),
@@ -34,17 +33,32 @@ pub(super) fn read_frame(path: &Path, wanted: Wanted) -> Result<(DataFrame, Role
 
 /// What is read of a file.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted {
-    find: FindRoles,
-    /// What it takes, for the error that says it is missing.
-    needed: &'static str,
+pub(super) enum Wanted<'a> {
+    /// Series, long or wide.
+    Series,
+    /// Columns of what is known beforehand.
+    Known {
+        /// The names of the labels that the series have.
+        labels: &'a BTreeSet<&'a str>,
+    },
 }
 
-impl Wanted {
-    /// Series, long or wide.
-    pub const SERIES: Wanted = Wanted { find: find_roles, needed: NEEDED };
-    /// Columns of what is known beforehand.
-    pub const KNOWN: Wanted = Wanted { find: find_known_roles, needed: NEEDED_OF_KNOWN };
+impl Wanted<'_> {
+    /// What the columns mean; `is_typed` tells that the file declares its types.
+    fn find(self, columns: &[FoundColumn], is_typed: bool) -> Result<Roles, String> {
+        match self {
+            Wanted::Series => find_roles(columns, is_typed),
+            Wanted::Known { labels } => find_known_roles(columns, labels),
+        }
+    }
+
+    /// What it takes, for the error that says it is missing.
+    fn needed(self) -> &'static str {
+        match self {
+            Wanted::Series => NEEDED,
+            Wanted::Known { .. } => NEEDED_OF_KNOWN,
+        }
+    }
 }
 
 enum FileKind {
@@ -70,7 +84,7 @@ fn kind_of(path: &Path) -> Result<FileKind, ReadError> {
     }
 }
 
-fn read_parquet(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError> {
+fn read_parquet(path: &Path, wanted: Wanted<'_>) -> Result<(DataFrame, Roles), ReadError> {
     let unreadable = |reason: String| ReadError::Unreadable { path: path.to_owned(), reason };
     let open = || File::open(path).map_err(|err| unreadable(err.to_string()));
     let file = open()?;
@@ -89,7 +103,7 @@ fn read_parquet(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadE
     Ok((frame, roles))
 }
 
-fn read_csv(path: &Path, wanted: Wanted) -> Result<(DataFrame, Roles), ReadError> {
+fn read_csv(path: &Path, wanted: Wanted<'_>) -> Result<(DataFrame, Roles), ReadError> {
     let unreadable = |reason: String| ReadError::Unreadable { path: path.to_owned(), reason };
     let separator = separator_of(path).map_err(|err| unreadable(err.to_string()))?;
     let nulls = ["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None"];
@@ -171,8 +185,13 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, PolarsError>) -> Result<T, String
     }
 }
 
-fn roles_or_error(path: &Path, wanted: Wanted, columns: &[FoundColumn], is_typed: bool) -> Result<Roles, ReadError> {
-    (wanted.find)(columns, is_typed).map_err(|reason| {
+fn roles_or_error(
+    path: &Path,
+    wanted: Wanted<'_>,
+    columns: &[FoundColumn],
+    is_typed: bool,
+) -> Result<Roles, ReadError> {
+    wanted.find(columns, is_typed).map_err(|reason| {
         let mut found: Vec<String> = columns
             .iter()
             .take(MAX_COLUMNS_SHOWN)
@@ -181,7 +200,7 @@ fn roles_or_error(path: &Path, wanted: Wanted, columns: &[FoundColumn], is_typed
         if columns.len() > MAX_COLUMNS_SHOWN {
             found.push(format!("and {} more", columns.len() - MAX_COLUMNS_SHOWN));
         }
-        ReadError::Columns { path: path.to_owned(), reason, found: found.join(", "), needed: wanted.needed }
+        ReadError::Columns { path: path.to_owned(), reason, found: found.join(", "), needed: wanted.needed() }
     })
 }
 
@@ -190,6 +209,7 @@ fn class_of(dtype: &DataType) -> Class {
         DataType::String => Class::Text,
         dtype if dtype.is_integer() => Class::Whole,
         DataType::Float32 | DataType::Float64 => Class::Fraction,
+        DataType::Boolean => Class::Truth,
         DataType::Datetime(..) | DataType::Date => Class::Instant,
         _ => Class::Other,
     }
@@ -202,6 +222,7 @@ fn class_of_arrow(dtype: &ArrowDataType) -> Class {
         A::Dictionary(_, values, _) => class_of_arrow(values),
         A::Int8 | A::Int16 | A::Int32 | A::Int64 | A::UInt8 | A::UInt16 | A::UInt32 | A::UInt64 => Class::Whole,
         A::Float32 | A::Float64 => Class::Fraction,
+        A::Boolean => Class::Truth,
         A::Timestamp(..) | A::Date32 | A::Date64 => Class::Instant,
         A::Map(..) => Class::Labels,
         A::List(item) | A::LargeList(item) => match item.dtype() {
