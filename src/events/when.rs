@@ -36,6 +36,8 @@ pub(super) fn holiday(zone: Zone, text: &str, like: Weekday) -> Result<Holiday, 
     let date: NaiveDate = text.parse().map_err(|_| wrong())?;
     let next = date.checked_add_days(Days::new(1)).ok_or_else(wrong)?;
     let days_to_like = i64::from(like.days_since(date.weekday()));
-    let (start, end) = (zone.midnight(date).map_err(skipped)?, zone.midnight(next).map_err(skipped)?);
+    let start = zone.midnight(date).map_err(skipped)?;
+    // Where the day after it is skipped, it ends as the one after that begins.
+    let end = zone.midnight(next).or_else(|over| zone.instant(over.next)).map_err(skipped)?;
     Ok(Holiday { start, end, days_to_like })
 }

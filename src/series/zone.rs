@@ -3,13 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};
+use chrono::{
+    DateTime, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Timelike,
+};
 use chrono_tz::Tz;
 use serde::de::{Deserializer, Error as _};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::time::{Millis, SECOND};
+
+/// Seconds.
+const HALF_HOUR: u32 = 1_800;
 
 /// The time zone in which hours, days and weeks are counted; UTC unless told otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +30,16 @@ pub enum Zone {
 #[error("`{0}` is no time zone; write a name such as Europe/Berlin, or an offset such as +02:00")]
 pub struct UnknownZone(pub String);
 
-/// A moment that no clock of a zone shows.
+/// A moment that no clock of a zone shows: one of an hour that is left out when clocks are put forward, or of a day that
+/// is, when a place moves to the other side of the date line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is skipped there when clocks are put forward; take an hour later")]
-pub struct SkippedTime(pub NaiveDateTime);
+#[error("{local} is skipped there: clocks go on at {next}; take a time from then on")]
+pub struct SkippedTime {
+    /// What no clock shows.
+    pub local: NaiveDateTime,
+    /// The first time after it that they show.
+    pub next: NaiveDateTime,
+}
 
 impl Default for Zone {
     fn default() -> Zone {
@@ -100,27 +111,38 @@ impl Zone {
     /// # Errors
     /// When they skip it.
     pub fn instant(self, local: NaiveDateTime) -> Result<Millis, SkippedTime> {
+        self.shown_at(local).ok_or_else(|| {
+            // Clocks are put forward to a whole or half hour, by no more than a day.
+            let since = local.num_seconds_from_midnight() % HALF_HOUR;
+            let halves = (1..=50).filter_map(|nr| {
+                local.checked_add_signed(TimeDelta::seconds(i64::from(nr * HALF_HOUR) - i64::from(since)))
+            });
+            let next = halves.into_iter().find(|later| self.shown_at(*later).is_some());
+            SkippedTime { local, next: next.unwrap_or(local) }
+        })
+    }
+
+    /// The same, if they show it.
+    fn shown_at(self, local: NaiveDateTime) -> Option<Millis> {
         let found = match self {
             Zone::Named(zone) => zone.from_local_datetime(&local).map(|at| at.timestamp_millis()),
             Zone::Fixed(offset) => offset.from_local_datetime(&local).map(|at| at.timestamp_millis()),
         };
         match found {
-            LocalResult::Single(at) => Ok(at),
+            LocalResult::Single(at) => Some(at),
             // Shown twice when clocks are put back.
-            LocalResult::Ambiguous(first, second) => Ok(first.min(second)),
-            LocalResult::None => Err(SkippedTime(local)),
+            LocalResult::Ambiguous(first, second) => Some(first.min(second)),
+            LocalResult::None => None,
         }
     }
 
-    /// The first instant of a day. Where clocks skip midnight, the day begins at one o'clock.
+    /// The first instant of a day: where clocks skip midnight, of what is left of it.
     ///
     /// # Errors
-    /// When they skip the hour after it as well.
+    /// When they skip all of it.
     pub fn midnight(self, date: NaiveDate) -> Result<Millis, SkippedTime> {
-        let local = date.and_time(NaiveTime::MIN);
-        self.instant(local).or_else(|skipped| {
-            local.checked_add_signed(TimeDelta::hours(1)).map_or(Err(skipped), |later| self.instant(later))
-        })
+        self.instant(date.and_time(NaiveTime::MIN))
+            .or_else(|skipped| if skipped.next.date() == date { self.instant(skipped.next) } else { Err(skipped) })
     }
 }
 
@@ -166,6 +188,19 @@ mod tests {
             midnight("Asia/Beirut") + DAY - HOUR,
             zone("Asia/Beirut").midnight("2026-03-30".parse().unwrap()).unwrap()
         );
+    }
+
+    #[test]
+    fn what_is_skipped_is_told_with_when_clocks_go_on() {
+        let told = |place: &str, local: &str| zone(place).instant(local.parse().unwrap()).unwrap_err().to_string();
+        let march = told("Europe/Berlin", "2026-03-29T02:40:10");
+        assert!(march.contains("2026-03-29 02:40:10 is skipped there: clocks go on at 2026-03-29 03:00:00"), "{march}");
+        // By half an hour, and by two.
+        assert!(told("Australia/Lord_Howe", "2026-10-04T02:10:00").contains("go on at 2026-10-04 02:30:00"));
+        assert!(told("Antarctica/Troll", "2026-03-29T01:10:00").contains("go on at 2026-03-29 03:00:00"));
+        // Samoa went to the other side of the date line.
+        let samoa = zone("Pacific/Apia").midnight("2011-12-30".parse().unwrap()).unwrap_err().to_string();
+        assert!(samoa.contains("2011-12-30 00:00:00 is skipped there: clocks go on at 2011-12-31 00:00:00"), "{samoa}");
     }
 
     #[test]
