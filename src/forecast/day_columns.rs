@@ -72,9 +72,13 @@ impl DayColumns {
 
 /// The day of a cell of `step` that begins at `start`.
 pub(super) fn day_of(zone: Zone, start: Millis, step: Millis) -> Option<NaiveDate> {
+    // A day from midnight to midnight UTC is a date as files have it, whatever clocks show then.
+    if step == DAY && start.rem_euclid(DAY) == 0 {
+        return Zone::UTC.date_at(start);
+    }
     // Days are an even grid, and where clocks are moved it is an hour off midnight on one side of the change: there the
     // middle of a day says which one it is.
-    let into = if step == DAY && zone.moves_clocks() { DAY / 2 } else { 0 };
+    let into = if step == DAY { DAY / 2 } else { 0 };
     zone.date_at(start.saturating_add(into))
 }
 
@@ -109,6 +113,20 @@ mod tests {
         // Days that begin at midnight on one side of the change begin at eleven or one on the other.
         for start in [start, start + HOUR] {
             assert_eq!(days(start, DAY, 40, &[0, 10, 11]), ["2026-03-19", "2026-03-29", "2026-03-30"]);
+        }
+    }
+
+    #[test]
+    fn dates_of_a_file_are_days_everywhere() {
+        // 2026-01-01T00:00:00Z, as a file has it that says no more than the date; and the same day by the clocks there.
+        let new_year = 1_767_225_600_000;
+        for (zone, offset) in [("America/Phoenix", -7), ("-07:00", -7), ("Pacific/Auckland", 13), ("Asia/Tokyo", 9)] {
+            let zone: Zone = zone.parse().unwrap();
+            for start in [new_year, new_year - offset * HOUR] {
+                assert_eq!(day_of(zone, start, DAY).unwrap().to_string(), "2026-01-01", "{zone} {start}");
+            }
+            let shown = zone.date_at(new_year).unwrap();
+            assert_eq!(day_of(zone, new_year, HOUR), Some(shown), "an hour is of the day on the wall");
         }
     }
 

@@ -101,9 +101,10 @@ impl Zone {
         DateTime::from_timestamp_millis(wall).map(|wall| wall.date_naive())
     }
 
-    /// Whether its clocks may be put forward and back.
-    pub fn moves_clocks(self) -> bool {
-        matches!(self, Zone::Named(_)) && self != Zone::UTC
+    /// Whether it is known to be as far ahead of UTC at one moment as at any other. What has a name may have had other
+    /// offsets, and is not looked into.
+    pub fn has_one_offset(self) -> bool {
+        matches!(self, Zone::Fixed(_) | Zone::UTC)
     }
 
     /// The instant at which clocks here show `local`; the first, where they show it twice.
@@ -169,7 +170,7 @@ mod tests {
         }
         assert_eq!([berlin.offset_at(Millis::MIN), berlin.offset_at(Millis::MAX)], [0; 2]);
         assert_eq!(berlin.date_at(Millis::MAX), None);
-        assert!(berlin.moves_clocks() && !Zone::UTC.moves_clocks() && !zone("+02:00").moves_clocks());
+        assert!(!berlin.has_one_offset() && Zone::UTC.has_one_offset() && zone("+02:00").has_one_offset());
     }
 
     #[test]

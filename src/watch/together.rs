@@ -45,7 +45,7 @@ impl Forecasts {
         let is_mixed = natives.iter().any(|(_, own)| *own != step);
         let mut newest = None;
         // Only days can begin elsewhere before a change of clocks than after it, or elsewhere than at midnight.
-        if step.is_of_days() && (metric.zone().moves_clocks() || !is_mixed) {
+        if step.is_of_days() && (!metric.zone().has_one_offset() || !is_mixed) {
             for (key, _) in &natives {
                 newest = newest.max(newest_of(self.store(), key, now)?.map(|at| (at, *key)));
             }
