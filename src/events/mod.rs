@@ -146,9 +146,10 @@ impl PlannedEvents {
         idle.map(|planned| planned.event.name.as_str()).collect()
     }
 
-    /// Whether any changes a limit.
-    pub fn change_limits(&self) -> bool {
-        self.events.iter().any(|planned| matches!(planned.event.effect, Effect::Limit { .. }))
+    /// The name of one that recurs.
+    pub fn recurring(&self) -> Option<&str> {
+        let recurs = |planned: &&Planned| matches!(planned.event.effect, Effect::Recurring(_));
+        self.events.iter().find(recurs).map(|planned| planned.event.name.as_str())
     }
 }
 

@@ -67,7 +67,7 @@ fn every_kind_is_read_and_scoped_by_label() {
     );
     assert_eq!(names(&key("disk_used_bytes", &[("host", "db-2")])), [all[0], "larger volume", all[1]]);
     assert_eq!(names(&key("requests", &[("service", "shop")])), ["campaign", all[0], all[1]]);
-    assert!(plan.change_limits());
+    assert_eq!(plan.recurring(), None);
     let series = [key("up", &[]), key("disk_used_bytes", &[])];
     assert_eq!(plan.idle(series.iter().map(|key| (key, ""))), ["shards move in", "campaign"]);
     assert_eq!(plan.of_named(&key("x", &[]), "up").iter().count(), 3);

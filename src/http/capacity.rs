@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, SeriesName, Time, success};
+use super::answer::{Answer, SeriesName, Time, success_with};
 use super::error::Error;
 use super::params::Params;
 use super::routes::{Param, optional};
@@ -22,7 +22,11 @@ pub(super) const PARAMS: &[Param] = &[
     ),
     optional("side", "up: the series must stay below the limit; down: above", "up"),
     optional("horizon", "how far ahead to look", "180d"),
-    optional("events", "events to assume, as JSON: what would be if; a POST takes them as a list in its body", "none"),
+    optional(
+        "events",
+        "events to assume, as JSON: what would be if; a POST takes them as a list in its body; none that is `recurring`",
+        "none",
+    ),
 ];
 
 /// Capacity answers, soonest exhaustion first.
@@ -117,16 +121,27 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         return Err(Error::bad_data("`limit` says what must not be crossed, but not by which series; add `match`"));
     }
     let horizon = params.span("horizon")?.unwrap_or(180 * DAY);
-    if let Some(selector) = &selector {
-        app.keys(selector, TimeRange::ALL)?;
-    }
+    let keys = selector.as_ref().map(|selector| app.keys(selector, TimeRange::ALL)).transpose()?;
     let assumed = params.events("events", app.config.time_zone, app.watch.now())?;
+    if let Some(name) = assumed.recurring() {
+        return Err(Error::bad_data(format!(
+            "parameter `events`: `{name}` recurs, and capacity does not reckon with what recurs; leave it out, or assume a \
+             `one-off` with an amount for its next time"
+        )));
+    }
     let found = app.watch.capacity(selector.as_ref(), limit, horizon, &assumed)?;
-    Ok(success(&Capacity {
+    let doc = Capacity {
         matched: found.n_matched,
         truncated: truncated(&found),
         series: found.series.iter().map(|(key, assessment)| AssessmentDoc::of(key, assessment)).collect(),
-    }))
+    };
+    let warnings = match &keys {
+        Some(keys) => Params::idle(&assumed, keys.iter()),
+        // Some are not known yet.
+        None if found.n_pending > 0 => Vec::new(),
+        None => Params::idle(&assumed, found.series.iter().map(|(key, _)| key)),
+    };
+    Ok(success_with(&doc, &warnings))
 }
 
 /// What is missing from the list, in words.

@@ -10,13 +10,13 @@ use utoipa::ToSchema;
 
 use self::found::Found;
 use self::issued::IssuedDoc;
-use super::answer::{Answer, SeriesName, success};
+use super::answer::{Answer, SeriesName, success_with};
 use super::error::{Error, Fault};
 use super::params::Params;
 use super::routes::{Param, optional, required};
 use super::state::App;
 use crate::forecast::Coverage;
-use crate::series::{Aggregate, DAY, Key, Step, TimeRange};
+use crate::series::{Aggregate, DAY, Key, Millis, Step, TimeRange};
 use crate::watch::{ForecastAsk, WatchError};
 
 pub(super) const PARAMS: &[Param] = &[
@@ -114,43 +114,32 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     }
     let keys = app.keys(&selector, TimeRange::ALL)?;
     if let Some(how) = how {
-        return aggregates(app, &keys, how, &by, &ask, limit);
+        return aggregates(app, &keys, (how, &by), &ask, limit, now);
     }
     let matched = keys.len();
-    let mut first_error = None;
-    let mut forecasts = Vec::with_capacity(matched.min(limit));
+    let mut listed = Listed { warnings: Params::idle(&ask.assumed, keys.iter()), ..Listed::default() };
     for key in keys.into_iter().take(limit) {
-        let name = SeriesName::of(&key);
         let kind = app.kind_of(&key).as_str();
-        forecasts.push(match app.watch.forecast(&key, &ask) {
-            Ok(forecast) => {
-                let issued = app.watch.issued(&key).map(IssuedDoc::of);
-                SeriesForecast {
-                    name,
-                    aggregate: None,
-                    error: None,
-                    found: Some(Found::of(forecast, kind, issued, now)),
-                }
-            }
-            // What is wrong with the question is wrong with all of it.
-            Err(error @ WatchError::Ask(_)) => return Err(error.into()),
-            Err(error) => {
-                let error = error.to_string();
-                first_error.get_or_insert_with(|| error.clone());
-                SeriesForecast { name, aggregate: None, error: Some(error), found: None }
-            }
-        });
-    }
-    if let Some(error) = first_error.filter(|_| forecasts.iter().all(|one| one.found.is_none())) {
-        return Err(Error::new(Fault::Execution, format!("there is no forecast: {error}")));
+        let found = app
+            .watch
+            .forecast(&key, &ask)
+            .map(|forecast| Found::of(forecast, kind, app.watch.issued(&key).map(IssuedDoc::of), now));
+        listed.add(SeriesName::of(&key), None, found)?;
     }
     let truncated = (matched > limit)
         .then(|| format!("{matched} series match and {limit} are listed; narrow `match`, or raise `limit`"));
-    Ok(success(&Forecasts { matched, truncated, forecasts }))
+    listed.answer(matched, truncated)
 }
 
 /// The forecast of each metric's aggregate, taken apart by labels.
-fn aggregates(app: &App, keys: &[Key], how: Aggregate, by: &[String], ask: &ForecastAsk, limit: usize) -> Answer {
+fn aggregates(
+    app: &App,
+    keys: &[Key],
+    (how, by): (Aggregate, &[String]),
+    ask: &ForecastAsk,
+    limit: usize,
+    now: Millis,
+) -> Answer {
     if keys.len() > MOST_MEMBERS {
         let text = format!("{} series match, more than {MOST_MEMBERS} for an aggregate; narrow `match`", keys.len());
         return Err(Error::bad_data(text));
@@ -165,34 +154,57 @@ fn aggregates(app: &App, keys: &[Key], how: Aggregate, by: &[String], ask: &Fore
         groups.entry((key.metric().to_owned(), values)).or_default().push(key.clone());
     }
     let matched = groups.len();
-    let (mut forecasts, mut first_error) = (Vec::new(), None);
+    let mut listed = Listed { warnings: Params::idle(&ask.assumed, keys.iter()), ..Listed::default() };
     for ((metric, values), members) in groups.into_iter().take(limit) {
         let pairs: Vec<(&str, &str)> = by.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
         let about =
             Key::from_pairs(&metric, &pairs).map_err(|error| Error::bad_data(format!("parameter `by`: {error}")))?;
         let kind = app.kind_of(&members[0]).as_str();
-        let name = SeriesName::of(&about);
-        let doc = |members, events_left_out| Some(AggregateDoc { of: how.to_string(), members, events_left_out });
-        forecasts.push(match app.watch.forecast_aggregate(&about, &members, how, ask) {
-            Ok(found) => SeriesForecast {
-                name,
-                aggregate: doc(found.n_members, found.left_out),
-                error: None,
-                found: Some(Found::of(found.forecast, kind, None, app.watch.now())),
-            },
-            Err(error @ WatchError::Ask(_)) => return Err(error.into()),
-            Err(error) => {
-                let error = error.to_string();
-                first_error.get_or_insert_with(|| error.clone());
-                SeriesForecast { name, aggregate: doc(members.len(), Vec::new()), error: Some(error), found: None }
-            }
+        let mut aggregate = AggregateDoc { of: how.to_string(), members: members.len(), events_left_out: Vec::new() };
+        let found = app.watch.forecast_aggregate(&about, &members, how, ask).map(|found| {
+            (aggregate.members, aggregate.events_left_out) = (found.n_members, found.left_out);
+            Found::of(found.forecast, kind, None, now)
         });
-    }
-    if let Some(error) = first_error.filter(|_| forecasts.iter().all(|one| one.found.is_none())) {
-        return Err(Error::new(Fault::Execution, format!("there is no forecast: {error}")));
+        listed.add(SeriesName::of(&about), Some(aggregate), found)?;
     }
     let truncated = (matched > limit).then(|| {
         format!("{matched} aggregates match and {limit} are listed; narrow `match` or `by`, or raise `limit`")
     });
-    Ok(success(&Forecasts { matched, truncated, forecasts }))
+    listed.answer(matched, truncated)
+}
+
+/// Forecasts as they are made, one after the other.
+#[derive(Default)]
+struct Listed {
+    forecasts: Vec<SeriesForecast>,
+    /// What is to be said of the question.
+    warnings: Vec<String>,
+}
+
+impl Listed {
+    /// Adds what became of one; what is wrong with the question is wrong with all of it.
+    fn add(
+        &mut self,
+        name: SeriesName,
+        aggregate: Option<AggregateDoc>,
+        found: Result<Found, WatchError>,
+    ) -> Result<(), Error> {
+        let (error, found) = match found {
+            Ok(found) => (None, Some(found)),
+            Err(error @ WatchError::Ask(_)) => return Err(error.into()),
+            Err(error) => (Some(error.to_string()), None),
+        };
+        self.forecasts.push(SeriesForecast { name, aggregate, error, found });
+        Ok(())
+    }
+
+    /// The list; an error where there is none that could be forecast.
+    fn answer(self, matched: usize, truncated: Option<String>) -> Answer {
+        let Listed { forecasts, warnings } = self;
+        let first_error = forecasts.iter().find_map(|one| one.error.as_ref());
+        if let Some(error) = first_error.filter(|_| forecasts.iter().all(|one| one.found.is_none())) {
+            return Err(Error::new(Fault::Execution, format!("there is no forecast: {error}")));
+        }
+        Ok(success_with(&Forecasts { matched, truncated, forecasts }, &warnings))
+    }
 }

@@ -177,9 +177,14 @@ fn success(answers: Answers) -> (&'static str, Response) {
     let described = |text: &str| ResponseBuilder::new().description(text);
     match answers {
         Answers::Data(name, _) => {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            let warnings = ArrayBuilder::new()
+                .items(text)
+                .description(Some("what to know of the answer; absent when there is nothing"));
             let envelope = ObjectBuilder::new()
                 .property("status", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["success"])))
                 .property("data", RefOr::<Schema>::Ref(Ref::from_schema_name(name)))
+                .property("warnings", warnings)
                 .required("status")
                 .required("data");
             let content = Content::new(Some(Schema::from(envelope.build())));

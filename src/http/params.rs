@@ -11,7 +11,7 @@ use super::error::Error;
 use super::routes::Param;
 use crate::events::PlannedEvents;
 use crate::query;
-use crate::series::{Millis, Selector, TimeRange, Zone, parse_duration};
+use crate::series::{Key, Millis, Selector, TimeRange, Zone, parse_duration};
 
 /// The parameters of one request, in order; the path's own come first.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +55,12 @@ impl Params {
     pub(super) fn events(&self, name: &str, zone: Zone, now: Millis) -> Result<Arc<PlannedEvents>, Error> {
         let Some(text) = self.one(name)? else { return Ok(Arc::default()) };
         parse(name, text, |text| PlannedEvents::assumed(text, zone, now)).map(Arc::new)
+    }
+
+    /// What is to be said of events that are assumed and concern none of `keys`: mostly a slip in a selector.
+    pub(super) fn idle<'a>(assumed: &PlannedEvents, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<String> {
+        let told = |name: &str| format!("events: `{name}` concerns none of the series; check its `match`");
+        assumed.idle(keys.map(|key| (key, ""))).into_iter().take(MAX_IDLE).map(told).collect()
     }
 
     /// Refuses names that are not among `known`.
@@ -168,6 +174,9 @@ impl Params {
         }
     }
 }
+
+/// Who has assumed more that are idle has seen enough.
+const MAX_IDLE: usize = 10;
 
 /// Each window reads and sorts the series once more.
 const MAX_SPANS: usize = 16;

@@ -39,6 +39,7 @@ fn what_would_be_if_changes_this_answer_and_no_other() {
     let end = fill(&server);
     let path = "/api/v1/forecast?match=load&horizon=1h&model=naive";
     let plain = values(&server.get(path).data());
+    assert!(server.get(path).json()["warnings"].is_null());
     let event =
         json!({"name": "launch", "match": "{host=\"a\"}", "kind": "step", "at": rfc3339(end + 31 * MINUTE), "add": 40});
     let ask = json!({"match": "load", "horizon": "1h", "model": "naive", "events": [event]});
@@ -58,7 +59,9 @@ fn what_would_be_if_changes_this_answer_and_no_other() {
     assert_eq!((values(&again), &again["forecasts"][0]["events"]), (plain, &json!([])));
     // Of another series.
     let other = json!({"match": "load", "horizon": "1h", "model": "naive", "events": [{"match": "disk_used", "kind": "step", "at": "now", "add": 1}]});
-    assert_eq!(post(&server, "/api/v1/forecast", &other)["forecasts"][0]["events"], json!([]));
+    let told = server.post("/api/v1/forecast", &[("Content-Type", "application/json")], other.to_string().as_bytes());
+    assert_eq!(told.data()["forecasts"][0]["events"], json!([]));
+    assert_eq!(told.json()["warnings"], json!(["events: `step` concerns none of the series; check its `match`"]));
     // Of the past: what was in the window is not learned, so that the last value is an earlier one.
     let masked = json!({"kind": "maintenance", "from": rfc3339(end - 10 * MINUTE), "to": "now+1h"});
     let ask = json!({"match": "disk_used", "horizon": "5m", "model": "naive", "events": [masked]});
@@ -127,6 +130,17 @@ fn capacity_is_asked_with_a_larger_disk_or_more_on_it() {
     let larger = ask(json!([{"name": "resize", "kind": "limit", "at": "now+2h", "add": 300}]));
     assert!((hours(&larger) - 1701.0 / 60.0).abs() < 2.0, "{larger}");
     assert_eq!(ask(json!([])), plain, "what was assumed is not kept");
+    let elsewhere = json!([{"name": "import", "match": "load", "kind": "step", "at": "now+2h", "add": 600}]);
+    let body = json!({"match": "disk_used", "limit": 3000, "events": elsewhere}).to_string();
+    let told = server.post("/api/v1/capacity", &[("Content-Type", "application/json")], body.as_bytes()).json();
+    assert!(told["warnings"][0].as_str().unwrap().contains("`import` concerns none of the series"), "{told}");
+    // What recurs is no part of capacity, so that assuming it would change nothing.
+    let windows = json!([{"from": "now-2d", "to": "now-47h"}, {"from": "now+1d", "to": "now+25h"}]);
+    let batch = json!([{"name": "batch", "kind": "recurring", "windows": windows}]);
+    let body = json!({"match": "disk_used", "limit": 3000, "events": batch}).to_string();
+    let got = server.post("/api/v1/capacity", &[("Content-Type", "application/json")], body.as_bytes());
+    let error = got.error(400);
+    assert!(error.contains("`events`: `batch` recurs") && error.contains("one-off"), "{error}");
 }
 
 #[test]
