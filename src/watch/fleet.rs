@@ -14,7 +14,7 @@ use super::standing::Plans;
 use crate::capacity::{Assessment, CapacitySettings, Exhaustion, Limit, assess};
 use crate::events::PlannedEvents;
 use crate::forecast::Events;
-use crate::presets::{Presets, Rule};
+use crate::presets::Presets;
 use crate::series::{DAY, HOUR, History, Key, Millis, SECOND, Selector, Side, Step};
 use crate::storage::{SelectError, Store};
 
@@ -286,9 +286,10 @@ impl Fleet {
 
     /// The limit that the series' preset knows: a number, or a share of what another series measures.
     pub fn limit_of(&self, key: &Key, now: Millis) -> Result<Option<KnownLimit>, SelectError> {
-        let Some(Rule { metric, limit_metric, .. }) = self.presets.rule_for(key) else { return Ok(None) };
+        let Some(rule) = self.presets.rule_for(key) else { return Ok(None) };
+        let metric = self.presets.settings_by(Some(rule));
         let side = if metric.matters == Side::Down { Side::Down } else { Side::Up };
-        if let Some(source) = limit_metric {
+        if let Some(source) = &rule.limit_metric {
             let seen = source.whole_for(key, self.roster.lock().wholes());
             let whole = match seen {
                 Some(whole) => Some(whole),

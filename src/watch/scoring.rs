@@ -194,7 +194,7 @@ impl Scoring {
 
     fn watcher_for(&self, key: &Key) -> Option<Watcher> {
         let rule = self.presets.rule_for(key);
-        let metric = rule.map(|rule| rule.metric.clone()).unwrap_or_default();
+        let metric = self.presets.settings_by(rule);
         let kind = metric.kind_of(key.metric());
         let settings = Settings { metric, ..Settings::default() };
         let named = self.detector_for(rule);
