@@ -52,6 +52,8 @@ pub struct Analysis {
     pub span: Option<(Millis, Millis)>,
     /// How many series were averaged before they were forecast.
     pub n_averaged: usize,
+    /// Of how many the first point stands before the last sample, being of a day that has begun.
+    pub n_begun: usize,
     /// One per source: of a counter every value is per second.
     pub kinds: Vec<MetricKind>,
     /// One per source.
@@ -93,6 +95,7 @@ pub fn analyze(
             let found = detect_one(source, &[], &samples, &ask.detect, presets, false)?;
             let metric = source.settings(presets);
             let history = history_of(source, &samples, &metric);
+            let newest = samples.iter().filter(|sample| sample.value.is_finite()).map(|sample| sample.at).max();
             drop(samples);
             let is_averaged = history.as_ref().is_ok_and(|history| history.len() > ask.most_cells);
             let assessment = match (&history, limit) {
@@ -108,16 +111,18 @@ pub fn analyze(
             let forecast = history
                 .map_err(ForecastFailure::from)
                 .and_then(|history| forecast_coarse(source, &history, &ask.forecast, ask.most_cells, presets));
-            Ok::<_, DetectError>((found.anomalies, forecast, assessment, is_averaged))
+            let has_begun = forecast.as_ref().is_ok_and(|it| is_averaged && Some(it.at(0)) <= newest);
+            Ok::<_, DetectError>((found.anomalies, forecast, assessment, is_averaged, has_begun))
         },
         done,
     );
 
     let (mut anomalies, mut forecasts, mut capacity) = (Vec::new(), Vec::new(), Vec::new());
-    let mut n_averaged = 0;
+    let (mut n_averaged, mut n_begun) = (0, 0);
     for (idx, outcome) in per_series.into_iter().enumerate() {
-        let (found, forecast, assessment, is_averaged) = outcome?;
+        let (found, forecast, assessment, is_averaged, has_begun) = outcome?;
         n_averaged += usize::from(is_averaged);
+        n_begun += usize::from(has_begun);
         anomalies.extend(found.into_iter().map(|anomaly| (idx, anomaly)));
         forecasts.push(forecast);
         capacity.extend(assessment.map(|assessment| (idx, assessment)));
@@ -131,7 +136,7 @@ pub fn analyze(
         .map(|(idx, anomaly)| Member { key: sources[*idx].key.clone(), anomaly: anomaly.clone() })
         .collect();
     let incidents = group(&members, &ask.group);
-    Ok(Analysis { sources, n_rows, span, n_averaged, kinds, forecasts, anomalies, incidents, capacity })
+    Ok(Analysis { sources, n_rows, span, n_averaged, n_begun, kinds, forecasts, anomalies, incidents, capacity })
 }
 
 fn last_value(samples: &[Sample]) -> f64 {

@@ -126,7 +126,8 @@ fn prepare(
 ) -> Result<Prepared, ForecastFailure> {
     let metric = source.settings(presets);
     let (history, told) = history_and_notes(source, samples, &metric)?;
-    let Shown { history, horizon, season, is_mean, mut notes } =
+    // What has begun lies ahead of every origin.
+    let Shown { history, horizon, season, is_mean, mut notes, begun: _ } =
         shown(source.axis, history, ask.ahead, ask.season, ask.cells, metric.zone())?;
     notes.splice(0..0, told);
     let request = Request { season, horizon, ..Request::default() };

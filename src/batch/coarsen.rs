@@ -76,7 +76,7 @@ pub(super) fn told_of(kind: MetricKind) -> Option<&'static str> {
 
 /// `history` with at most `most` cells, each the mean of the same number of old ones; a step that divides the day
 /// becomes another that does. The newest cells are kept whole, the oldest may be left out; but days are those of `zone`,
-/// and begun ones are left out at either end.
+/// weeks begin on Monday there, and begun ones are left out at either end.
 pub fn coarsen(history: &History, most: usize, zone: Zone) -> History {
     if history.len() <= most {
         return history.clone();
@@ -88,8 +88,7 @@ pub fn coarsen(history: &History, most: usize, zone: Zone) -> History {
     Step::new(step.saturating_mul(per_cell)).map_or_else(|| history.clone(), |coarse| at_step(history, coarse, zone))
 }
 
-/// `history` by a multiple of its step, each cell a mean. The newest cells are kept whole, the oldest may be left out; but
-/// days are those of `zone`, and begun ones are left out at either end.
+/// `history` by a multiple of its step, as [`coarsen`] does it.
 pub(super) fn at_step(history: &History, coarse: Step, zone: Zone) -> History {
     let step = history.step().millis();
     let per_cell = (coarse.millis() / step).max(1) as usize;
@@ -105,6 +104,12 @@ pub(super) fn at_step(history: &History, coarse: Step, zone: Zone) -> History {
     };
     let values = history.values()[skipped..].chunks_exact(per_cell).map(mean).collect();
     History::new(start, coarse, values).on(history.calendar())
+}
+
+/// Where the day or week begins that is no cell of `coarse`, made of `history`, since it has only begun.
+pub(super) fn begun_at(coarse: &History, history: &History) -> Option<Millis> {
+    let newest = history.at(history.len().saturating_sub(1));
+    Some(coarse.end()).filter(|end| *end <= newest)
 }
 
 fn mean(cells: &[f64]) -> f64 {

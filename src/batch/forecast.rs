@@ -168,11 +168,11 @@ pub(super) fn forecast_newest<'a>(
 ) -> Result<SeriesForecast, ForecastFailure> {
     let zone = facts(false).zone;
     let axis = sources.clone().next().map_or(Axis::Time, |source| source.axis);
-    let Shown { history, horizon, season, is_mean, mut notes } =
+    let Shown { history, horizon, season, is_mean, mut notes, begun } =
         shown(axis, history, ask.ahead, ask.season, ask.cells, zone)?;
     let request = Request { model: ask.model.clone(), season, horizon };
     let (columns, more) = ask.columns.beside(sources, &history, horizon.steps())?;
-    notes.extend(more);
+    notes.extend(begun.into_iter().chain(more));
     let facts = facts(is_mean);
     let past = Past::of(&history).with_facts(&facts).with_regressors(&columns);
     let forecast = forecast_past(&past, &request, ask.coverage, events)?;

@@ -1,11 +1,12 @@
 //! What of a long history a forecast is made from, and what is told of the rest.
 
 use crate::forecast::{Horizon, SeasonChoice};
-use crate::series::{History, HistoryError, Season, Step, Zone, format_duration};
+use crate::series::{History, HistoryError, Millis, Season, Step, Zone, format_duration};
 
-use super::coarsen::at_step;
+use super::coarsen::{at_step, begun_at};
 use super::forecast::{Ahead, ForecastFailure};
 use super::rows::Axis;
+use super::times::rfc3339;
 
 /// Cells that a forecast looks at unless more are asked for: five weeks of minutes, six years of hours. A week, the
 /// longest cycle that minutes have, is then seen as often as it takes to be found and to be judged.
@@ -25,6 +26,8 @@ pub(super) struct Shown {
     pub(super) is_mean: bool,
     /// What is not as the reader of the answer would think.
     pub(super) notes: Vec<String>,
+    /// The same of a forecast from its end.
+    pub(super) begun: Option<String>,
 }
 
 /// `history` for a look so far `ahead` with a `season` of the series' own steps: by a coarser step where the horizon, a
@@ -49,7 +52,13 @@ pub(super) fn shown(
     };
     let horizon = ahead.in_steps(axis, step)?;
     let is_mean = step != native;
-    let mut history = if is_mean { at_step(&history, step, zone) } else { history };
+    let (mut history, begun) = if is_mean {
+        let coarse = at_step(&history, step, zone);
+        let begun = begun_at(&coarse, &history).map(|at| begun_note(step, at));
+        (coarse, begun)
+    } else {
+        (history, None)
+    };
     if history.is_empty() {
         return Err(HistoryError::TooYoung { step }.into());
     }
@@ -77,7 +86,16 @@ pub(super) fn shown(
         history = history.tail(most);
     }
     notes.extend(season_note(season, history.len()));
-    Ok(Shown { history, horizon, season, is_mean, notes })
+    Ok(Shown { history, horizon, season, is_mean, notes, begun })
+}
+
+/// What is to be said of a day or week that began at `at`.
+fn begun_note(step: Step, at: Millis) -> String {
+    format!(
+        "the last {step} began at {} and is not over: it is left out of the history, and the first point, which stands \
+         before the last sample, is of it",
+        rfc3339(at)
+    )
 }
 
 /// A season of so many `native` steps in cells of `step`; none where it is not one cell long.
@@ -105,7 +123,7 @@ fn season_note(season: SeasonChoice, n_cells: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{DAY, MINUTE};
+    use crate::series::{DAY, HOUR, MINUTE};
 
     fn minutes(n: usize) -> History {
         History::new(0, Step::new(MINUTE).unwrap(), (0..n).map(|nr| nr as f64).collect())
@@ -148,6 +166,22 @@ mod tests {
         assert_eq!((day.horizon.steps(), day.is_mean, day.notes.len()), (1_440, false, 0));
         let decade = shown(Axis::Time, minutes(1_000), Ahead::Span(3_650 * DAY), SeasonChoice::Auto, None, Zone::UTC);
         assert!(decade.is_err());
+    }
+
+    #[test]
+    fn a_day_that_has_begun_is_said_to_be_left_out() {
+        let of = |n_hours: usize, span: Millis| {
+            let hours = History::new(0, Step::new(HOUR).unwrap(), vec![1.0; n_hours]);
+            shown(Axis::Time, hours, Ahead::Span(span), SeasonChoice::Auto, None, Zone::UTC).unwrap()
+        };
+        let days = of(10 * 24 + 5, 600 * DAY);
+        assert_eq!((days.history.step(), days.history.end()), (Step::new(DAY).unwrap(), 10 * DAY));
+        let told = days.begun.unwrap();
+        assert!(told.contains("the last 1d began at 1970-01-11T00:00:00Z") && told.contains("first point"), "{told}");
+        // The day is over with its last hour; and what is shorter than a day is laid back from the newest sample.
+        assert_eq!((of(10 * 24, 600 * DAY).begun, of(10 * 24 + 5, 100 * DAY).begun), (None, None));
+        let quarters = of(50 * 24 + 5, 400 * DAY);
+        assert_eq!((quarters.is_mean, quarters.history.step().millis(), quarters.begun), (true, 6 * HOUR, None));
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn days_begin_at_midnight_where_the_metric_is() {
     let out = dir.path().join("out.csv");
     let told = stderr(&done(&[&["forecast"], &ask[..], &["--time-zone", "Asia/Tokyo", "-o", text(&out)]].concat()));
     assert!(told.contains("forecast every 1d, from means of whole days in Asia/Tokyo"), "{told}");
+    assert!(told.contains("the last 1d began at 2024-03-24T15:00:00Z and is not over"), "{told}");
     // A day there is no mixture: the last is a Sunday.
     let last = forecast(&dir, &[&ask[..], &["--time-zone", "Asia/Tokyo"]].concat())[0].1;
     assert!((last - 60.5).abs() < 0.3, "{last}");
@@ -108,11 +109,14 @@ fn weekdays_are_those_on_the_wall() {
 fn an_analysis_averages_to_whole_days_there() {
     let dir = TempDir::new().unwrap();
     // More than 4,000 cells of twelve hours.
-    let rows: String = (0..8_100).map(|t| format!("{},{}\n", START + t * 6 * HOUR, t % 28)).collect();
+    let rows: String = (0..8_101).map(|t| format!("{},{}\n", START + t * 6 * HOUR, t % 28)).collect();
     let input = write(&dir, "visits.csv", format!("timestamp,visits\n{rows}"));
     let into = dir.path().join("analysis");
     let first = |more: &[&str]| {
-        done(&[&["analyze", text(&input), "--model", "naive", "--horizon", "3", "-o", text(&into)], more].concat());
+        let ask = ["analyze", text(&input), "--model", "naive", "--horizon", "3", "-o", text(&into)];
+        let told = stderr(&done(&[&ask[..], more].concat()));
+        // The last sample is one of the first of its day.
+        assert!(told.contains("of 1 of 1 series the last day began and is not over"), "{told}");
         let rows = read(&[text(&into.join("forecasts.parquet")).to_owned()]).unwrap();
         rows.at[0].rem_euclid(24 * HOUR)
     };
