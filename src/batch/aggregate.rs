@@ -79,14 +79,23 @@ pub fn forecast_groups(
             Some(history) => {
                 let named =
                     histories.iter().map(|(idx, _)| (&rows.sources[*idx].key, rows.sources[*idx].name.as_str()));
-                let events = match source.axis {
-                    Axis::Time => ask.events.of_aggregate(named, grouping.how).0,
-                    Axis::Steps => crate::forecast::Events::default(),
+                let (events, left_out) = match source.axis {
+                    Axis::Time => ask.events.of_aggregate(named, grouping.how),
+                    Axis::Steps => Default::default(),
                 };
                 let members = histories.iter().map(|(idx, _)| &rows.sources[*idx]);
                 let is_mixed = histories.iter().any(|(_, member)| member.step() != history.step());
                 let facts = |is_mean| source.facts(&settings, is_mean || is_mixed);
-                forecast_newest(members, history, ask, facts, &events)
+                forecast_newest(members, history, ask, facts, &events).map(|mut made| {
+                    made.notes.extend(left_out.iter().map(|name| {
+                        format!(
+                            "the event `{name}` concerns only some of its series, and what it does to the {} is not known: \
+                             it is left out",
+                            grouping.how
+                        )
+                    }));
+                    made
+                })
             }
         };
         let kind = source.kind_by(&settings);

@@ -104,13 +104,19 @@ impl KnownColumns {
         n_ahead: usize,
     ) -> Result<(Vec<Regressor>, Vec<String>), KnownColumnsError> {
         let mut named: BTreeMap<&str, Vec<&Known>> = BTreeMap::new();
+        let mut partial: BTreeSet<&str> = BTreeSet::new();
         for known in &self.columns {
             if sources.clone().all(|source| known.concerns(source)) {
                 named.entry(&known.name).or_default().push(known);
+            } else if sources.clone().any(|source| known.concerns(source)) {
+                partial.insert(&known.name);
             }
         }
         let axis = sources.next().map(|source| source.axis);
         let (mut regressors, mut notes) = (Vec::new(), Vec::new());
+        notes.extend(partial.into_iter().map(|name| {
+            format!("numbers of the known column `{name}` that concern only some of its series are left out")
+        }));
         for (name, parts) in named {
             if parts.iter().any(|known| Some(known.axis) != axis) {
                 let reason = "the known columns and the series are not dated alike: one has timestamps, the other counts \

@@ -67,6 +67,27 @@ fn a_sum_is_forecast_per_metric_and_by_label_with_a_band_of_its_own() {
 }
 
 #[test]
+fn what_concerns_only_some_of_a_sum_is_left_out_and_told() {
+    let dir = TempDir::new().unwrap();
+    let input = fleet(&dir);
+    let plan = "- {name: twice, match: 'load{host=\"c\"}', kind: step, at: 2024-01-15, times: 2}\n";
+    let plan = write(&dir, "plan.yaml", plan);
+    let days = |t: i64| if t % 5 == 0 { 1 } else { 0 };
+    let row = |t: i64| format!("{},c,{}\n{},,{}\n", START + t * 24 * HOUR, days(t), START + t * 24 * HOUR, days(t + 1));
+    let known: String = (0..17).map(row).collect();
+    let known = write(&dir, "known.csv", format!("timestamp,host,campaign\n{known}"));
+    let ask = ["forecast", text(&input), "--horizon", "3", "--model", "naive", "--events", text(&plan)];
+    let told = |more: &[&str]| stderr(&done(&[&ask[..], &["--columns", text(&known)], more].concat()));
+    let sum = told(&["--aggregate", "sum"]);
+    assert!(sum.contains("`sum(load)`: the event `twice` concerns only some of its series"), "{sum}");
+    assert!(sum.contains("`sum(load)`: numbers of the known column `campaign` that concern only some"), "{sum}");
+    assert!(!sum.contains("`sum(queue_depth)`: the event"), "{sum}");
+    for all in [told(&["--aggregate", "sum", "--by", "host"]), told(&[])] {
+        assert!(!all.contains("only some"), "{all}");
+    }
+}
+
+#[test]
 fn what_is_no_aggregate_is_refused() {
     let dir = TempDir::new().unwrap();
     let input = fleet(&dir);
