@@ -23,7 +23,7 @@ mod support;
 mod zones;
 
 use barograph::batch::{Column, Table, read};
-use support::{HOUR, START, done, fails, stdout, text, two_series, wave, write};
+use support::{HOUR, START, done, fails, stderr, stdout, text, two_series, wave, write};
 use tempfile::TempDir;
 
 #[test]
@@ -199,6 +199,39 @@ fn multivariate_blames_the_column() {
     let folder = dir.path().join("scores");
     done(&["detect", &both, "--multivariate", "-o", text(&folder)]);
     assert!(folder.join("a.parquet").exists() && folder.join("b.parquet").exists());
+}
+
+#[test]
+fn what_is_not_warmed_up_is_told() {
+    let dir = TempDir::new().unwrap();
+    let rows: String = (0..300).map(|t| format!("{},{},{}\n", START + t * 60_000, wave(t), wave(t + 7))).collect();
+    let (full, none) = (format!("timestamp,cpu,load\n{rows}"), "timestamp,cpu,load\n");
+    std::fs::create_dir(dir.path().join("now")).unwrap();
+    std::fs::create_dir(dir.path().join("earlier")).unwrap();
+    for (name, text) in [("now/a.csv", &*full), ("now/b.csv", none), ("earlier/a.csv", none), ("earlier/b.csv", &full)]
+    {
+        write(&dir, name, text);
+    }
+    let path = |name: &str| text(&dir.path().join(name)).to_owned();
+    let (now, earlier, out) = (path("now"), path("earlier"), path("out"));
+    let told = |now: &str, earlier: &str, more: &[&str]| {
+        stderr(&done(&[&["detect", now, "--warmup", earlier, "-o", &out], more].concat()))
+    };
+    // Of two files the ones that are left do not belong together; of one there is no doubt.
+    let two = told(&now, &earlier, &["--multivariate"]);
+    assert!(two.contains("warning: `a` is not warmed up: no earlier file"), "{two}");
+    let one = told(&path("now/a.csv"), &path("earlier/b.csv"), &["--multivariate"]);
+    assert!(!one.contains("not warmed up"), "{one}");
+    let values: String = (0..300).map(|t| format!("{},{}\n", START + t * 60_000, wave(t))).collect();
+    let series = |name: &str| write(&dir, name, format!("timestamp,value\n{values}"));
+    let (today, before) = (series("today.csv"), series("before.csv"));
+    let out = path("scores.csv");
+    let ask = ["detect", text(&today), "--warmup", text(&before), "-o", &out];
+    let alone = stderr(&done(&ask));
+    assert!(
+        alone.contains("1 of 1 series are not warmed up, as `today.csv`") && alone.contains("`before.csv`"),
+        "{alone}"
+    );
 }
 
 #[test]

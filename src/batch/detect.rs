@@ -195,26 +195,36 @@ pub struct EntityScores {
     pub anomalies: Vec<Anomaly>,
 }
 
-/// Runs the matrix detector over every entity.
+/// The earlier rows of `entity` among those of `warmup`: of the same name, or, where `is_pair` says that one file was
+/// given for either, whatever it is called.
 ///
-/// `warmup` holds earlier rows of entities with the same name, scored first and not told of.
+/// # Errors
+/// With the reason when there is something to warm up with, but nothing for this entity.
+pub fn warmup_of<'a>(entity: &Matrix, warmup: &'a [Matrix], is_pair: bool) -> Result<Option<&'a Matrix>, String> {
+    if warmup.is_empty() {
+        return Ok(None);
+    }
+    let found = warmup.iter().find(|known| is_pair || known.name == entity.name);
+    let Some(found) = found else {
+        return Err(format!("`{}` is not warmed up: no earlier file of this name has rows", entity.name));
+    };
+    if found.columns != entity.columns {
+        let name = &entity.name;
+        return Err(format!("`{name}` is not warmed up: its columns are not those of the earlier `{}`", found.name));
+    }
+    Ok(Some(found))
+}
+
+/// Runs the matrix detector over every entity, each with earlier rows, which are scored first and not told of.
 ///
 /// # Errors
 /// When there is no such matrix detector, or it lacks a setting.
 pub fn detect_matrices(
-    entities: Vec<Matrix>,
-    warmup: &[Matrix],
+    entities: Vec<(Matrix, Option<&Matrix>)>,
     ask: &DetectAsk,
     done: impl Fn() + Sync,
 ) -> Result<Vec<EntityScores>, DetectError> {
-    let is_alone = entities.len() == 1 && warmup.len() == 1;
-    let work = |entity: Matrix| {
-        // A single pair of files belongs together whatever it is called.
-        let before = if is_alone { warmup.first() } else { warmup.iter().find(|known| known.name == entity.name) };
-        let before = before.filter(|before| before.columns == entity.columns);
-        detect_matrix(entity, before, ask)
-    };
-    spread(entities, work, done).into_iter().collect()
+    spread(entities, |(entity, before)| detect_matrix(entity, before, ask), done).into_iter().collect()
 }
 
 fn detect_matrix(entity: Matrix, before: Option<&Matrix>, ask: &DetectAsk) -> Result<EntityScores, DetectError> {
@@ -320,6 +330,25 @@ mod tests {
         assert!(n_cold > 0 && told[500].is_nan() && told.iter().filter(|score| score.is_nan()).count() == n_cold + 1);
         let filled = scores(&rows, true);
         assert!((0..1_000).all(|idx| filled[idx] == if told[idx].is_nan() { 0.0 } else { told[idx] }));
+    }
+
+    #[test]
+    fn an_entity_is_warmed_up_by_its_own_past_or_it_is_told() {
+        let matrix = |name: &str, columns: &[&str]| Matrix {
+            name: name.to_owned(),
+            axis: Axis::Time,
+            at: Vec::new(),
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+            values: ndarray::Array2::zeros((0, columns.len())),
+        };
+        let (now, earlier) = (matrix("a", &["x", "y"]), [matrix("b", &["x", "y"])]);
+        let name = |found: Result<Option<&Matrix>, String>| found.map(|found| found.map(|it| it.name.clone()));
+        assert_eq!(name(warmup_of(&now, &[], false)), Ok(None));
+        assert_eq!(name(warmup_of(&now, &earlier, true)), Ok(Some("b".to_owned())));
+        // One of several that were given, of which the others have no rows.
+        assert!(warmup_of(&now, &earlier, false).unwrap_err().contains("`a` is not warmed up: no earlier file"));
+        let other = [matrix("a", &["x", "z"])];
+        assert!(warmup_of(&now, &other, false).unwrap_err().contains("its columns are not those"));
     }
 
     #[test]

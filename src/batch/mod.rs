@@ -31,7 +31,9 @@ pub use backtest::{
     BacktestAsk, SeriesBacktest, backtest_all, backtest_table, lead_summary, model_summary, series_summary,
 };
 pub use coarsen::{coarsen, history_of};
-pub use detect::{DetectAsk, EntityScores, SeriesScores, detect_all, detect_matrices, detect_table, entity_table};
+pub use detect::{
+    DetectAsk, EntityScores, SeriesScores, detect_all, detect_matrices, detect_table, entity_table, warmup_of,
+};
 pub use forecast::{Ahead, AheadError, ForecastAsk, ForecastFailure, SeriesForecast, forecast_all, forecast_table};
 pub use input::{InputFile, expand};
 pub use known::{KnownColumns, KnownColumnsError};

@@ -1,8 +1,9 @@
 //! `barograph detect`: a score for every row of some files.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::batch::{self, DetectAsk};
+use crate::batch::{self, DetectAsk, Matrix, Rows};
 use crate::detect::{AlarmSettings, MATRIX_DETECTORS, Settings, find, find_matrix};
 use crate::series::Season;
 
@@ -85,6 +86,9 @@ fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
     let presets = arguments.known.load()?;
     let rows = arguments.inputs.read()?;
     let warmup = if arguments.warmup.is_empty() { None } else { Some(arguments::read(&arguments.warmup)?) };
+    if let Some(warmup) = &warmup {
+        warn_of_cold(&rows, warmup);
+    }
     let bar = progress::bar(rows.sources.len(), "detecting");
     let found = batch::detect_all(&rows, warmup.as_ref(), ask, &presets, || bar.inc(1))?;
     bar.finish_and_clear();
@@ -101,6 +105,21 @@ fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Tells of series of which the warm-up knows nothing: mostly a file that is one series, and so called otherwise.
+fn warn_of_cold(rows: &Rows, warmup: &Rows) {
+    let known: HashSet<&str> = warmup.sources.iter().map(|source| source.name.as_str()).collect();
+    let cold: Vec<&str> =
+        rows.sources.iter().map(|source| source.name.as_str()).filter(|name| !known.contains(name)).collect();
+    if let (Some(first), Some(other)) = (cold.first(), warmup.sources.first()) {
+        eprintln!(
+            "warning: {} of {} series are not warmed up, as `{first}`: series go by their names, and --warmup has such as `{}`",
+            cold.len(),
+            rows.sources.len(),
+            other.name
+        );
+    }
+}
+
 fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure> {
     // The registry of matrix detectors need not have an `auto`; its first entry is the default then.
     if ask.detector == "auto" && find_matrix("auto").is_err() {
@@ -108,21 +127,32 @@ fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure
         ask.detector = first.ok_or_else(|| anyhow::anyhow!("no multivariate detector is built in"))?;
     }
     find_matrix(&ask.detector).map_err(|unknown| Failure::Usage(unknown.to_string()))?;
-    let files = batch::expand(&arguments.inputs.inputs).map_err(arguments::read_failure)?;
     let is_folder = arguments.output.extension().is_none() && !arguments::is_stdout(&arguments.output);
     if !is_folder {
         arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
-        if files.len() > 1 {
-            let (n_files, out) = (files.len(), arguments.output.display());
-            return Err(Failure::Usage(format!(
-                "{n_files} files are {n_files} entities, which do not fit into the one file {out}; give a folder: -o scores/"
-            )));
-        }
+    }
+    let files = batch::expand(&arguments.inputs.inputs).map_err(arguments::read_failure)?;
+    if !is_folder && files.len() > 1 {
+        let (n_files, out) = (files.len(), arguments.output.display());
+        return Err(Failure::Usage(format!(
+            "{n_files} files are {n_files} entities, which do not fit into the one file {out}; give a folder: -o scores/"
+        )));
     }
     let entities = arguments::read_matrix(&arguments.inputs.inputs)?;
     let warmup = arguments::read_matrix(&arguments.warmup)?;
+    // By the files that were given: where one of several has no rows, what is left need not belong together.
+    let n_earlier = batch::expand(&arguments.warmup).map_err(arguments::read_failure)?.len();
+    let is_pair = files.len() == 1 && n_earlier == 1;
+    let warmed_up = |entity: Matrix| {
+        let before = batch::warmup_of(&entity, &warmup, is_pair).unwrap_or_else(|reason| {
+            eprintln!("warning: {reason}");
+            None
+        });
+        (entity, before)
+    };
+    let entities: Vec<_> = entities.into_iter().map(warmed_up).collect();
     let bar = progress::bar(entities.len(), "detecting");
-    let found = batch::detect_matrices(entities, &warmup, &ask, || bar.inc(1))?;
+    let found = batch::detect_matrices(entities, &ask, || bar.inc(1))?;
     bar.finish_and_clear();
     for entity in &found {
         let path = if is_folder { folder_path(&arguments.output, &entity.name)? } else { arguments.output.clone() };
