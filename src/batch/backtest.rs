@@ -13,8 +13,9 @@ use crate::forecast::{
 use crate::presets::Presets;
 use crate::series::{History, Sample};
 
+use super::ahead::Ahead;
 use super::coarsen::history_and_notes;
-use super::forecast::{Ahead, ForecastFailure, events_of};
+use super::forecast::{ForecastFailure, events_of};
 use super::known::KnownColumns;
 use super::parallel::spread;
 use super::rows::{Rows, Source};

@@ -1,80 +1,19 @@
 //! Forecasts for every series of some files.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::events::PlannedEvents;
-use crate::forecast::{
-    Coverage, Events, Facts, Forecast, ForecastError, Horizon, Past, Request, SeasonChoice, UnderEvents,
-};
+use crate::forecast::{Coverage, Events, Facts, Forecast, ForecastError, Past, Request, SeasonChoice, UnderEvents};
 use crate::presets::Presets;
-use crate::series::{
-    DurationError, History, HistoryError, MetricKind, Millis, Sample, Step, format_duration, parse_duration,
-};
+use crate::series::{History, HistoryError, MetricKind, Millis, Sample, Step, format_duration};
 
+use super::ahead::{Ahead, LONGEST_HORIZON};
 use super::coarsen::{coarsen, history_and_notes};
 use super::known::{KnownColumns, KnownColumnsError};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
 use super::shown::{Shown, shown};
 use super::table::{Column, Table};
-
-/// Steps beyond which a horizon is a mistake rather than a question.
-const LONGEST_HORIZON: usize = 100_000;
-
-/// How far to look ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ahead {
-    /// So many steps of each series.
-    Steps(Horizon),
-    /// So much time; each series takes the steps that fill it.
-    Span(Millis),
-}
-
-/// A text that is not a horizon.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AheadError {
-    /// Zero, or far too many.
-    #[error("the horizon is `{0}`, but must be between 1 and {LONGEST_HORIZON} steps, or a duration such as 7d")]
-    OutOfRange(String),
-    /// Neither number nor duration.
-    #[error("the horizon is neither a number of steps nor a duration: {0}")]
-    NotADuration(#[from] DurationError),
-}
-
-impl FromStr for Ahead {
-    type Err = AheadError;
-
-    fn from_str(text: &str) -> Result<Ahead, AheadError> {
-        let out_of_range = || AheadError::OutOfRange(text.to_owned());
-        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-            let steps = text.parse().ok().filter(|steps| *steps <= LONGEST_HORIZON).and_then(Horizon::new);
-            return steps.map(Ahead::Steps).ok_or_else(out_of_range);
-        }
-        match parse_duration(text)? {
-            span if span > 0 => Ok(Ahead::Span(span)),
-            _ => Err(out_of_range()),
-        }
-    }
-}
-
-impl Ahead {
-    /// The horizon in steps of `step`, rounded up.
-    pub(super) fn in_steps(self, axis: Axis, step: Step) -> Result<Horizon, ForecastFailure> {
-        match (self, axis) {
-            (Ahead::Steps(horizon), _) => Ok(horizon),
-            (Ahead::Span(_), Axis::Steps) => Err(ForecastFailure::NoClock),
-            (Ahead::Span(span), Axis::Time) => {
-                let steps = (span - 1) / step.millis() + 1;
-                usize::try_from(steps)
-                    .ok()
-                    .filter(|steps| *steps <= LONGEST_HORIZON)
-                    .and_then(Horizon::new)
-                    .ok_or(ForecastFailure::TooFar { span, step })
-            }
-        }
-    }
-}
 
 /// What to forecast.
 #[derive(Clone, Debug)]
@@ -100,7 +39,10 @@ pub struct ForecastAsk {
 pub enum ForecastFailure {
     /// Its samples make no history.
     #[error(transparent)]
-    History(#[from] HistoryError),
+    History(HistoryError),
+    /// There is but one of them.
+    #[error("there are samples of one moment only, and what comes next takes two at least; record longer")]
+    OneMoment,
     /// No method could be fitted.
     #[error(transparent)]
     Forecast(#[from] ForecastError),
@@ -118,6 +60,24 @@ pub enum ForecastFailure {
         /// The series' step.
         step: Step,
     },
+    /// The duration has so many of them that it is forecast by longer ones, of which the history has none.
+    #[error("{} ahead is forecast by points of {step}, which the history does not fill once; ask for a shorter horizon", format_duration(*span))]
+    TooYoung {
+        /// What was asked for.
+        span: Millis,
+        /// The longer step.
+        step: Step,
+    },
+}
+
+impl From<HistoryError> for ForecastFailure {
+    fn from(error: HistoryError) -> ForecastFailure {
+        match error {
+            // Over files there is no step that could be given.
+            HistoryError::NoStep => ForecastFailure::OneMoment,
+            error => ForecastFailure::History(error),
+        }
+    }
 }
 
 /// A forecast, and what its reader has to know of how it was made.
@@ -262,26 +222,7 @@ pub fn forecast_table<'a>(forecasts: impl IntoIterator<Item = (&'a Source, Metri
 mod tests {
     use super::*;
     use crate::batch::{Grouping, forecast_groups};
-    use crate::series::{Aggregate, DAY, HOUR, Key};
-
-    #[test]
-    fn a_horizon_is_steps_or_a_duration() {
-        assert_eq!("48".parse(), Ok(Ahead::Steps(Horizon::new(48).unwrap())));
-        assert_eq!("7d".parse(), Ok(Ahead::Span(7 * DAY)));
-        for text in ["0", "0s", "", "-3", "1.5", "week", "100001"] {
-            assert!(text.parse::<Ahead>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_duration_is_rounded_up_to_whole_steps() {
-        let steps = |span, step: u32| Ahead::Span(span).in_steps(Axis::Time, Step::seconds(step)).map(Horizon::steps);
-        assert_eq!(steps(HOUR, 60).unwrap(), 60);
-        assert_eq!(steps(HOUR + 1, 60).unwrap(), 61);
-        assert_eq!(steps(1, 3600).unwrap(), 1);
-        assert!(matches!(steps(7 * DAY, 1), Err(ForecastFailure::TooFar { .. })));
-        assert!(matches!(Ahead::Span(DAY).in_steps(Axis::Steps, Axis::STEP), Err(ForecastFailure::NoClock)));
-    }
+    use crate::series::{Aggregate, HOUR, Key};
 
     fn ask(ahead: &str, season: SeasonChoice) -> ForecastAsk {
         let model = if season == SeasonChoice::None { "naive" } else { "seasonal-naive" };

@@ -7,6 +7,7 @@
 //! cores and puts the answers back in order.
 
 mod aggregate;
+mod ahead;
 mod analyze;
 mod backtest;
 mod coarsen;
@@ -26,6 +27,7 @@ mod times;
 mod write;
 
 pub use aggregate::{GroupForecast, Grouping, forecast_groups};
+pub use ahead::{Ahead, AheadError};
 pub use analyze::{Analysis, AnalyzeAsk, analyze};
 pub use backtest::{
     BacktestAsk, SeriesBacktest, backtest_all, backtest_table, lead_summary, model_summary, series_summary,
@@ -34,7 +36,7 @@ pub use coarsen::{coarsen, history_of};
 pub use detect::{
     DetectAsk, EntityScores, SeriesScores, detect_all, detect_matrices, detect_table, entity_table, warmup_of,
 };
-pub use forecast::{Ahead, AheadError, ForecastAsk, ForecastFailure, SeriesForecast, forecast_all, forecast_table};
+pub use forecast::{ForecastAsk, ForecastFailure, SeriesForecast, forecast_all, forecast_table};
 pub use input::{InputFile, expand};
 pub use known::{KnownColumns, KnownColumnsError};
 pub use limits::GivenLimit;

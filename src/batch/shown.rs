@@ -3,8 +3,9 @@
 use crate::forecast::{Horizon, SeasonChoice};
 use crate::series::{History, HistoryError, Millis, Season, Step, Zone, format_duration};
 
+use super::ahead::Ahead;
 use super::coarsen::{at_step, begun_at};
-use super::forecast::{Ahead, ForecastFailure};
+use super::forecast::ForecastFailure;
 use super::rows::Axis;
 use super::times::rfc3339;
 
@@ -60,7 +61,10 @@ pub(super) fn shown(
         (history, None)
     };
     if history.is_empty() {
-        return Err(HistoryError::TooYoung { step }.into());
+        return Err(match ahead {
+            Ahead::Span(span) => ForecastFailure::TooYoung { span, step },
+            Ahead::Steps(_) => HistoryError::TooYoung { step }.into(),
+        });
     }
     let season = match season {
         SeasonChoice::Steps(given) => in_cells(given, native, step),
@@ -165,7 +169,8 @@ mod tests {
         let day = shown(Axis::Time, minutes(50_400), Ahead::Span(DAY), SeasonChoice::Auto, None, Zone::UTC).unwrap();
         assert_eq!((day.horizon.steps(), day.is_mean, day.notes.len()), (1_440, false, 0));
         let decade = shown(Axis::Time, minutes(1_000), Ahead::Span(3_650 * DAY), SeasonChoice::Auto, None, Zone::UTC);
-        assert!(decade.is_err());
+        let told = decade.unwrap_err().to_string();
+        assert!(told.contains("shorter horizon") && told.contains("10y ahead"), "{told}");
     }
 
     #[test]
