@@ -297,6 +297,9 @@ fn arguments_out_of_range_are_bad_usage() {
     let input = text(&input);
     fails(&["forecast", input, "--horizon", "0"], 2, &["horizon"]);
     fails(&["forecast", input, "--horizon", "soon"], 2, &["duration"]);
+    fails(&["forecast", input, "--horizon", "-3"], 2, &["the horizon is `-3`", "between 1 and"]);
+    fails(&["forecast", input, "--horizon", "3", "--season", "-5"], 2, &["`-5`", "at least 2"]);
+    fails(&["detect", input, "--threshold", "-1"], 2, &["above 0"]);
     fails(&["forecast", input, "--horizon", "3", "--level", "95"], 2, &["0.95"]);
     fails(&["forecast", input, "--horizon", "3", "--season", "1"], 2, &["at least 2"]);
     fails(&["forecast", input, "--horizon", "3", "-o", "out.xlsx"], 2, &[".parquet"]);
@@ -349,4 +352,16 @@ fn bad_input_says_what_where_and_what_to_do() {
     let input = two_series(&dir);
     let into_nowhere = ["forecast", text(&input), "--horizon", "3", "-o", "/no/such/folder/out.csv"];
     fails(&into_nowhere, 1, &["/no/such/folder", "create it"]);
+    // Told before the work, and so before a look at the input.
+    for command in [&["forecast", "--horizon", "3"][..], &["detect"], &["backtest"], &["detect", "--multivariate"]] {
+        let ask = [command, &[text(&missing), "-o", "/no/such/folder/out.csv"]].concat();
+        fails(&ask, 1, &["/no/such/folder", "create it"]);
+    }
+    let report = ["analyze", text(&input), "-o", text(&out), "--report", "/no/such/folder/report.md"];
+    fails(&report, 1, &["/no/such/folder", "create it"]);
+    assert!(!out.join("forecasts.parquet").exists());
+    fails(&["analyze", text(&input), "-o", text(&empty)], 1, &["empty.csv", "give a folder"]);
+    let moment = write(&dir, "moment.csv", "timestamp,value\n2024-01-01,1\n");
+    fails(&["forecast", text(&moment), "--horizon", "3"], 1, &["one moment only", "record longer"]);
+    fails(&["forecast", text(&input), "--horizon", "900000d"], 1, &["900000d ahead", "shorter horizon"]);
 }

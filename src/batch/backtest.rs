@@ -133,6 +133,13 @@ fn prepare(
     notes.splice(0..0, told);
     let request = Request { season, horizon, ..Request::default() };
     let origins = origins(&history, &request, ask.n_origins);
+    let n_judged = origins.first().map_or(0, |first| history.len() - first);
+    if (1..horizon.steps()).contains(&n_judged) {
+        let (n_all, n_cells) = (horizon.steps(), history.len());
+        notes.push(format!(
+            "{n_judged} of {n_all} steps ahead are judged at most: its history has no more than {n_cells}"
+        ));
+    }
     let events = events_of(source, &ask.events);
     let facts = source.facts(&metric, is_mean);
     let (columns, more) = ask.columns.beside(std::iter::once(source), &history, 0)?;

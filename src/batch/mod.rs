@@ -46,4 +46,4 @@ pub use report::{ReportFormat, UnknownReport, write_report};
 pub use rows::{Axis, Rows, Source};
 pub use table::{Column, Table};
 pub(crate) use write::short;
-pub use write::{Format, WriteError, write_whole};
+pub use write::{Format, WriteError, has_folder, write_whole};

@@ -1,5 +1,7 @@
 //! Timestamps however they are written: datetimes, epoch numbers of any unit, texts, or a count of steps.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
 use crate::series::{DAY, Millis};
@@ -20,7 +22,29 @@ pub(super) enum EpochUnit {
     Nanos,
 }
 
+impl fmt::Display for EpochUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EpochUnit::Seconds => "seconds",
+            EpochUnit::Millis => "milliseconds",
+            EpochUnit::Micros => "microseconds",
+            EpochUnit::Nanos => "nanoseconds",
+        })
+    }
+}
+
 impl EpochUnit {
+    const ALL: [EpochUnit; 4] = [EpochUnit::Seconds, EpochUnit::Millis, EpochUnit::Micros, EpochUnit::Nanos];
+
+    fn per_second(self) -> f64 {
+        match self {
+            EpochUnit::Seconds => 1.0,
+            EpochUnit::Millis => 1e3,
+            EpochUnit::Micros => 1e6,
+            EpochUnit::Nanos => 1e9,
+        }
+    }
+
     /// The unit, or `None` when the numbers are so small that they count steps.
     pub(super) fn of_magnitude(largest: f64) -> Option<EpochUnit> {
         match largest {
@@ -50,6 +74,38 @@ impl EpochUnit {
         };
         millis.round() as Millis
     }
+}
+
+/// Seconds since the epoch that are likelier than others: 1990 to 2100.
+const LIKELY: std::ops::Range<f64> = 631_152_000.0..4_102_444_800.0;
+
+/// An epoch number, where it stands, and the unit in which it is a likely date.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochCell {
+    /// From 1.
+    row: usize,
+    number: f64,
+    unit: EpochUnit,
+}
+
+impl fmt::Display for EpochCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in row {} is in {}", self.number, self.row, self.unit)
+    }
+}
+
+/// The first two of different units, where each of `numbers` is a likely date in some unit: what several programs wrote
+/// into one file. By the finest of them the others would lie in 1970.
+pub(super) fn mixed_units(numbers: impl Iterator<Item = f64>) -> Option<[EpochCell; 2]> {
+    let (mut first, mut second): (Option<EpochCell>, Option<EpochCell>) = (None, None);
+    for (idx, number) in numbers.enumerate() {
+        let unit = EpochUnit::ALL.into_iter().find(|unit| LIKELY.contains(&(number / unit.per_second())))?;
+        let cell = EpochCell { row: idx + 1, number, unit };
+        if first.get_or_insert(cell).unit != unit {
+            second.get_or_insert(cell);
+        }
+    }
+    Some([first?, second?])
 }
 
 /// Dates whole numbers: epoch of the unit their magnitude tells, or steps.
@@ -187,6 +243,19 @@ mod tests {
         assert_eq!(of_integers(&[1, 2, 3]), (Axis::Steps, vec![3_600_000, 7_200_000, 10_800_000]));
         assert_eq!(of_floats(&[1_714_566_600.25]), Some((Axis::Time, vec![millis + 250])));
         assert_eq!(of_floats(&[0.5]), None);
+    }
+
+    #[test]
+    fn two_units_in_one_column_are_found() {
+        let (day, start) = (86_400.0, 1_714_566_600.0);
+        let mixed = |rows: &[f64]| mixed_units(rows.iter().copied());
+        let [first, second] = mixed(&[start, start + day, (start + 2.0 * day) * 1e3]).unwrap();
+        assert_eq!(first.to_string(), "1714566600 in row 1 is in seconds");
+        assert_eq!(second.to_string(), "1714739400000 in row 3 is in milliseconds");
+        assert_eq!(mixed(&[start, start + day]), None);
+        // Days in milliseconds since 1970 pass through what would be likely seconds, but do not stay there.
+        let days: Vec<f64> = (0..20_000).map(|nr| f64::from(nr) * 1e3 * day).collect();
+        assert_eq!((mixed(&days), mixed(&[])), (None, None));
     }
 
     #[test]

@@ -80,6 +80,26 @@ pub enum WriteError {
     },
 }
 
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether there is a folder for what is to be at `path`: asked before the work whose outcome goes there.
+///
+/// # Errors
+/// When it is missing.
+pub fn has_folder(path: &Path) -> Result<(), WriteError> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        Err(WriteError::NoFolder { path: path.to_owned(), folder: folder.to_owned() })
+    }
+}
+
 /// Puts what `fill` writes at `path`, whole or not at all.
 ///
 /// # Errors
@@ -89,13 +109,8 @@ pub fn write_whole(
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<(), WriteError> {
     let failed = |reason: String| WriteError::Failed { path: path.to_owned(), reason };
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    if !folder.is_dir() {
-        return Err(WriteError::NoFolder { path: path.to_owned(), folder: folder.to_owned() });
-    }
+    has_folder(path)?;
+    let folder = folder_of(path);
     let name = path.file_name().ok_or_else(|| failed("it is not a file name".to_owned()))?.to_string_lossy();
     let beside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
     let outcome = (|| {

@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     #[arg(long = "limit", value_name = "SELECTOR=VALUE", value_parser = limit)]
     limits: Vec<GivenLimit>,
     /// How far to look ahead: a number of steps, or a duration such as 7d.
-    #[arg(long, value_name = "H", default_value = "24")]
+    #[arg(long, allow_negative_numbers = true, value_name = "H", default_value = "24")]
     horizon: Ahead,
     /// The forecasting method, from `barograph models`.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::model_name)]
@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::detector_name)]
     detector: String,
     /// The share of future values that bands promise to hold.
-    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
     level: Coverage,
     #[command(flatten)]
     planned: Planned,
@@ -86,8 +86,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let presets = arguments.place.of(arguments.known.load()?);
     let rows = arguments.inputs.read()?;
     // Before the work rather than after it.
+    if arguments.output.is_file() {
+        return Err(anyhow::anyhow!("{}: this is a file; give a folder", arguments.output.display()).into());
+    }
     std::fs::create_dir_all(&arguments.output)
         .map_err(|error| anyhow::anyhow!("{}: the folder cannot be created: {error}", arguments.output.display()))?;
+    // Which may lie in it.
+    arguments.report.as_deref().map_or(Ok(()), batch::has_folder)?;
     let ask = AnalyzeAsk {
         forecast: ForecastAsk {
             model: arguments.model.clone(),

@@ -195,7 +195,7 @@ const MOST_NOTES: usize = 3;
 pub(super) struct Cells {
     /// The newest steps of each series that are looked at; unset, 50400 (five weeks of minutes), or five horizons where
     /// that is more. A note tells when steps are left out.
-    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=50_000_000))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=50_000_000))]
     pub(super) cells: Option<usize>,
 }
 

@@ -43,16 +43,16 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "columns", "time_zone"])]
     detector: Option<String>,
     /// How far each forecast looks ahead: a number of steps, or a duration such as 1d.
-    #[arg(long, value_name = "H", default_value = "24")]
+    #[arg(long, allow_negative_numbers = true, value_name = "H", default_value = "24")]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = arguments::season)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "auto", value_parser = arguments::season)]
     season: SeasonChoice,
     /// The share of future values that the band promises to hold.
-    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
     level: Coverage,
     /// From how many moments of the past to forecast, spread over its later half.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     origins: usize,
     #[command(flatten)]
     cells: Cells,
@@ -70,6 +70,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.output.as_deref().map_or(Ok(()), batch::has_folder)?;
     let presets = arguments.place.of(arguments.known.load()?);
     let rows = arguments.inputs.read()?;
     match &arguments.detector {

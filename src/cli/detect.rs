@@ -36,10 +36,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "INPUT")]
     warmup: Vec<String>,
     /// The season in steps when it is known; unset, the detector looks for it.
-    #[arg(long, value_name = "N", value_parser = season)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = season)]
     season: Option<Season>,
     /// Scores above this make an anomaly.
-    #[arg(long, value_name = "SCORE", default_value_t = AlarmSettings::default().open_at, value_parser = threshold)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SCORE", default_value_t = AlarmSettings::default().open_at, value_parser = threshold)]
     threshold: f64,
     #[command(flatten)]
     known: Known,
@@ -83,6 +83,7 @@ impl Arguments {
 fn run_series(arguments: &Arguments, ask: &DetectAsk) -> Result<(), Failure> {
     find(&arguments.detector).map_err(|unknown| Failure::Usage(unknown.to_string()))?;
     arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
+    batch::has_folder(&arguments.output)?;
     let presets = arguments.known.load()?;
     let rows = arguments.inputs.read()?;
     let warmup = if arguments.warmup.is_empty() { None } else { Some(arguments::read(&arguments.warmup)?) };
@@ -130,6 +131,7 @@ fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure
     let is_folder = arguments.output.extension().is_none() && !arguments::is_stdout(&arguments.output);
     if !is_folder {
         arguments::output(&arguments.output.to_string_lossy()).map_err(Failure::Usage)?;
+        batch::has_folder(&arguments.output)?;
     }
     let files = batch::expand(&arguments.inputs.inputs).map_err(arguments::read_failure)?;
     if !is_folder && files.len() > 1 {

@@ -31,16 +31,16 @@ pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
     /// How far to look ahead: a number of steps, or a duration such as 7d or 1h30m.
-    #[arg(long, value_name = "H", action = ArgAction::Set)]
+    #[arg(long, allow_negative_numbers = true, value_name = "H", action = ArgAction::Set)]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = arguments::season)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "auto", value_parser = arguments::season)]
     season: SeasonChoice,
     /// A method from `barograph models`; `auto` picks by its errors on the series' past.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::model_name)]
     model: String,
     /// The share of future values that the band promises to hold.
-    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
     level: Coverage,
     /// Forecast the sum or the mean of the series, per metric, instead of each: `sum` or `mean`.
     #[arg(long, value_name = "HOW")]
@@ -64,6 +64,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    batch::has_folder(&arguments.output)?;
     let presets = arguments.place.of(arguments.known.load()?);
     let rows = arguments.inputs.read()?;
     let ask = ForecastAsk {

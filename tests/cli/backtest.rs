@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::support::{HOUR, START, done, fails, stdout, text, two_series, wave, write};
+use super::support::{HOUR, START, done, fails, stderr, stdout, text, two_series, wave, write};
 
 #[test]
 fn models_are_judged_by_series_and_lead_and_as_a_whole() {
@@ -120,6 +120,8 @@ fn what_cannot_be_judged_is_told() {
     let input = two_series(&dir);
     fails(&["backtest", text(&input), "--origins", "0"], 2, &["--origins"]);
     fails(&["backtest", text(&input), "--level", "1"], 2, &["0.95"]);
+    let far = stderr(&done(&["backtest", text(&input), "--model", "naive", "--horizon", "5000"]));
+    assert!(far.contains("of 5000 steps ahead are judged at most: its history has no more than"), "{far}");
     fails(&["backtest", text(&input), "-o", "out.xlsx"], 2, &[".parquet"]);
     fails(&["backtest", text(&input), "--horizon", "never"], 2, &["duration"]);
     let short = write(&dir, "short.csv", "timestamp,value\n2024-01-01,1\n2024-01-02,2\n");

@@ -45,7 +45,11 @@ pub(super) fn dates(path: &Path, frame: &DataFrame, name: &str) -> Result<(Axis,
             };
             Ok((Axis::Time, wholes()?.into_iter().map(|number| number.div_euclid(per_milli)).collect()))
         }
-        dtype if dtype.is_integer() => Ok(times::of_integers(&wholes()?)),
+        dtype if dtype.is_integer() => {
+            let numbers = wholes()?;
+            refuse_mixed_units(path, name, numbers.iter().map(|&number| number as f64))?;
+            Ok(times::of_integers(&numbers))
+        }
         DataType::Float32 | DataType::Float64 => {
             let cast = column.cast(&DataType::Float64).map_err(unreadable)?;
             let numbers: Vec<f64> = cast
@@ -55,6 +59,7 @@ pub(super) fn dates(path: &Path, frame: &DataFrame, name: &str) -> Result<(Axis,
                 .enumerate()
                 .map(|(row, number)| number.filter(|number| number.is_finite()).ok_or_else(|| missing(row)))
                 .collect::<Result<_, _>>()?;
+            refuse_mixed_units(path, name, numbers.iter().copied())?;
             times::of_floats(&numbers).ok_or_else(|| ReadError::BadTime {
                 path: path.to_owned(),
                 row: 1,
@@ -77,6 +82,12 @@ pub(super) fn dates(path: &Path, frame: &DataFrame, name: &str) -> Result<(Axis,
             Ok((Axis::Time, at))
         }
     }
+}
+
+fn refuse_mixed_units(path: &Path, name: &str, numbers: impl Iterator<Item = f64>) -> Result<(), ReadError> {
+    times::mixed_units(numbers).map_or(Ok(()), |[first, second]| {
+        Err(ReadError::MixedTimes { path: path.to_owned(), column: name.to_owned(), first, second })
+    })
 }
 
 pub(super) fn numbers(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<f64>, ReadError> {

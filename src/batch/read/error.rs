@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::PolarsError;
 
 use crate::batch::roles::NEEDED;
+use crate::batch::times::EpochCell;
 
 /// Why inputs could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +77,7 @@ pub enum ReadError {
     /// A timestamp that is none.
     #[error(
         "{}: row {row}: `{text}` in column `{column}` is not a timestamp; write RFC 3339 (2024-05-01T12:30:00Z), \
-         `2024-05-01 12:30:00`, or epoch numbers", path.display()
+         `2024-05-01 12:30:00`, or epoch numbers in every row", path.display()
     )]
     BadTime {
         /// The file.
@@ -87,6 +88,20 @@ pub enum ReadError {
         column: String,
         /// What it holds.
         text: String,
+    },
+    /// Epoch numbers of two units.
+    #[error(
+        "{}: column `{column}` has epoch numbers of two units: {first}, and {second}; write all in one", path.display()
+    )]
+    MixedTimes {
+        /// The file.
+        path: PathBuf,
+        /// The time column.
+        column: String,
+        /// The first.
+        first: EpochCell,
+        /// One of another unit.
+        second: EpochCell,
     },
     /// A row without timestamp.
     #[error("{}: row {row}: column `{column}` is empty; every row needs a timestamp", path.display())]
@@ -99,7 +114,7 @@ pub enum ReadError {
         column: String,
     },
     /// A value that is no number.
-    #[error("{}: row {row}: `{text}` in column `{column}` is not a number; leave the cell empty for a missing value", path.display())]
+    #[error("{}: row {row}: `{text}` in column `{column}` is not a number; {}", path.display(), advice(text))]
     BadValue {
         /// The file.
         path: PathBuf,
@@ -143,6 +158,16 @@ impl ReadError {
     /// Whether all that is wrong is that there is nothing in the file.
     pub(super) fn is_of_nothing(&self) -> bool {
         matches!(self, ReadError::Empty { .. } | ReadError::NoRows { .. })
+    }
+}
+
+/// What to write instead of a text that is no number.
+fn advice(text: &str) -> &'static str {
+    let has_comma = text.contains(',') && text.replace(',', "").parse::<f64>().is_ok();
+    if has_comma {
+        "write it with a decimal point, and without a comma"
+    } else {
+        "leave the cell empty for a missing value"
     }
 }
 

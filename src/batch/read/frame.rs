@@ -120,7 +120,8 @@ fn read_csv(path: &Path, wanted: Wanted<'_>) -> Result<(DataFrame, Roles), ReadE
         })
     };
     let frame = attempt(Some(CSV_ROWS_TO_GUESS)).or_else(|_| attempt(None));
-    let frame = frame.map_err(|reason| unreadable(foreign_text(path).unwrap_or(reason)))?;
+    let told = || foreign_text(path).or_else(|| ragged_line(path, separator));
+    let frame = frame.map_err(|reason| unreadable(told().unwrap_or(reason)))?;
     if frame.height() == 0 {
         // Without a row no column has a type, and every one would be found wanting.
         return Err(ReadError::NoRows { path: path.to_owned() });
@@ -153,6 +154,31 @@ fn foreign_text(path: &Path) -> Option<String> {
                 "line {line} is not UTF-8; convert the file first, for example with iconv -f latin1 -t utf8"
             ));
         }
+    }
+    None
+}
+
+/// Where a text file has more cells in a line than in its first, which polars says without the place as well.
+fn ragged_line(path: &Path, separator: u8) -> Option<String> {
+    let (mut n_columns, mut n_cells, mut is_quoted) = (None, 1, false);
+    for (idx, line) in BufReader::new(File::open(path).ok()?).split(b'\n').enumerate() {
+        for byte in line.ok()? {
+            is_quoted ^= byte == b'"';
+            n_cells += usize::from(byte == separator && !is_quoted);
+        }
+        // What is quoted may go on in the next line.
+        if is_quoted {
+            continue;
+        }
+        let n_columns = *n_columns.get_or_insert(n_cells);
+        if n_cells > n_columns {
+            let (line, separator) = (idx + 1, char::from(separator).escape_debug().to_string());
+            return Some(format!(
+                "line {line} has {n_cells} cells, and the first line {n_columns}; a cell that has `{separator}` in it wants \
+                 double quotes"
+            ));
+        }
+        n_cells = 1;
     }
     None
 }

@@ -137,6 +137,13 @@ fn wrong_tables_say_what_was_found_and_what_is_needed() {
     assert!(error.contains("row 2") && error.contains("`many`"), "{error}");
     let error = read_text("timestamp,cpu\n2024-01-01,1\n2024-01-02,2\n2024-01-03,err\n").unwrap_err().to_string();
     assert!(error.contains("row 3") && error.contains("`err`"), "{error}");
+    let error = read_text("timestamp;value\n2024-01-01;1,5\n2024-01-02;2\n").unwrap_err().to_string();
+    assert!(error.contains("row 1: `1,5`") && error.contains("decimal point"), "{error}");
+    let error = read_text("timestamp,value\n1704067200,1\n1704153600000,2\n").unwrap_err().to_string();
+    assert!(error.contains("`timestamp`") && error.contains("1704067200 in row 1 is in seconds"), "{error}");
+    let error =
+        read_text("timestamp,value\n2024-01-01,1\n2024-01-02,\"2\n\"\n2024-01-03,3,3\n").unwrap_err().to_string();
+    assert!(error.contains("line 5 has 3 cells, and the first line 2") && error.contains("quotes"), "{error}");
     assert!(matches!(read_text("timestamp,value\n,1\n"), Err(ReadError::NoTime { row: 1, .. })));
     assert!(matches!(read_text(""), Err(ReadError::Empty { .. })));
     assert!(matches!(read_text("timestamp,value\n"), Err(ReadError::NoRows { .. })));
