@@ -275,6 +275,7 @@ fn analyze_writes_everything_and_a_report() {
     assert!(of("latency_seconds") && of("queue_depth"), "{anomalies:?}");
     assert!(!json["incidents"].as_array().unwrap().is_empty());
     assert_eq!(json["forecasts"].as_array().unwrap().len(), 3);
+    assert_eq!(json["forecasts"][0]["start"], "2024-01-15T00:00:00Z");
     fails(&["analyze", text(&input), "--report", "r.html"], 2, &[".md", ".json"]);
     fails(&["analyze", text(&input), "--limit", "disk"], 2, &["VALUE"]);
 }

@@ -276,9 +276,11 @@ pub fn to_json(analysis: &Analysis) -> serde_json::Value {
         .enumerate()
         .map(|(idx, forecast)| match forecast {
             Ok(it) => json!({
-                "series": name(idx), "kind": analysis.kinds[idx].as_str(), "model": it.model, "step": it.step.to_string(), "points": it.points,
+                "series": name(idx), "kind": analysis.kinds[idx].as_str(), "model": it.model,
+                "start": instant(&analysis.sources[idx], it.at(0)), "step": it.step.to_string(), "points": it.points,
                 "lo": it.band.as_ref().map(|band| &band.lower), "hi": it.band.as_ref().map(|band| &band.upper),
-                "band_reason": it.band_reason, "season": it.season, "fallback": it.fallback, "heading": it.direction.heading.as_str(),
+                "band_reason": it.band_reason, "season": it.season, "fallback": it.fallback,
+                "heading": it.direction.heading.as_str(),
                 "mae": it.accuracy.as_ref().map(|accuracy| accuracy.mae),
                 "baseline_mae": it.accuracy.as_ref().map(|accuracy| accuracy.baseline_mae),
                 "coverage": it.accuracy.as_ref().and_then(|accuracy| accuracy.coverage),

@@ -25,10 +25,11 @@ const MOST_SHOWN: usize = 40;
 ///
 /// mase: mean error over that of the seasonal naive one cycle ahead; relative: over that of the seasonal naive for the
 /// same values (below 1 is better), of errors scaled as mase scales them where several series are taken together; smape
-/// in percent; msis: the bands' width with a fine for each miss, in the unit of mase; coverage: the share of values inside the band; bias: mean of value minus forecast, in the unit of mase on the
-/// terminal and in the series' own in the file. A file has a row for each series, model and lead; rows without a lead
-/// are over all leads, rows without a series over all series. It also has season, the one used most often, in steps, and
-/// fallbacks: at how many origins `auto` answered with a yardstick, kept to levels of the past or doubted a new one.
+/// in percent; msis: the bands' width with a fine for each miss, in the unit of mase; coverage: the share of values
+/// inside the band; bias: mean of value minus forecast, in the unit of mase on the terminal and in the series' own in the
+/// file. A file has a row for each series, model and lead; rows without a lead are over all leads, rows without a series
+/// over all series. It also has season, the one used most often, in steps, and fallbacks: at how many origins `auto`
+/// answered with a yardstick, kept to levels of the past or doubted a new one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph backtest metrics.parquet --model auto,seasonal-naive --horizon 24\n  \
     barograph backtest 'hourly/*.csv' --model all --season 24 --origins 30 -o backtest.parquet\n  \
