@@ -1,10 +1,13 @@
-//! Where cells begin.
+//! Where cells begin that all series share, and those of days.
 //!
 //! Cells are even: the same number of milliseconds each, so that a season is a number of cells. Those shorter than a day,
 //! and those that are no whole days, begin at multiples of their step since 1970, UTC. Those of whole days begin at
 //! midnight where the metric is, and those of whole weeks on its Mondays. Summer time moves that midnight; the grid goes
 //! by the newest sample, which is where a forecast goes on, so that on the other side of the change cells begin an hour
 //! off it.
+//!
+//! Cells of one series alone need no such grid: over files they stand where its samples do, and means shorter than a day
+//! are laid back from the newest one.
 
 use super::time::{DAY, Millis, Step, WEEK};
 use super::zone::Zone;
