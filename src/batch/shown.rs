@@ -3,7 +3,7 @@
 use crate::forecast::{Horizon, SeasonChoice};
 use crate::series::{History, HistoryError, Millis, Season, Step, Zone, format_duration};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, LONGEST_HORIZON};
 use super::coarsen::{at_step, begun_at};
 use super::forecast::ForecastFailure;
 use super::rows::Axis;
@@ -72,12 +72,11 @@ pub(super) fn shown(
     };
     if let (true, Ahead::Span(span)) = (is_mean, ahead) {
         let of_days = if step.is_of_days() { format!(" of whole days in {zone}") } else { String::new() };
+        let n_own = native.count_in(span);
+        let or = if n_own <= LONGEST_HORIZON { format!("; --horizon {n_own} forecasts each") } else { String::new() };
         notes.push(format!(
-            "samples come every {native}, and {} has {} of them: forecast every {step}, from means{of_days}; --horizon {} \
-             forecasts each",
+            "samples come every {native}, and {} has {n_own} of them: forecast every {step}, from means{of_days}{or}",
             format_duration(span),
-            native.count_in(span),
-            native.count_in(span),
         ));
     }
     let most = cells.unwrap_or_else(|| USUAL_CELLS.max(horizon.steps().saturating_mul(LEAST_HORIZONS)));
@@ -166,6 +165,10 @@ mod tests {
         assert_eq!((week.horizon.steps(), week.history.len(), week.is_mean), (1_008, 8_640, true));
         assert!(week.notes[0].contains("every 10m") && week.notes[0].contains("--horizon 10080"), "{:?}", week.notes);
         assert_eq!(week.history.values().last(), Some(&86_394.5));
+        // More than may be asked for is not advised.
+        let year =
+            shown(Axis::Time, minutes(86_400), Ahead::Span(365 * DAY), SeasonChoice::Auto, None, Zone::UTC).unwrap();
+        assert!(year.notes[0].contains("525600 of them") && !year.notes[0].contains("--horizon"), "{:?}", year.notes);
         let day = shown(Axis::Time, minutes(50_400), Ahead::Span(DAY), SeasonChoice::Auto, None, Zone::UTC).unwrap();
         assert_eq!((day.horizon.steps(), day.is_mean, day.notes.len()), (1_440, false, 0));
         let decade = shown(Axis::Time, minutes(1_000), Ahead::Span(3_650 * DAY), SeasonChoice::Auto, None, Zone::UTC);

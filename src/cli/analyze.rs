@@ -160,6 +160,11 @@ fn tell_notes(analysis: &batch::Analysis) {
             analysis.sources.len()
         );
     }
+    let failure = |(source, it): (&batch::Source, &Result<Forecast, batch::ForecastFailure>)| {
+        Some((source.name.clone(), it.as_ref().err()?.to_string()))
+    };
+    let failures: Vec<_> = analysis.sources.iter().zip(&analysis.forecasts).filter_map(failure).collect();
+    arguments::warn_of(&failures, "forecast");
     let told = |pick: fn(&Forecast) -> Option<String>| {
         let forecasts = analysis.sources.iter().zip(&analysis.forecasts);
         arguments::tell_notes(

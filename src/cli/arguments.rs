@@ -228,18 +228,23 @@ pub(super) fn influences<'a>(
 
 /// Tells of series that failed; an error when none succeeded.
 pub(super) fn tell_failures(failures: &[(String, String)], n_all: usize, doing: &str) -> Result<(), Failure> {
-    const MOST_TOLD: usize = 10;
     if failures.len() == n_all
         && let Some((name, reason)) = failures.first()
     {
         let others = if n_all > 1 { format!(" (and {} other series)", n_all - 1) } else { String::new() };
         return Err(anyhow::anyhow!("no series could be {doing}; `{name}`{others}: {reason}").into());
     }
+    warn_of(failures, doing);
+    Ok(())
+}
+
+/// Tells of series that failed.
+pub(super) fn warn_of(failures: &[(String, String)], doing: &str) {
+    const MOST_TOLD: usize = 10;
     for (name, reason) in failures.iter().take(MOST_TOLD) {
         eprintln!("warning: `{name}` could not be {doing}: {reason}");
     }
     if failures.len() > MOST_TOLD {
         eprintln!("warning: {} more series could not be {doing}", failures.len() - MOST_TOLD);
     }
-    Ok(())
 }
