@@ -35,7 +35,8 @@ const CELLS_IN_ALL: usize = 250_000;
 pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
-    /// A limit for the series that a selector matches, beside those the presets know; may be given several times.
+    /// A limit for the series that a selector matches, or the one of this name, beside those the presets know; may be given
+    /// several times.
     #[arg(long = "limit", value_name = "SELECTOR=VALUE", value_parser = limit)]
     limits: Vec<GivenLimit>,
     /// How far to look ahead: a number of steps, or a duration such as 7d.

@@ -44,7 +44,7 @@ impl Planned {
     /// of a file that does not.
     pub(super) fn read(&self, rows: &Rows, place: &Place) -> Result<Arc<PlannedEvents>, Failure> {
         let Some(path) = &self.events else { return Ok(Arc::default()) };
-        let planned = PlannedEvents::load(path, place.zone())?;
+        let planned = PlannedEvents::load_beside_files(path, place.zone())?;
         for name in planned.idle(rows.sources.iter().map(|source| (&source.key, source.name.as_str()))) {
             eprintln!("warning: {}: `{name}` concerns none of the series; check its `match`", path.display());
         }

@@ -12,6 +12,7 @@ mod when;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use self::read::Setting;
 use crate::forecast::{Effect, Event, Events};
 use crate::series::{Aggregate, Key, Millis, Selector, Zone};
 
@@ -67,10 +68,22 @@ impl PlannedEvents {
     /// # Errors
     /// When it cannot be read or says something that cannot be; with file, line and column.
     pub fn load(path: &Path, zone: Zone) -> Result<PlannedEvents, EventsError> {
+        Self::load_as(path, Setting { zone, now: None, has_names: false })
+    }
+
+    /// The same for series of files, which events may call by their names.
+    ///
+    /// # Errors
+    /// As [`PlannedEvents::load`].
+    pub fn load_beside_files(path: &Path, zone: Zone) -> Result<PlannedEvents, EventsError> {
+        Self::load_as(path, Setting { zone, now: None, has_names: true })
+    }
+
+    fn load_as(path: &Path, setting: Setting) -> Result<PlannedEvents, EventsError> {
         let fail = |reason| EventsError { path: Some(path.to_owned()), line: None, column: None, reason };
         let bytes = std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text".to_owned()))?;
-        read::read(&text, zone, None).map_err(|error| EventsError { path: Some(path.to_owned()), ..error })
+        read::read(&text, setting).map_err(|error| EventsError { path: Some(path.to_owned()), ..error })
     }
 
     /// Reads YAML or JSON: a mapping with `events`, or just the list of them. Times without an offset are UTC's unless
@@ -79,7 +92,7 @@ impl PlannedEvents {
     /// # Errors
     /// As [`PlannedEvents::load`], without a file.
     pub fn parse(text: &str) -> Result<PlannedEvents, EventsError> {
-        read::read(text, Zone::UTC, None)
+        read::read(text, Setting { zone: Zone::UTC, now: None, has_names: false })
     }
 
     /// The same within a question asked at `now` in `zone`, in which times may be written `now+2d`.
@@ -87,7 +100,7 @@ impl PlannedEvents {
     /// # Errors
     /// As [`PlannedEvents::parse`].
     pub fn assumed(text: &str, zone: Zone, now: Millis) -> Result<PlannedEvents, EventsError> {
-        read::read(text, zone, Some(now))
+        read::read(text, Setting { zone, now: Some(now), has_names: false })
     }
 
     /// How many there are.

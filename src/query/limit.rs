@@ -6,7 +6,7 @@
 
 use super::error::QueryError;
 use super::selector::parse_selector;
-use crate::series::Selector;
+use crate::series::{METRIC_NAME, Selector};
 
 /// Factors by unit letter; `i` behind the letter makes it binary.
 const LETTERS: [(char, i32); 6] = [('k', 1), ('M', 2), ('G', 3), ('T', 4), ('P', 5), ('E', 6)];
@@ -19,8 +19,20 @@ pub fn parse_limit(text: &str) -> Result<(Selector, f64), QueryError> {
     let fail = |reason: String| QueryError::Limit { text: text.chars().take(200).collect(), reason };
     let split = last_outer_equals(text).ok_or_else(|| fail("there is no `=VALUE` behind the selector".to_owned()))?;
     let value = parse_amount(&text[split + 1..]).map_err(fail)?;
-    let selector = parse_selector(&text[..split]).map_err(|error| fail(error.to_string()))?;
+    let selector = parse_named(&text[..split]).map_err(|error| fail(error.to_string()))?;
     Ok((selector, value))
+}
+
+/// Reads a selector, or the plain name of a series of a file, which need not be one: `web/cpu.csv`.
+///
+/// # Errors
+/// As [`parse_selector`], of what cannot be a name either.
+pub fn parse_named(text: &str) -> Result<Selector, QueryError> {
+    parse_selector(text).or_else(|error| {
+        let name = text.trim();
+        let is_plain = !name.is_empty() && !name.contains(['{', '}', '(', ')', '[', ']', '"', '\'', '\\', '=', '~']);
+        if is_plain { parse_selector(&format!("{{{METRIC_NAME}=\"{name}\"}}")).map_err(|_| error) } else { Err(error) }
+    })
 }
 
 /// Reads an amount such as `1e9`, `10GiB`, `5k` or `80%`.
@@ -107,6 +119,7 @@ mod tests {
         check("disk{host=\"a\"} = 1e9", "{__name__=\"disk\",host=\"a\"}", 1e9);
         check("{host=~\"a=}.*\",x='='}=5", "{host=~\"a=}.*\",x=\"=\"}", 5.0);
         check("{x=\"\\\"=\"}=-2.5", "{x=\"\\\"=\"}", -2.5);
+        check("web/cpu 0.csv=5", "{__name__=\"web/cpu 0.csv\"}", 5.0);
     }
 
     #[test]
@@ -141,5 +154,6 @@ mod tests {
         refuses("=5", "is empty");
         refuses("up{=5", "no `=VALUE`");
         refuses("rate(up[5m])=5", "a function call");
+        refuses("disk{host=a}=5", "not a selector");
     }
 }

@@ -20,7 +20,7 @@ mod time;
 pub use before::summaries_before;
 pub use budget::Budget;
 pub use error::QueryError;
-pub use limit::{parse_amount, parse_limit};
+pub use limit::{parse_amount, parse_limit, parse_named};
 pub use points::{LOOKBACK, MAX_STEPS, Stand, Steps, instant, range};
 pub use selector::parse_selector;
 pub use stats::{SeriesStats, WindowStats, stats, summarize_window};

@@ -116,6 +116,31 @@ fn a_wrong_file_of_events_says_where_and_what_to_do() {
 }
 
 #[test]
+fn a_file_that_is_one_series_is_meant_by_its_name() {
+    let dir = TempDir::new().unwrap();
+    let rows: String = (0..336).map(|t| format!("{},{}\n", START + t * HOUR, wave(t))).collect();
+    let input = write(&dir, "disk-1.csv", format!("timestamp,value\n{rows}"));
+    let plan = write(&dir, "plan.yaml", "- {name: more, match: disk-1.csv, kind: step, at: 2024-01-15, add: 1000}\n");
+    let out = dir.path().join("out.csv");
+    let ask = ["forecast", text(&input), "--horizon", "2", "--model", "naive", "--events", text(&plan)];
+    let told = stderr(&done(&[&ask[..], &["-o", text(&out)]].concat()));
+    assert!(!told.contains("warning"), "{told}");
+    let csv = std::fs::read_to_string(&out).unwrap();
+    assert!(csv.lines().nth(1).unwrap().split(',').nth(3).unwrap().parse::<f64>().unwrap() > 1_000.0, "{csv}");
+    let folder = dir.path().join("analysis");
+    let ask = ["analyze", text(&input), "--model", "naive", "-o", text(&folder), "--limit"];
+    let analysis = done(&[&ask[..], &["disk-1.csv=500"]].concat());
+    assert!(stdout(&analysis).contains("1 capacity answers") && !stderr(&analysis).contains("warning"));
+    assert!(stderr(&done(&[&ask[..], &["disk-2.csv=500"]].concat())).contains("--limit disk-2.csv: no series matches"));
+    // In a server series have no names but their metrics'.
+    let config = write(&dir, "named.yaml", format!("data: /tmp/x\nevents: {}\n", text(&plan)));
+    fails(&["check-config", text(&config)], 1, &["plan.yaml:1:23", "`disk-1.csv` is not a selector"]);
+    // What is not forecast is told, and why, beside what could be analyzed.
+    let far = stderr(&done(&[&ask[..6], &["--horizon", "900000d"]].concat()));
+    assert!(far.contains("warning: `disk-1.csv` could not be forecast: 900000d at a step of 1h"), "{far}");
+}
+
+#[test]
 fn a_configuration_is_checked_with_its_events() {
     let dir = TempDir::new().unwrap();
     let plan = write(&dir, "plan.yaml", "- {name: x, kind: step, at: 2024-01-15, add: 1}\n");
