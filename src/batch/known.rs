@@ -192,20 +192,26 @@ fn refuse_two_numbers(path: &Path, sources: &[Source], samples: &[Vec<Sample>]) 
         found.extend(two.map(|(one, other)| (source, one.at, (one.value, other.value))));
     }
     let column = |source: &Source| source.key.metric().to_owned();
-    // Labels are whole numbers; what they tell apart need not be.
-    let is_whole = |name: &str| {
+    // Labels are whole numbers, and more of them than a yes and a no.
+    let all_are = |name: &str, is: fn(f64) -> bool| {
         let of_column = sources.iter().zip(samples).filter(|(source, _)| source.key.metric() == name);
-        of_column.flat_map(|(_, samples)| samples).all(|sample| sample.value.is_nan() || sample.value.fract() == 0.0)
+        of_column.flat_map(|(_, samples)| samples).all(|sample| sample.value.is_nan() || is(sample.value))
     };
-    let Some(first) = found.iter().find(|(source, ..)| !is_whole(source.key.metric())).or(found.first()) else {
-        return Ok(());
+    let is_label = |name: &String| {
+        all_are(name, |value| value.fract() == 0.0) && !all_are(name, |value| value == 0.0 || value == 1.0)
     };
-    let label = found.iter().map(|(source, ..)| column(source)).find(|name| *name != column(first.0) && is_whole(name));
-    let hint = match label {
-        Some(label) => format!("if `{label}` says which series a row is of, write it as text"),
-        None => "a text column, such as `series` or a label, says which series a row is of".to_owned(),
+    let label = found.iter().map(|(source, ..)| column(source)).find(is_label);
+    let told = found.iter().find(|(source, ..)| Some(column(source)) != label);
+    let (hint, told) = match (label, told) {
+        (Some(label), Some(told)) => {
+            (format!("if `{label}` says which series a row is of, call it as their label is called"), told)
+        }
+        _ => {
+            let Some(first) = found.first() else { return Ok(()) };
+            ("a text column, such as `series` or a label, says which series a row is of".to_owned(), first)
+        }
     };
-    let (source, at, numbers) = *first;
+    let (source, at, numbers) = *told;
     let at = shown(source.axis, at);
     Err(ReadError::TwoNumbers { path: path.to_owned(), column: column(source), at, numbers, hint })
 }
@@ -349,7 +355,13 @@ mod tests {
         // Of series that have no such label nobody can tell.
         let error = load_beside(text, &[source("sales", &[])]).unwrap_err().to_string();
         assert!(error.contains("known.csv: column `price` is both 5.5 and 7 at 1970-01-01T00:00:00Z"), "{error}");
-        assert!(error.contains("if `store` says which series a row is of, write it as text"), "{error}");
+        assert!(
+            error.contains("if `store` says which series a row is of, call it as their label is called"),
+            "{error}"
+        );
+        let text = "date,up,shop\n1970-01-01,1,1\n1970-01-01,0,2\n";
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.contains("`up` is both 1 and 0") && error.contains("if `shop` says"), "{error}");
         let error = load("t,price\n1,5\n2,5\n2,\n2,6\n").unwrap_err().to_string();
         assert!(error.contains("`price` is both 5 and 6 at step 2"), "{error}");
         assert!(error.contains("a text column, such as `series`"), "{error}");

@@ -165,7 +165,7 @@ fn wrong_columns_say_what_is_wrong() {
         let two = "date,store,load\n2024-01-01,1,1.5\n2024-01-01,2,2\n";
         refuses(
             two,
-            &["`load` is both 1.5 and 2 at 2024-01-01T00:00:00Z", "if `store` says which", "write it as text"],
+            &["`load` is both 1.5 and 2 at 2024-01-01T00:00:00Z", "if `store` says which", "as their label is called"],
         );
         fails(&[command, &["--columns", "none.csv"]].concat(), 1, &["none.csv", "no such file"]);
     }
