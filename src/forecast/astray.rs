@@ -5,6 +5,9 @@
 //! was as usual. What recurs is not astray, as a cycle before had it at the same place; what lasts longer than a cycle is
 //! a new level; what is not over yet may become one and stays as it is, and so do the last cells.
 //!
+//! The errors of a replay at such cells are of one event, however many forecasts met it, and apart from the others for who
+//! makes bands of them ([`Astray::taken_out`]).
+//!
 //! Until a few cycles have been seen after a long gap, it is bridged by the cycles before it likewise: few values tell
 //! no cycle, and a level only beside one.
 //!
@@ -14,6 +17,7 @@
 
 use std::borrow::Cow;
 
+use super::backtest::Replay;
 use super::guard::clip;
 use super::past::Past;
 use crate::series::median_of;
@@ -68,8 +72,24 @@ struct Span {
 }
 
 impl Span {
+    /// The first cell after it.
+    fn end(&self) -> usize {
+        self.from + self.usual.len()
+    }
+
     fn covers(&self, at: usize) -> bool {
-        (self.from..self.from + self.usual.len()).contains(&at)
+        (self.from..self.end()).contains(&at)
+    }
+
+    /// Whether there was none like it just before, and it is no gap.
+    fn is_once(&self) -> bool {
+        self.until == usize::MAX
+    }
+
+    /// Puts what was usual in its place.
+    fn mend(&self, values: &mut [f64]) {
+        let cells = values[self.from..].iter_mut().zip(&self.usual);
+        cells.filter(|(_, usual)| !usual.is_nan()).for_each(|(cell, usual)| *cell = *usual);
     }
 }
 
@@ -80,11 +100,13 @@ pub(super) struct Astray {
     // The shortest and the longest cycle, and how far ahead a forecast looks.
     cycles: [usize; 2],
     n_leads: usize,
+    // The cells of which it could be told whether they are astray.
+    n_looked: usize,
 }
 
 impl Astray {
     /// Nothing.
-    pub const NONE: &'static Astray = &Astray { spans: Vec::new(), cycles: [0; 2], n_leads: 0 };
+    pub const NONE: &'static Astray = &Astray { spans: Vec::new(), cycles: [0; 2], n_leads: 0, n_looked: 0 };
 
     /// In `past`, which has cycles of `seasons` steps and is to be forecast `n_leads` ahead.
     pub fn of(past: &Past<'_>, seasons: impl Iterator<Item = usize> + Clone, n_leads: usize) -> Astray {
@@ -99,17 +121,47 @@ impl Astray {
         for usual in spans.iter_mut().flat_map(|span| &mut span.usual) {
             *usual = if usual.is_finite() { clip(*usual, facts.min, facts.max) } else { f64::NAN };
         }
-        Astray { spans, cycles: [shortest, longest], n_leads }
+        let n_looked = past.len() - LEAST_BEFORE * longest;
+        Astray { spans, cycles: [shortest, longest], n_leads, n_looked }
     }
 
     /// The first `origin` of `values`, with what was usual in place of what was then known to be astray.
     pub fn mended<'a>(&self, values: &'a [f64], origin: usize) -> Cow<'a, [f64]> {
         let mut shown = Cow::Borrowed(&values[..origin.min(values.len())]);
         for span in self.spans.iter().filter(|span| self.is_mended(span, origin)) {
-            let cells = shown.to_mut()[span.from..].iter_mut().zip(&span.usual);
-            cells.filter(|(_, usual)| !usual.is_nan()).for_each(|(cell, usual)| *cell = *usual);
+            span.mend(shown.to_mut());
         }
         shown
+    }
+
+    /// The past of which these are, as if it had been as usual wherever it went astray for once.
+    pub fn all_mended<'a>(&self, values: &'a [f64]) -> Cow<'a, [f64]> {
+        let mut shown = Cow::Borrowed(values);
+        for span in self.spans.iter().filter(|span| span.is_once()) {
+            span.mend(shown.to_mut());
+        }
+        shown
+    }
+
+    /// Takes the errors at cells that went astray for once out of `replay`; with the share of such cells, one more
+    /// being as not yet seen. Those of forecasts that were shown a part of such a span, and nothing of its end, are no
+    /// longer in it either.
+    pub fn taken_out(&self, replay: &mut Replay) -> (Vec<f64>, f64) {
+        let spans = || self.spans.iter().filter(|span| span.is_once());
+        let mut taken = Vec::new();
+        for (&origin, row) in replay.origins.iter().zip(&mut replay.errors) {
+            for span in spans() {
+                let from = span.from.max(origin) - origin;
+                let upto = (span.end().max(origin) - origin).min(row.len());
+                let errors = row.get_mut(from..upto).unwrap_or_default().iter_mut();
+                taken.extend(errors.filter(|error| !error.is_nan()).map(|error| std::mem::replace(error, f64::NAN)));
+                if (span.from + 1..span.told_at).contains(&origin) {
+                    row.fill(f64::NAN);
+                }
+            }
+        }
+        let n_astray: usize = spans().map(|span| span.usual.len()).sum();
+        (taken, (n_astray as f64 + 1.0) / (self.n_looked as f64 + 1.0))
     }
 
     /// Whether more of the past is mended at `origin` than was for a model of its first `before` cells.
@@ -121,7 +173,7 @@ impl Astray {
     /// known, a short one where it lies a cycle before a cell to be forecast, or a step further. What else there is to
     /// learn of a short one, how it fades and that it happens, is learnt from what it was.
     fn is_mended(&self, span: &Span, origin: usize) -> bool {
-        let end = span.from + span.usual.len();
+        let end = span.end();
         let is_before = |cycle: usize| {
             let upto = origin.saturating_add(self.n_leads).saturating_sub(cycle);
             span.from < upto && end.saturating_add(cycle) >= origin

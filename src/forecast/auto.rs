@@ -49,6 +49,8 @@ pub(super) struct Chosen {
     pub honest: Replay,
     /// Why a yardstick answers that was not asked for, points keep to levels of the past, or a new one is in doubt.
     pub fallback: Option<String>,
+    /// What of the past it was not shown.
+    pub astray: Astray,
 }
 
 impl Chosen {
@@ -150,6 +152,7 @@ pub(super) fn choose(
             replayed: Replay { takes_values, ..replayed.from(election.banded_from).known() },
             honest: honest.from(election.banded_from).known(),
             fallback: None,
+            astray: astray.clone(),
         };
         return Ok(if stands_still { chosen.still(past, horizon) } else { chosen });
     }
@@ -209,6 +212,7 @@ fn alone(
                     replayed: replay.from(election.banded_from).known(),
                     honest: replay.from(election.banded_from).known(),
                     fallback: fallback.map(|reason| format!("{} answers: {reason}", candidate.entry.name)),
+                    astray: election.astray.clone(),
                 };
                 chosen.fitted.points_into(past.ahead(), &mut points);
                 if fence.holds(&points) {

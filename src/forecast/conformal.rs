@@ -22,7 +22,7 @@
 //!
 //! Errors that are exactly zero are no part of the pool: the band of a lead, of whose errors a share is not zero, must
 //! hold of those what its coverage leaves. Stretches of the cycle where errors are of another order have a pool of their
-//! own ([`quiet`]).
+//! own ([`quiet`]), and errors at cells that went astray for once are a share of their own ([`once`]).
 //!
 //! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
 //! with their sign and quantiles of sizes are mixed, as how many independent errors theirs are worth, by their
@@ -30,11 +30,13 @@
 
 mod held_out;
 mod nodes;
+mod once;
 mod quiet;
 
 use std::cell::Cell;
 
 use nodes::Nodes;
+use once::Once;
 use quiet::Quiet;
 
 use super::backtest::Replay;
@@ -85,13 +87,23 @@ pub(super) struct Conformal {
     held_out: Vec<u16>,
     /// The cells whose errors are of another order, and what bands are made of there.
     quiet: Option<Box<(Quiet, Conformal)>>,
+    /// The errors at cells that went astray for once, which are none of those above.
+    once: Option<Box<Once>>,
 }
 
 impl Conformal {
     /// Of the errors of `replay`, of a series with a cycle of `season` steps.
     pub fn new(replay: &Replay, season: Option<usize>) -> Conformal {
+        Conformal::beside(&[], 0.0, replay, season)
+    }
+
+    /// The same where there are `errors` beside those of `replay`, at cells that went astray for once and are a `share`
+    /// of all.
+    pub fn beside(errors: &[f64], share: f64, replay: &Replay, season: Option<usize>) -> Conformal {
+        let once = Once::of(errors, share);
         Conformal {
-            held_out: held_out::shares(replay, season),
+            held_out: held_out::shares(replay, season, errors.len(), once.as_ref().map_or(1.0, Once::usual)),
+            once: once.map(Box::new),
             ..Conformal::of(&replay.origins, &replay.errors, season)
         }
     }
@@ -144,6 +156,7 @@ impl Conformal {
             n_cells,
             held_out: Vec::new(),
             quiet: None,
+            once: None,
         }
     }
 
@@ -155,6 +168,7 @@ impl Conformal {
     /// What it holds on the heap.
     pub fn n_bytes(&self) -> usize {
         let quiet = self.quiet.as_deref().map_or(0, |quiet| size_of_val(quiet) + quiet.1.n_bytes());
+        let quiet = quiet + self.once.as_deref().map_or(0, size_of_val);
         self.growth.n_bytes() + size_of_val(self.held_out.as_slice()) + quiet
     }
 
@@ -199,11 +213,18 @@ impl Conformal {
     /// lead, but for what few errors widen: one leap that many forecasts of a long lead missed and few of a short one
     /// is not the same share of the usual size in both.
     pub fn reaches(&self, share: f64) -> impl Fn(usize, usize) -> (f64, f64) + '_ {
+        let n = self.n_known() as f64;
+        let most = n / (n + 1.0);
+        let (astray_below, astray_above) = self.once.as_ref().map_or((0.0, 0.0), |once| once.reach(share));
+        let share = self.once.as_ref().map_or(share, |once| once.of_usual(share, most));
         let usual = self.own_reaches(share);
         let quiet = self.quiet.as_deref().map(|(quiet, bands)| (quiet, bands.own_reaches(share)));
-        move |origin, lead| match &quiet {
-            Some((quiet, reaches)) if quiet.holds(origin.wrapping_add(lead)) => reaches(origin, lead),
-            _ => usual(origin, lead),
+        move |origin, lead| {
+            let (below, above) = match &quiet {
+                Some((quiet, reaches)) if quiet.holds(origin.wrapping_add(lead)) => reaches(origin, lead),
+                _ => usual(origin, lead),
+            };
+            (below.max(astray_below), above.max(astray_above))
         }
     }
 

@@ -47,8 +47,8 @@ const ENOUGH_APART: f64 = 8.0;
 /// What the replays of some candidates say of them.
 pub(super) struct Election<'a> {
     pub candidates: &'a [Candidate],
-    // What of the past they are not shown.
-    astray: &'a Astray,
+    /// What of the past they are not shown.
+    pub astray: &'a Astray,
     pub replays: Vec<Replay>,
     // The models that stood at the last origin.
     latest: Vec<Option<Box<dyn Fitted>>>,

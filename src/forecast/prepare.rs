@@ -117,9 +117,12 @@ pub(super) fn prepare_beside(
     let (learnt, values) = learn(found, &past, request)?;
     let cycle = learnt.cycle();
     let Fitting { chosen, accuracy, seasons } = learnt;
-    let honest = unrounded(chosen.honest, &values);
-    let often = Often::of(&values, &honest);
-    let bands = Conformal::new(&to_now(honest, &values, cycle), cycle);
+    let mut honest = unrounded(chosen.honest, &values);
+    // One outage is one event: neither its errors nor its value are what comes often.
+    let usual = chosen.astray.all_mended(&values);
+    let (astray, share) = chosen.astray.taken_out(&mut honest);
+    let often = Often::of(&usual, &honest);
+    let bands = Conformal::beside(&astray, share, &to_now(honest.known(), &usual, cycle), cycle);
     let mut prepared = Prepared {
         model: chosen.name,
         fallback: chosen.fallback,

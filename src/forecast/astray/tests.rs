@@ -28,9 +28,14 @@ fn changed(values: &[f64], n_leads: usize) -> Option<(usize, usize)> {
 }
 
 fn forecast_error(values: &[f64], truth: &[f64]) -> (f64, f64) {
+    forecast_error_at(0.8, values, truth)
+}
+
+/// The mean error and the mean width of the band.
+fn forecast_error_at(share: f64, values: &[f64], truth: &[f64]) -> (f64, f64) {
     let horizon = Horizon::new(truth.len()).unwrap();
     let prepared = prepare(Past::new(0, Step::seconds(3600), values), &Request { horizon, ..Request::default() });
-    let forecast = prepared.unwrap().forecast(horizon, Coverage::new(0.8).unwrap());
+    let forecast = prepared.unwrap().forecast(horizon, Coverage::new(share).unwrap());
     let off = forecast.points.iter().zip(truth).map(|(point, value)| (point - value).abs());
     let band = forecast.band.unwrap();
     let widths = band.upper.iter().zip(&band.lower).map(|(upper, lower)| upper - lower);
@@ -136,4 +141,41 @@ fn a_long_gap_is_bridged_until_cycles_were_seen_after_it() {
         assert!((shown[idx] - usual[idx] - level).abs() < 30.0, "{idx}: {} {}", shown[idx], usual[idx]);
     }
     assert!(known.mended(&values, upto + 5 * WEEK)[from].is_nan());
+}
+
+#[test]
+fn a_band_reaches_to_an_outage_only_where_it_must_hold_more_than_what_is_usual() {
+    // On a working day, and on a day off, of which zero is nearer.
+    for day in [0, 5] {
+        let n = 8 * WEEK + day * 24;
+        let (values, usual) = hours(n + 48);
+        let (mut values, truth) = (values[..n].to_vec(), &usual[n..]);
+        let calm = forecast_error_at(0.95, &values, truth).1;
+        values[n - WEEK..n - WEEK + 24].fill(0.0);
+        // A day in six weeks of which it can be told.
+        let width = |share: f64| forecast_error_at(share, &values, truth).1;
+        assert!(width(0.95) < 1.4 * calm, "{day}: {} {calm}", width(0.95));
+        assert!(width(0.99) > 100.0, "{day}: {}", width(0.99));
+    }
+}
+
+#[test]
+fn errors_at_cells_astray_are_taken_out_and_those_of_what_goes_so_often_stay() {
+    let (mut values, _) = hours(8 * WEEK);
+    values[7 * WEEK..7 * WEEK + 24].fill(0.0);
+    let origins = vec![7 * WEEK - 30, 7 * WEEK + 10, 7 * WEEK + 30];
+    let replay = Replay { origins, errors: vec![vec![1.0; 48]; 3], takes_values: true };
+    let mut usual = replay.clone();
+    let (errors, share) = astray(&values, 48).taken_out(&mut usual);
+    let left = |row: &Vec<f64>| row.iter().filter(|error| !error.is_nan()).count();
+    assert_eq!(usual.errors.iter().map(left).collect::<Vec<_>>(), [30, 0, 48]);
+    assert_eq!((errors, share), (vec![1.0; 18 + 14], 25.0 / (6.0 * WEEK as f64 + 1.0)));
+    assert_eq!(astray(&values, 48).all_mended(&values), astray(&values, 48).mended(&values, values.len()));
+    // Each fourth day from the fifth week on, at another hour.
+    let (mut restless, _) = hours(8 * WEEK);
+    (0..7).for_each(|nr| restless[4 * WEEK + nr * 97..][..20].fill(900.0));
+    let mut all = replay.clone();
+    let (errors, share) = astray(&restless, 48).taken_out(&mut all);
+    let first_only = 21.0 / (6.0 * WEEK as f64 + 1.0);
+    assert!(errors.is_empty() && share <= first_only && all == replay, "{errors:?} {share}");
 }

@@ -15,19 +15,25 @@ const N_PARTS: usize = 5;
 /// Coverages at which what was held is counted.
 const N_LEVELS: usize = 100;
 
-/// How many of 65,535 errors of `replay` lie in bands of which coverage, held out; empty when that is not known.
-pub(super) fn shares(replay: &Replay, season: Option<usize>) -> Vec<u16> {
+/// How many of 65,535 errors of `replay` lie in bands of which coverage, held out; empty when that is not known. Beside
+/// them there are `n_once` at cells astray, which no band without them would have held, and cells that are not are a
+/// share `usual` of all.
+pub(super) fn shares(replay: &Replay, season: Option<usize>, n_once: usize, usual: f64) -> Vec<u16> {
     let mut counts = vec![0u32; N_LEVELS + 1];
     for level in held_out_levels(replay, season).iter().flatten().filter(|level| !level.is_nan()) {
-        counts[(level * N_LEVELS as f64) as usize] += 1;
+        counts[(level * usual * N_LEVELS as f64) as usize] += 1;
     }
-    let n: u32 = counts.iter().sum();
+    if counts.iter().all(|count| *count == 0) {
+        return Vec::new();
+    }
+    counts[N_LEVELS] += u32::try_from(n_once).unwrap_or(u32::MAX);
+    let n: u32 = counts.iter().fold(0, |sum, count| sum.saturating_add(*count));
     let mut inside = 0;
     let shares = counts[..N_LEVELS].iter().map(|count| {
         inside += count;
         (f64::from(inside) / f64::from(n) * f64::from(u16::MAX)) as u16
     });
-    if n == 0 { Vec::new() } else { shares.collect() }
+    shares.collect()
 }
 
 /// The share of errors in bands of `coverage`, by what [`shares`] found.

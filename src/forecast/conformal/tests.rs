@@ -223,3 +223,30 @@ fn a_lead_that_is_mostly_right_to_the_digit_has_its_own_share() {
         assert!((low, high) == (0.0, 0.0) && (share < 0.8 || high_after - low_after >= 1.0), "{share}");
     }
 }
+
+#[test]
+fn errors_of_one_event_are_a_share_of_their_own() {
+    let (origins, errors) = noises(60, 12, 12);
+    let replay = Replay { origins, errors, takes_values: true };
+    let event: Vec<f64> = (0..24).map(|nr| -90.0 - f64::from(nr)).collect();
+    let usual = Conformal::new(&replay, None);
+    let with = |share: f64| Conformal::beside(&event, share, &replay, None);
+    let reach = |bands: &Conformal, share: f64| bands.reaches(share)(0, 3);
+    // One cell in fifty: of what is usual a little more.
+    assert_eq!(reach(&with(0.02), 0.95), reach(&usual, 0.95 / 0.98));
+    let (below, above) = reach(&with(0.02), 0.99);
+    assert!((90.0..114.0).contains(&below) && above < 1.0, "{below} {above}");
+    assert!(reach(&with(0.02), 0.9999).0 >= 113.0);
+    // Where more are astray than may be left out, a band holds some of them; and more of a larger coverage.
+    let (below, _) = reach(&with(0.1), 0.95);
+    assert!((98.0..106.0).contains(&below), "{below}");
+    for bands in [with(0.02), with(0.1), with(0.6)] {
+        let edges: Vec<_> = (1..1000).map(|nr| reach(&bands, f64::from(nr) / 1000.0)).collect();
+        assert!(edges.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1));
+    }
+    // Held out they count as outside.
+    let held = |bands: &Conformal, share: f64| bands.coverage(Coverage::new(share).unwrap()).unwrap();
+    let expected = held(&usual, 0.9 / 0.98) * 720.0 / 744.0;
+    assert!((held(&with(0.02), 0.9) - expected).abs() < 0.02, "{} {expected}", held(&with(0.02), 0.9));
+    assert!(Conformal::beside(&event, 0.02, &Replay::default(), None).check(1).is_err());
+}
