@@ -1,7 +1,8 @@
 //! Who is to forecast, and how right he was.
 //!
 //! In: a [`Past`] and a [`Request`]. Out: a [`Fitting`]: the method asked for or chosen, fitted, with its errors on the
-//! past; and the values that it was learnt from, which are those the past would have had after a shift, if there was one.
+//! past; and the values that it was learnt from, which are those the past would have had after a shift, if there was one,
+//! and gaps where it was [stuck].
 
 use std::borrow::Cow;
 
@@ -16,6 +17,7 @@ use super::prepare::{ForecastError, Request};
 use super::registry::{self, Entry, FORECASTERS, Role, SeasonUse};
 use super::season::{SeasonChoice, Seasons, find_seasons, look_beside};
 use super::shift::Shift;
+use super::stuck;
 use crate::series::Season;
 
 /// What errors after a shift must shrink to where the past is seen as it would be after it, and what all errors may grow
@@ -50,6 +52,36 @@ impl Fitting {
 /// Learns from `past`, and after a shift from what the past would be after it, where the method may be chosen; with the
 /// values that were learnt from. Where the seasons of `past` were looked for before, they are those `found`.
 pub(super) fn learn<'a>(
+    found: Option<Vec<Season>>,
+    past: &Past<'a>,
+    request: &Request,
+) -> Result<(Fitting, Cow<'a, [f64]>), ForecastError> {
+    match unstuck(past, request)? {
+        Cow::Borrowed(_) => learn_of_now(found, past, request),
+        Cow::Owned(values) => {
+            let (fitting, values) = learn_of_now(None, &past.with_values(&values), request)?;
+            let values = values.into_owned();
+            Ok((fitting, values.into()))
+        }
+    }
+}
+
+/// The values of `past` with gaps where it was stuck for longer than the longest cycle, as far as the method may be
+/// chosen.
+fn unstuck<'a>(past: &Past<'a>, request: &Request) -> Result<Cow<'a, [f64]>, ForecastError> {
+    let entry = registry::find(&request.model)?;
+    let mut runs = if entry.role == Role::Chooser { stuck::runs(past.values()) } else { Vec::new() };
+    if !runs.is_empty() {
+        let rest = stuck::without(past.values(), &runs);
+        let seasons = seasons_for(None, &past.with_values(&rest), request, entry).found;
+        let longest = seasons.iter().map(|season| season.steps()).max().unwrap_or(usize::MAX);
+        runs.retain(|run| run.len() > longest);
+    }
+    Ok(stuck::without(past.values(), &runs))
+}
+
+/// The same of a past that was not stuck.
+fn learn_of_now<'a>(
     found: Option<Vec<Season>>,
     past: &Past<'a>,
     request: &Request,
@@ -110,6 +142,8 @@ pub(super) fn learn_on(
     request: &Request,
     plan: Option<Plan>,
 ) -> Result<(Chosen, Vec<Season>), ForecastError> {
+    let values = unstuck(past, request)?;
+    let past = &past.with_values(&values);
     let (entry, seasons) = look(None, past, request)?;
     Ok((chosen(past, request, entry, &seasons, plan.as_ref())?, seasons.found))
 }

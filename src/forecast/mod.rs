@@ -86,6 +86,7 @@ mod slot_profile;
 mod smoothing;
 mod stationarity;
 mod still;
+mod stuck;
 mod student;
 mod tally;
 mod theil_sen;
