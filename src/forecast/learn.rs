@@ -88,7 +88,7 @@ fn learn_of_now<'a>(
 ) -> Result<(Fitting, Cow<'a, [f64]>), ForecastError> {
     let mut before = learn_once(found, past, request)?;
     let is_chooser = registry::find(&request.model)?.role == Role::Chooser;
-    let shift = Shift::of(&before.chosen.replayed, past)
+    let shift = Shift::of(&before.chosen.replayed, past, before.cycle())
         .filter(|_| is_chooser && past.regressors().columns().is_empty() && before.chosen.fallback.is_none());
     let Some(shift) = shift else { return Ok((before, past.values().into())) };
     let values = shift.everywhere(past.values());

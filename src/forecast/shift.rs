@@ -2,7 +2,7 @@
 //!
 //! In: the errors of a replay, and the values it was made on. Out: a [`Shift`], where the errors of the last forecast
 //! that has come true end in a stretch that lies on one side and beyond all that earlier forecasts erred by; the past as
-//! it would have been after the shift; and a model that goes on after it.
+//! it would have been after the shift; and a model that goes on after it. What changed is told by its [`errors`].
 //!
 //! Methods learn of a shift as slowly as their memory is long, and those that know a season need a whole one to do so:
 //! the forecast of the day after is wrong by most of it. So the past is put where the series stands now, as that before
@@ -11,7 +11,11 @@
 //! is one, or an outage that will be over in an hour, nobody knows. As long as it is more likely than not to last
 //! ([`FALLS`]), points follow it; and bands reach to where the series goes if it does not.
 
+mod errors;
+
 use std::collections::BTreeMap;
+
+use errors::Errors;
 
 use super::backtest::Replay;
 use super::model::{Fitted, Other, Updated};
@@ -24,17 +28,13 @@ const LEAST_LEADS: usize = 4;
 /// Forecasts that do not overlap, among which there must be none like it.
 const LEAST_FORECASTS: f64 = 5.0;
 
-/// The share of the last forecast's squared errors that it must explain.
-const EXPLAINED: f64 = 0.4;
-
-/// How many times what earlier forecasts erred by it must be.
+/// How many times the largest mean that earlier forecasts erred by over half as many steps its own must be.
 const UNSEEN: f64 = 2.0;
 
-/// Lengths that are tried.
-const MOST_TRIED: usize = 64;
-
-/// What a slope or a scale must leave of the squares that a level leaves.
-const CLEARLY: f64 = 0.9;
+/// How many times as steep a slope must be as any in the errors of earlier forecasts over as many steps. Half a slope's
+/// errors are no larger than a level's, so that means tell it late. With 1.5 as many ends of growth
+/// a day ago are found, and with 2 a few less.
+const STEEPER: f64 = 1.7;
 
 /// Horizons that are looked back.
 const MOST_HORIZONS: usize = 4;
@@ -42,9 +42,8 @@ const MOST_HORIZONS: usize = 4;
 /// A shift is over when values were as without it for one in so many of its steps.
 const WRONG: usize = 4;
 
-/// Steps it must have lasted for points to follow it, and a slope to be told from a level.
+/// Steps it must have lasted for points to follow it.
 const LEAST_LENGTH: usize = 3;
-const LEAST_FOR_SLOPE: usize = 8;
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,11 +81,14 @@ impl Turn {
 pub(super) struct Shift {
     change: Turn,
     length: usize,
+    /// How many it may be.
+    longest: usize,
 }
 
 impl Shift {
-    /// The shift in the latest cells of `past` that is unlike all that `replay` on it erred by before.
-    pub fn of(replay: &Replay, past: &Past<'_>) -> Option<Shift> {
+    /// The shift in the latest cells of `past`, of a series with this cycle, that is unlike all that `replay` on it erred
+    /// by before.
+    pub fn of(replay: &Replay, past: &Past<'_>, cycle: Option<usize>) -> Option<Shift> {
         if replay.n_apart() < LEAST_FORECASTS {
             return None;
         }
@@ -96,27 +98,35 @@ impl Shift {
             return None;
         }
         let late = rows().take_while(|(origin, _)| **origin + MOST_HORIZONS * n_leads >= past.len());
-        late.filter_map(|(origin, row)| Shift::in_row(*origin, row, replay, past)).next()
+        late.filter_map(|(origin, row)| Shift::in_row(*origin, row, replay, past, cycle)).next()
     }
 
     /// The shift at the end of the forecast from `origin`, whose errors are `row`.
-    fn in_row(origin: usize, row: &[f64], replay: &Replay, past: &Past<'_>) -> Option<Shift> {
-        let values = &past.values()[origin..];
-        let all: f64 = row.iter().filter(|error| !error.is_nan()).map(|error| error * error).sum();
-        let tried = lengths(row.len()).flat_map(|length| explained(row, values, length));
-        let (shift, gain) = tried.max_by(|a, b| a.1.total_cmp(&b.1))?;
-        if !(gain >= EXPLAINED * all && gain.is_finite()) {
-            return None;
-        }
-        let began = origin + row.len() - shift.length;
-        let late = shift.length.div_ceil(2);
-        let size = largest(&row[row.len() - late..], late);
-        let is_unseen = |(origin, row): (&usize, &Vec<f64>)| {
-            let until = began.saturating_sub(*origin).min(row.len());
-            size > UNSEEN * largest(&row[..until], late)
+    fn in_row(origin: usize, row: &[f64], replay: &Replay, past: &Past<'_>, cycle: Option<usize>) -> Option<Shift> {
+        let growth = growth(&past.values()[..origin], row.len(), cycle);
+        let shift = Errors::of(row, &past.values()[origin..]).shift(growth)?;
+        let n = shift.length;
+        let began = origin + row.len() - n;
+        // Of each forecast what came true before it.
+        let rows = || replay.origins.iter().copied().zip(&replay.errors);
+        let before = || rows().map(|(at, row)| (at, &row[..began.saturating_sub(at).min(row.len())]));
+        let is_unlike_all = if let Turn::Slope(_) = shift.change {
+            let size = |row: &[f64], origin: usize| {
+                let errors = Errors::of(row, &past.values()[origin..]);
+                move |from: usize| errors.slope(from, n).abs()
+            };
+            let now = size(row, origin)(row.len() - n);
+            let earlier =
+                before().filter(|(_, row)| row.len() >= n).flat_map(|(at, row)| (0..=row.len() - n).map(size(row, at)));
+            let most = earlier.fold(0.0, f64::max);
+            now > 0.0 && now > STEEPER * most
+        } else {
+            let late = n.div_ceil(2);
+            let size = largest(&row[row.len() - late..], late);
+            size > 0.0 && before().all(|(_, row)| size > UNSEEN * largest(row, late))
         };
-        let is_unlike_all = size > 0.0 && replay.origins.iter().zip(&replay.errors).all(is_unseen);
-        is_unlike_all.then_some(Shift { length: past.len() - began, ..shift })
+        let more = past.len() - origin - row.len();
+        is_unlike_all.then_some(Shift { length: n + more, longest: shift.longest + more, ..shift })
     }
 
     /// `values` as if all of them had come after it.
@@ -145,7 +155,7 @@ impl Shift {
 
     /// Whether it may be over with the cycle, as a holiday is, or is a blip.
     pub fn is_young(&self, cycle: Option<usize>) -> bool {
-        self.length < cycle.unwrap_or(0).max(LEAST_LENGTH)
+        self.longest < cycle.unwrap_or(0).max(LEAST_LENGTH)
     }
 
     /// Of `after`, fitted to values after it, and `before`, fitted to the values as they are: while it is young by
@@ -178,45 +188,18 @@ impl Shift {
     }
 }
 
-/// Up to [`MOST_TRIED`] lengths of up to `n` steps, spread evenly by their logarithm.
-fn lengths(n: usize) -> impl Iterator<Item = usize> {
-    let mut last = 0;
-    (0..MOST_TRIED.min(n)).map(move |nr| {
-        let even = (n as f64).powf((nr + 1) as f64 / MOST_TRIED.min(n) as f64).round() as usize;
-        last = even.max(last + 1).min(n);
-        last
-    })
-}
-
-/// The changes that explain the last `length` errors of a forecast best, with what they take off the sum of squares.
-fn explained(row: &[f64], values: &[f64], length: usize) -> impl Iterator<Item = (Shift, f64)> {
-    let from = row.len() - length;
-    // Of regressions through the origin on one, the step and what was foretold: sums with the error, and of squares.
-    let [mut on_level, mut on_step, mut on_foretold] = [(0.0, 0.0); 3];
-    let (mut n_known, mut all, mut is_above_zero) = (0, 0.0, true);
-    for (idx, (error, value)) in row[from..].iter().zip(&values[from..]).enumerate() {
-        if error.is_nan() {
-            continue;
-        }
-        let foretold = value - error;
-        for (sums, x) in [(&mut on_level, 1.0), (&mut on_step, (idx + 1) as f64), (&mut on_foretold, foretold)] {
-            *sums = (sums.0 + x * error, sums.1 + x * x);
-        }
-        n_known += 1;
-        all += error * error;
-        is_above_zero &= *value > 0.0 && foretold > 0.0;
+/// By how much `values` lately grew from one step to the next, over whole cycles as long as a forecast; 0 where they do
+/// not tell.
+fn growth(values: &[f64], n_leads: usize, cycle: Option<usize>) -> f64 {
+    let lag = n_leads.next_multiple_of(cycle.unwrap_or(1).max(1));
+    let late = &values[values.len().saturating_sub((MOST_HORIZONS + 1) * lag)..];
+    let grown = late.iter().zip(late.get(lag..).unwrap_or_default()).map(|(before, value)| value - before);
+    let mut grown: Vec<f64> = grown.filter(|grown| !grown.is_nan()).collect();
+    if grown.len() < lag {
+        return 0.0;
     }
-    // The coefficient, and what it takes off.
-    let through = |(with, own): (f64, f64)| if own > 0.0 { (with / own, with * with / own) } else { (0.0, 0.0) };
-    let is_known = 2 * n_known > length;
-    let ((level, by_level), (slope, by_slope)) = (through(on_level), through(on_step));
-    let (times, by_factor) = if is_above_zero { through(on_foretold) } else { (0.0, 0.0) };
-    // What explains no more than a level does is a level.
-    let is_clear = move |gain: &f64| all - gain < CLEARLY * (all - by_level);
-    let slope = Some((Turn::Slope(slope), by_slope)).filter(|(_, gain)| length >= LEAST_FOR_SLOPE && is_clear(gain));
-    let factor = Some((Turn::Factor(1.0 + times), by_factor)).filter(|(_, gain)| times > -1.0 && is_clear(gain));
-    let found = [Some((Turn::Level(level), by_level)), slope, factor].into_iter().flatten();
-    found.filter(move |_| is_known).map(move |(change, gain)| (Shift { change, length }, gain))
+    let middle = grown.len() / 2;
+    *grown.select_nth_unstable_by(middle, f64::total_cmp).1 / lag as f64
 }
 
 /// The largest mean of `n` errors one after the other, or of all where there are fewer.
@@ -294,7 +277,8 @@ impl Fitted for Shifted {
         let [after, without] = [after[0], without].map(|point| (value - point).abs());
         let n_other = self.n_other + usize::from(without < after);
         // A gap says nothing of how long it has lasted.
-        let shift = Shift { length: self.shift.length + usize::from(!value.is_nan()), ..self.shift };
+        let more = usize::from(!value.is_nan());
+        let shift = Shift { length: self.shift.length + more, longest: self.shift.longest + more, ..self.shift };
         // Where it turned out to be over, or is no longer in doubt, another fit is asked for.
         let is_over = WRONG * n_other > self.shift.length;
         if is_over || !(self.is_followed || shift.is_young(self.cycle)) {
