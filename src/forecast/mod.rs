@@ -95,6 +95,7 @@ mod thinned;
 mod to_now;
 mod transform;
 mod tsb;
+mod unrest;
 mod year;
 
 #[cfg(test)]

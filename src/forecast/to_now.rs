@@ -1,7 +1,8 @@
 //! The errors of the past, as large as they would be now.
 //!
 //! In: the errors of a replay, and the values it was made on. Out: the same errors, each row times a factor, and each
-//! lead times another, where few forecasts tell how large errors are ([`expected`](super::expected)).
+//! lead times another, where few forecasts tell how large errors are ([`expected`](super::expected)). Where noise is
+//! of another size of late than ever before, errors from before that are taken to it first ([`unrest`](super::unrest)).
 //!
 //! What grows has larger errors than it had, what has become restless too, and what was foretold badly of late will
 //! be so again. So the size of the errors made from an origin is taken to go by three things that were known there,
@@ -16,9 +17,11 @@ use super::backtest::{Replay, mean};
 use super::expected;
 use super::growth::Growth;
 use super::least_squares::Normal;
+use super::unrest::Unrest;
 
 /// What the size of errors goes by: level, changes, errors that came true.
 const N_MARKS: usize = 3;
+const CHANGES: usize = 1;
 
 /// The power to which each usually counts. Half as much again or less of any changes what bands cost by 0.1 %.
 const USUALLY: [f64; N_MARKS] = [0.4, 0.2, 0.2];
@@ -48,14 +51,23 @@ const OF_ANSWERS: f64 = 0.96;
 
 /// `replay`, made on `values` with a cycle of `season` steps, as if all of it had been forecast from where they end.
 pub(super) fn to_now(mut replay: Replay, values: &[f64], season: Option<usize>) -> Replay {
-    let growth = Growth::of(&replay.origins, &replay.errors, season);
+    let mut growth = Growth::of(&replay.origins, &replay.errors, season);
+    let unrest = Unrest::of(&replay, &growth, values.len());
+    if let Some(unrest) = unrest {
+        unrest.everywhere(&mut replay);
+        growth = Growth::of(&replay.origins, &replay.errors, season);
+    }
     let mut sizes: Vec<Vec<f64>> = Vec::with_capacity(replay.errors.len());
     growth.at_all(&replay.origins, |nr, usual| {
         let size = |(error, usual): (&f64, &f64)| if *usual > 0.0 { error.abs() / usual } else { f64::NAN };
         sizes.push(replay.errors[nr].iter().zip(usual).map(size).collect());
     });
     let marks = Marks::new(values, season, growth.n_leads(), &replay.origins, &sizes);
-    let now = marks.at(values.len());
+    let mut now = marks.at(values.len());
+    if unrest.is_some() {
+        // What they would say of it is said.
+        now[CHANGES] = f64::NAN;
+    }
     let grown: Vec<[f64; N_MARKS]> = replay.origins.iter().map(|&origin| grown(marks.at(origin), now)).collect();
     let means: Vec<f64> = sizes.iter().map(|row| mean(row.iter().copied())).collect();
     let n_apart = replay.n_apart();
