@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::forecast::Past;
+use crate::forecast::{Events, Past};
 use crate::series::{DAY, History, Millis, Side, format_duration, quantile_sorted};
 
 use super::answer::{Assessment, CapacitySettings, Exhaustion, Headroom, Limit};
@@ -34,9 +34,10 @@ pub fn assess(history: &History, limit: Limit, settings: &CapacitySettings) -> A
     let events = settings.events.measured(&past);
     let quiet = (!events.is_empty())
         .then(|| History::new(history.start(), history.step(), events.quiet(&past)).on(history.calendar()));
+    let reference = Events::reference_of(&past);
     let history = quiet.as_ref().unwrap_or(history);
     let last = history.values().iter().rposition(|value| !value.is_nan()).unwrap_or(0);
-    let barrier = Barrier { events: &events, reference: history.end(), now: history.at(last), limit };
+    let barrier = Barrier { events: &events, reference, now: history.at(last), limit };
     let found = find(history, sign, &barrier, settings);
     let horizon = settings.horizon.min(found.reach);
     let headroom = LOOKS.iter().map(|&after| {

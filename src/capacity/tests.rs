@@ -380,6 +380,11 @@ fn what_is_planned_moves_the_date() {
     assert!(step.recommendation.contains("with `move` planned"), "{}", step.recommendation);
     let raised = assess_checked(&line, limit, &planned(Effect::Limit { at: now + 2 * DAY, change: add(100.0) }));
     assert!((hours(&raised) - 200.0).abs() < 2.0, "{raised:?}");
+    // Forty more from the next cell on, or from the one after it.
+    for after in [HOUR, 2 * HOUR] {
+        let step = assess_checked(&line, limit, &planned(Effect::Step { at: now + after, change: add(40.0) }));
+        assert!((hours(&step) - 60.0).abs() < 1.5, "{after}: {step:?}");
+    }
     // What comes too late, and what has come already, moves nothing.
     let late = assess_checked(&line, limit, &planned(Effect::Step { at: now + 20 * DAY, change: add(40.0) }));
     assert!((hours(&late) - 100.0).abs() < 1.0, "{late:?}");

@@ -18,8 +18,9 @@ impl Events {
     /// What `prepared`, which was fitted to values at the level of `reference` without the `effects` of known columns,
     /// forecasts with these events and columns ahead: as [`Prepared::forecast_after`] without them.
     ///
-    /// Bands move and are scaled with the points; what an event or a column may be off by, or the size of a measured one,
-    /// widens them, as independent errors add up. A value that an event sets keeps the width of the band that it replaces.
+    /// Bands move and are scaled with the points; what an event or a column may be off by, or the size of a measured
+    /// one, widens them, as independent errors add up. A value that an event sets keeps the width of the band that it
+    /// replaces.
     pub(in crate::forecast) fn forecast(
         &self,
         prepared: &Prepared,

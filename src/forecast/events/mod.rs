@@ -1,7 +1,7 @@
 //! What is planned, and what was: events known to change a series, taken out of the past and put into the future.
 //!
-//! In: the [`Event`]s of one series, a [`Past`] and a fitted model. Out: a quiet past for the model to learn from, and a
-//! forecast under the events, points and band. No method need know of events: as X-13ARIMA-SEATS does with calendar
+//! In: the [`Event`]s of one series, a [`Past`] and a fitted model. Out: a quiet past for the model to learn from, and
+//! a forecast under the events, points and band. No method need know of events: as X-13ARIMA-SEATS does with calendar
 //! effects and outliers (US Census Bureau, "X-13ARIMA-SEATS Reference Manual", on prior adjustment), the past is
 //! adjusted before the fit and the forecast after it.
 //!
@@ -31,12 +31,6 @@ pub struct Events {
     events: Vec<Event>,
     /// How far off forecasts may be with 95 % for what is not known of the steps that were measured.
     doubt: f64,
-}
-
-/// The instant whose level values of `past` are brought to: just before its end, so that what begins with the first step
-/// ahead moves none of them.
-fn reference_of(past: &Past<'_>) -> Millis {
-    past.end().saturating_sub(1)
 }
 
 impl Events {
@@ -121,6 +115,12 @@ impl Events {
         })
     }
 
+    /// The instant whose level values of `past` are brought to: just before its end, so that what begins with the first
+    /// step ahead moves none of them.
+    pub(crate) fn reference_of(past: &Past<'_>) -> Millis {
+        past.end().saturating_sub(1)
+    }
+
     /// What a value at the cell becomes at the level of `reference`; NaN where it tells nothing.
     ///
     /// A model that learned values at this level takes in later ones at this level too.
@@ -131,9 +131,10 @@ impl Events {
         self.lasting(reference, 1).of(self.lasting(at, len).undone(value))
     }
 
-    /// The values of `past` at the level of [`reference_of`] it, NaN where they tell nothing of what the series does otherwise.
+    /// The values of `past` at the level of [`Events::reference_of`] it, NaN where they tell nothing of what the series
+    /// does otherwise.
     pub fn quiet(&self, past: &Past<'_>) -> Vec<f64> {
-        let reference = reference_of(past);
+        let reference = Events::reference_of(past);
         let quieted = |(idx, value): (usize, &f64)| self.quieted(*value, past.at(idx), past.length_of(idx), reference);
         past.values().iter().enumerate().map(quieted).collect()
     }

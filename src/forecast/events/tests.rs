@@ -34,7 +34,14 @@ fn forecast(values: &[f64], events: &Events, model: &str, horizon: usize) -> For
     let season = Season::new(168).map_or(SeasonChoice::None, SeasonChoice::Steps);
     let request = Request { model: model.to_owned(), season, horizon };
     let prepared = prepare(Past::new(MONDAY, Step::seconds(3_600), &quiet), &request).unwrap();
-    events.forecast(&prepared, &Effects::default(), reference_of(&past), 0, horizon, Coverage::new(0.8).unwrap())
+    events.forecast(
+        &prepared,
+        &Effects::default(),
+        Events::reference_of(&past),
+        0,
+        horizon,
+        Coverage::new(0.8).unwrap(),
+    )
 }
 
 fn at(hours: usize) -> Millis {
@@ -195,7 +202,7 @@ fn what_is_not_known_of_a_measured_step_widens_the_band_until_a_week_has_been_se
         let season = Season::new(24).map_or(SeasonChoice::None, SeasonChoice::Steps);
         let request = Request { model: "seasonal-naive".to_owned(), season, horizon: h };
         let prepared = prepare(past, &request).unwrap();
-        let forecast = events.forecast(&prepared, &Effects::default(), reference_of(&past), 0, h, coverage);
+        let forecast = events.forecast(&prepared, &Effects::default(), Events::reference_of(&past), 0, h, coverage);
         forecast.band.unwrap().upper[idx] - forecast.points[idx]
     };
     let given = |n_since: usize| Events::new(vec![event(Effect::Step { at: at(n - n_since), change: add(80.0) })]);

@@ -1,6 +1,6 @@
 //! A model that was fitted with the events of its series taken out, and looks ahead with them put in.
 
-use super::{Events, reference_of};
+use super::Events;
 use crate::forecast::columns::{Column, Effects, Freed, Influence, row_of};
 use crate::forecast::correction::Correction;
 use crate::forecast::model::{Coverage, Horizon, Updated};
@@ -29,7 +29,7 @@ impl UnderEvents {
     /// # Errors
     /// As [`prepare`](super::super::prepare()); also when the events leave no value.
     pub fn prepare(past: &Past<'_>, events: &Events, request: &Request) -> Result<UnderEvents, ForecastError> {
-        let reference = reference_of(past);
+        let reference = Events::reference_of(past);
         let columns = columns_of(past, events);
         let past = past.with_regressors(&[]);
         if events.is_empty() && columns.is_empty() {
