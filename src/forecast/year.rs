@@ -5,10 +5,10 @@
 //! Methods that know a week do not know a year, and a season of a year is more than its few cycles can tell: so the
 //! course is that of medians over two whole weeks, of `k` years `k / (k + 1)` of their mean, as one year is a sample of
 //! one and the methods follow a part of it themselves; and it is taken only where it would have made the errors of the
-//! replay smaller by [`LEAST_GAIN`]. What went astray for less than a cycle, and weeks in which nothing moved, do not come
-//! again; what fell and came back otherwise does by that share, as it may be a season. A holiday that moves within two
-//! weeks is met half; what is known of it is an event's to say. Own work; the shrinkage is that of a mean with a prior
-//! worth one observation.
+//! replay smaller by [`LEAST_GAIN`]. What went astray for less than a cycle, and weeks in which nothing moved, do not
+//! come again; what fell and came back otherwise does by that share, as it may be a season. A holiday that moves within
+//! two weeks is met half; what is known of it is an event's to say. Own work; the shrinkage is that of a mean with a
+//! prior worth one observation.
 
 use std::collections::BTreeMap;
 
@@ -54,8 +54,8 @@ pub(super) struct Year {
 
 impl Year {
     /// For steps of a day: by the clock, or because the shortest of the methods' seasons has seven steps. `None` for
-    /// others, where the horizon is short, and where a method knows a season that long. What went `astray` does not come
-    /// again.
+    /// others, where the horizon is short, and where a method knows a season that long. What went `astray` does not
+    /// come again.
     pub fn of(
         past: &Past<'_>,
         astray: &Astray,
@@ -115,8 +115,8 @@ fn shown(past: &Past<'_>, astray: &Astray, origin: usize) -> Vec<f64> {
     shown
 }
 
-/// Makes gaps of weeks and more in which nothing moved, unless they are many, or about that time of another year nothing
-/// moved either: an outage or a meter that hung rather than a holiday.
+/// Makes gaps of weeks and more in which nothing moved, unless they are many, or about that time of another year
+/// nothing moved either: an outage or a meter that hung rather than a holiday.
 fn forget_standstills(values: &mut [f64]) {
     let mut at = 0;
     let mut still: Vec<(usize, usize)> = Vec::new();
@@ -138,7 +138,10 @@ fn forget_standstills(values: &mut [f64]) {
             years > 0 && apart.abs_diff(years * YEAR) <= 2 * AROUND
         })
     };
-    for &(from, to) in still.iter().filter(|run| !comes_again(run)) {
+    // What is not over may be how it goes on.
+    let is_over = |run: &&(usize, usize)| run.1 < values.len();
+    let forgotten: Vec<_> = still.iter().filter(is_over).filter(|run| !comes_again(run)).collect();
+    for &(from, to) in forgotten {
         values[from..to].fill(f64::NAN);
     }
 }
@@ -285,6 +288,8 @@ mod tests {
         assert_eq!(n_forgotten(&[(100, 114), (102 + YEAR, 118 + YEAR)]), 0);
         assert_eq!(n_forgotten(&[(100, 114), (150 + YEAR, 160 + YEAR)]), 24);
         assert_eq!(n_forgotten(&[(100, 200)]), 0);
+        // What has stopped may stay so.
+        assert_eq!(n_forgotten(&[(2 * YEAR - 35, 2 * YEAR)]), 0);
     }
 
     #[test]
