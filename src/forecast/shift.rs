@@ -1,14 +1,14 @@
 //! A level, a scale or a slope that was left for good, or not.
 //!
 //! In: the errors of a replay, and the values it was made on. Out: a [`Shift`], where the errors of the last forecast
-//! that has come true end in a stretch that lies on one side and beyond all that earlier forecasts erred by; the past as
-//! it would have been after the shift; and a model that goes on after it. What changed is told by its [`errors`].
+//! that has come true end in a stretch that lies on one side and beyond all that earlier forecasts erred by; the past
+//! as it would have been after the shift; and a model that goes on after it. What changed is told by its [`errors`].
 //!
 //! Methods learn of a shift as slowly as their memory is long, and those that know a season need a whole one to do so:
 //! the forecast of the day after is wrong by most of it. So the past is put where the series stands now, as that before
-//! a known step is (see [`super::events`]), and learnt from again: an intercept correction, which puts forecasts back on
-//! track after a location shift (Clements and Hendry, "Forecasting economic time series", 1998, chapter 8). Whether it
-//! is one, or an outage that will be over in an hour, nobody knows. As long as it is more likely than not to last
+//! a known step is (see [`super::events`]), and learnt from again: an intercept correction, which puts forecasts back
+//! on track after a location shift (Clements and Hendry, "Forecasting economic time series", 1998, chapter 8). Whether
+//! it is one, or an outage that will be over in an hour, nobody knows. As long as it is more likely than not to last
 //! ([`FALLS`]), points follow it; and bands reach to where the series goes if it does not.
 
 mod errors;
@@ -86,8 +86,8 @@ pub(super) struct Shift {
 }
 
 impl Shift {
-    /// The shift in the latest cells of `past`, of a series with this cycle, that is unlike all that `replay` on it erred
-    /// by before.
+    /// The shift in the latest cells of `past`, of a series with this cycle, that is unlike all that `replay` on it
+    /// erred by before.
     pub fn of(replay: &Replay, past: &Past<'_>, cycle: Option<usize>) -> Option<Shift> {
         if replay.n_apart() < LEAST_FORECASTS {
             return None;
@@ -169,7 +169,7 @@ impl Shift {
         takes_values: bool,
     ) -> Box<dyn Fitted> {
         let is_followed = !self.is_young(cycle);
-        Box::new(Shifted { after, before, is_followed, cycle, takes_values, shift: self, n_other: 0 })
+        Box::new(Shifted { after, before, is_followed, cycle, takes_values, shift: self, n_other: 0, n_silent: 0 })
     }
 
     /// What to say of it.
@@ -218,8 +218,9 @@ struct Shifted {
     cycle: Option<usize>,
     takes_values: bool,
     shift: Shift,
-    // How many values since the fit were as without it.
+    // How many values since the fit were as without it, and how many were none.
     n_other: usize,
+    n_silent: usize,
 }
 
 impl Shifted {
@@ -227,6 +228,11 @@ impl Shifted {
     fn follows(&self) -> usize {
         let lasts = self.shift.length as f64 * (FALLS.recip().exp2() - 1.0);
         if self.is_followed { lasts as usize } else { 0 }
+    }
+
+    /// What a point so many steps ahead, counted from 1, is without it.
+    fn without(&self, point: f64, steps: usize) -> f64 {
+        self.shift.change.without(point, (self.shift.length + self.n_silent + steps) as f64)
     }
 
     /// The chance that it lasts for so many steps more.
@@ -255,7 +261,7 @@ impl Fitted for Shifted {
         self.after.points_into(known, &mut points);
         let other = |(idx, point): (usize, f64)| {
             let goes_on = self.chance(idx + 1);
-            let without = self.shift.change.without(point, (self.shift.length + idx + 1) as f64);
+            let without = self.without(point, idx + 1);
             let without = if without.is_finite() { without } else { point };
             if idx < follows {
                 return Other { lower: without, upper: without, chance: 1.0 - goes_on };
@@ -273,7 +279,7 @@ impl Fitted for Shifted {
         }
         let mut after = [0.0];
         self.after.points_into(known, &mut after);
-        let without = self.shift.change.without(after[0], (self.shift.length + 1) as f64);
+        let without = self.without(after[0], 1);
         let [after, without] = [after[0], without].map(|point| (value - point).abs());
         let n_other = self.n_other + usize::from(without < after);
         // A gap says nothing of how long it has lasted.
@@ -290,6 +296,7 @@ impl Fitted for Shifted {
             }
         }
         (self.shift, self.n_other) = (shift, n_other);
+        self.n_silent += 1 - more;
         Updated::Filtered
     }
 

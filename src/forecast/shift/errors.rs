@@ -1,11 +1,12 @@
 //! What the errors of one forecast say of a change near its end.
 //!
-//! In: errors by lead, with the values that came, and by how much the series usually grows. Out: the level, slope or scale
-//! that explains the last of them best, those before being off by as much as they were anyway. Where a series grew, the
-//! likeliest change of its slope is that it stopped, so that is believed unless another explains errors clearly better:
-//! a slope of its own, told by a day or less, goes far astray where it is followed.
+//! In: errors by lead, with the values that came, and by how much the series usually grows. Out: the level, slope or
+//! scale that explains the last of them best, those before being off by as much as they were anyway. Where a series
+//! grew, the likeliest change of its slope is that it stopped, so that is believed unless another explains errors
+//! clearly better: a slope of its own, told by a day or less, goes far astray where it is followed.
 
 use super::{Shift, Turn};
+use crate::series::median_of;
 
 /// The share of a forecast's squared errors that a change must explain.
 const EXPLAINED: f64 = 0.4;
@@ -21,6 +22,9 @@ const LEAST_FOR_SLOPE: usize = 8;
 
 /// How many mean squares more an end of growth may leave than the best of all that was tried, and still be likely.
 const LIKELY: f64 = 12.0;
+
+/// How many times the usual error one counts as at most, so that sums keep the digits of the others.
+const MOST_TIMES: f64 = 1e6;
 
 /// As how many errors of zero it counts that forecasts are right on average.
 const RIGHT: f64 = 4.0;
@@ -60,12 +64,15 @@ pub(super) struct Errors {
 impl Errors {
     /// Errors that `row` has by lead, where `values` came; NaN is a gap.
     pub fn of(row: &[f64], values: &[f64]) -> Errors {
+        let usual = median_of(row.iter().map(|error| error.abs()).filter(|size| *size > 0.0));
+        let most = MOST_TIMES * usual.unwrap_or(0.0);
         let mut sum = Sum::default();
         let mut sums = Vec::with_capacity(row.len() + 1);
         sums.push(sum);
         for (lead, (error, value)) in row.iter().zip(values).enumerate() {
             if !error.is_nan() {
                 let foretold = value - error;
+                let error = error.clamp(-most, most);
                 sum.n += 1.0;
                 sum.error += error;
                 sum.square += error * error;
@@ -83,10 +90,11 @@ impl Errors {
         self.sums.len() - 1
     }
 
-    /// The change that explains the errors at the end best, of a series that usually has this `growth` from step to step.
+    /// The change that explains the errors at the end best, of a series that usually has this `growth` from step to
+    /// step.
     pub fn shift(&self, growth: f64) -> Option<Shift> {
         let tried = lengths(self.len()).flat_map(|length| self.explained(length));
-        let best = tried.min_by(|a, b| a.left.total_cmp(&b.left))?;
+        let best = tried.filter(|one| one.left.is_finite()).min_by(|a, b| a.left.total_cmp(&b.left))?;
         if !best.is_enough() {
             return None;
         }

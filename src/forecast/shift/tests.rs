@@ -1,7 +1,7 @@
 use super::*;
 use crate::forecast::model::{Coverage, Horizon};
 use crate::forecast::outlook::Forecast;
-use crate::forecast::tests::Noise;
+use crate::forecast::tests::{Noise, Says};
 use crate::forecast::{Band, Prepared, Request, prepare};
 use crate::series::Step;
 
@@ -125,6 +125,18 @@ fn values_that_go_the_other_way_ask_for_another_fit() {
     let width = |band: &Band| band.upper[23] - band.lower[23];
     assert!(width(&likely(&silent)) > 0.8 * width(&before));
     assert!((6..15).contains(&taken(false)), "{}", taken(false));
+}
+
+#[test]
+fn silence_takes_time_but_tells_nothing() {
+    let shift = Shift { change: Turn::Slope(2.0), length: 40, longest: 40 };
+    let mut fitted = shift.between(Box::new(Says(100.0)), Box::new(Says(20.0)), Some(24), true);
+    let without = |fitted: &dyn Fitted| fitted.others(Regressors::NONE, 1)[0];
+    let before = without(&*fitted);
+    assert_eq!(before.lower, 100.0 - 2.0 * 41.0);
+    (0..12).for_each(|_| assert_eq!(fitted.update(f64::NAN, Regressors::NONE), Updated::Filtered));
+    let after = without(&*fitted);
+    assert_eq!((after.lower, after.chance), (100.0 - 2.0 * 53.0, before.chance));
 }
 
 #[test]
