@@ -1,8 +1,8 @@
 //! How long does the whole of the M4 competition take? 100,000 series of its lengths, `auto` with bands, on every core.
 //!
 //! `cargo bench --bench competition [-- --every N]`: every Nth series only, and what all would take by that. The series
-//! are seeded, levels that wander with a trend, a season and noise in shares that differ from series to series. How many
-//! series there are of each frequency and how short the shortest is, is what the competition's site tells,
+//! are seeded, levels that wander with a trend, a season and noise in shares that differ from series to series. How
+//! many series there are of each frequency and how short the shortest is, is what the competition's site tells,
 //! <https://www.m4.unic.ac.cy/the-dataset/>; the quartiles, means and longest are about those of its series.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

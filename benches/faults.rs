@@ -1,11 +1,11 @@
-//! What do faults in the latest history do to forecasts? Levels, slopes, scales and noise that are new, gaps, an outage,
-//! a spike: series made up, so that what comes is known, and one table of what `auto` makes of them.
+//! What do faults in the latest history do to forecasts? Levels, slopes, scales and noise that are new, gaps, an
+//! outage, a spike: series made up, so that what comes is known, and one table of what `auto` makes of them.
 //!
 //! `cargo bench --bench faults [-- --series N] [--model NAME]`: so many series of each fault where 20 are usual, and
 //! another method than `auto`. The series are seeded: six weeks of hours with a day's cycle of 20 about 100, which
-//! begins at another hour in each, and normal noise of 3; where there is a week, 13 weeks with a day's cycle of 50 about
-//! 200, 100 more from Monday to Friday, and noise of 8. What comes in the three days after that goes on as it is after
-//! the fault. The same numbered series of two faults have the same noise.
+//! begins at another hour in each, and normal noise of 3; where there is a week, 13 weeks with a day's cycle of 50
+//! about 200, 100 more from Monday to Friday, and noise of 8. What comes in the three days after that goes on as it is
+//! after the fault. The same numbered series of two faults have the same noise.
 //!
 //! Columns: the mean absolute error of the points, that of the series where it is largest, and the mean of the seasonal
 //! naive, which repeats the last day, or week where there is one; the share of values inside the 80 and the 95 % band,

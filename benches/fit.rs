@@ -1,8 +1,8 @@
 //! How long does a method take to fit, and to be prepared with bands, against the length of the history? How large is
 //! what `auto` makes, and how long does it take to take in a value?
 //!
-//! `cargo bench --bench fit`; `-- update` for the last alone, with the bytes. The series are seeded: hours of a wandering
-//! level with a day, a week and noise, five minutes with a day, and minutes that stand still but for blips.
+//! `cargo bench --bench fit`; `-- update` for the last alone, with the bytes. The series are seeded: hours of a
+//! wandering level with a day, a week and noise, five minutes with a day, and minutes that stand still but for blips.
 
 use std::hint::black_box;
 

@@ -1,10 +1,10 @@
 //! What does each method cost, against the length of the history? One line per entry of the registry.
 //!
 //! `cargo bench --bench methods [-- NAME...] [--season STEPS] [--most LENGTH]`. CPU time of a fit with 48 points, in
-//! milliseconds, at lengths from 500 to a million; then the slope of log time over log length: 1 is
-//! linear, 0 a fit that looks back on so much only. Beside it the CPU time of one update and what the fitted model holds,
-//! at 10,000 values. The series is seeded: hours of a wandering level with a day, a week and noise. An entry stops at
-//! the length whose fit takes longer than [`PATIENCE_MS`], and `auto` at [`MOST_OF_A_CHOOSER`].
+//! milliseconds, at lengths from 500 to a million; then the slope of log time over log length: 1 is linear, 0 a fit
+//! that looks back on so much only. Beside it the CPU time of one update and what the fitted model holds, at 10,000
+//! values. The series is seeded: hours of a wandering level with a day, a week and noise. An entry stops at the length
+//! whose fit takes longer than [`PATIENCE_MS`], and `auto` at [`MOST_OF_A_CHOOSER`].
 
 use std::hint::black_box;
 use std::path::Path;

@@ -2,10 +2,10 @@
 //!
 //! `cargo bench --bench accuracy [-- SET...] [--model NAME,...] [--series] [--windows]`; `--half 0` or `1` takes every
 //! second series only, to choose on one half and check on the other; `--origins N` takes so many moments of each long
-//! series where 2 to 24 are usual, and of a competition's, where one is, as many spans before it as leave half of what is
-//! known. `--windows` adds a row for each moment, 0 being the latest, over the series that have it, and `--series` one for
-//! each series. The series are read from `../shared/data`, or from where BAROGRAPH_DATA says; where they are absent, the
-//! reason is printed and nothing is measured.
+//! series where 2 to 24 are usual, and of a competition's, where one is, as many spans before it as leave half of what
+//! is known. `--windows` adds a row for each moment, 0 being the latest, over the series that have it, and `--series`
+//! one for each series. The series are read from `../shared/data`, or from where BAROGRAPH_DATA says; where they are
+//! absent, the reason is printed and nothing is measured.
 //!
 //! Columns: sMAPE, MASE, OWA (against Naive 2), MSIS and coverage of the 95 % band, coverage of the 80 % band; then the
 //! coverages by quarter of the lead; then ratios to seasonal naive of MASE and of the nine quantiles' pinball loss, the

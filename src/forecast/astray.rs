@@ -2,18 +2,18 @@
 //!
 //! In: a past and its cycles. Out: the spans of it that no cycle before knew, each with what the cycles before had
 //! there. Who takes a value a cycle ago for the next one would repeat an outage, so a pool is shown a past in which it
-//! was as usual. What recurs is not astray, as a cycle before had it at the same place; what lasts longer than a cycle is
-//! a new level; what is not over yet may become one and stays as it is, and so do the last cells.
+//! was as usual. What recurs is not astray, as a cycle before had it at the same place; what lasts longer than a cycle
+//! is a new level; what is not over yet may become one and stays as it is, and so do the last cells.
 //!
-//! The errors of a replay at such cells are of one event, however many forecasts met it, and apart from the others for who
-//! makes bands of them ([`Astray::taken_out`]).
+//! The errors of a replay at such cells are of one event, however many forecasts met it, and apart from the others for
+//! who makes bands of them ([`Astray::taken_out`]).
 //!
 //! Until a few cycles have been seen after a long gap, it is bridged by the cycles before it likewise: few values tell
 //! no cycle, and a level only beside one.
 //!
-//! Everything is told of a span by the values before its end and the few after that show it is over, so that each origin
-//! of a replay is shown what was known then, and no more; but for what known columns do, of which values are freed before
-//! spans are looked for in them: what they taught later may hide a span that was one then.
+//! Everything is told of a span by the values before its end and the few after that show it is over, so that each
+//! origin of a replay is shown what was known then, and no more; but for what known columns do, of which values are
+//! freed before spans are looked for in them: what they taught later may hide a span that was one then.
 
 use std::borrow::Cow;
 
@@ -169,9 +169,9 @@ impl Astray {
         self.spans.iter().any(|span| self.is_mended(span, origin) && !self.is_mended(span, before))
     }
 
-    /// Whether `span` is no longer shown as it was from `origin`: a long one, which moves whole levels, as soon as it is
-    /// known, a short one where it lies a cycle before a cell to be forecast, or a step further. What else there is to
-    /// learn of a short one, how it fades and that it happens, is learnt from what it was.
+    /// Whether `span` is no longer shown as it was from `origin`: a long one, which moves whole levels, as soon as it
+    /// is known, a short one where it lies a cycle before a cell to be forecast, or a step further. What else there is
+    /// to learn of a short one, how it fades and that it happens, is learnt from what it was.
     fn is_mended(&self, span: &Span, origin: usize) -> bool {
         let end = span.end();
         let is_before = |cycle: usize| {

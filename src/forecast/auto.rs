@@ -4,9 +4,9 @@
 //! Every candidate of the registry that suits the history is replayed from rolling origins; seasonal methods stand once
 //! per season found, and for one that the history hints at.
 //!
-//! Who did well is told by the [`Election`]. A method whose forecast explodes ([`Fence`]) is left out. Where the pool does
-//! not beat the better of naive and seasonal naive on the past, that one answers, and the answer says so; so it does in
-//! a history too short to be replayed.
+//! Who did well is told by the [`Election`]. A method whose forecast explodes ([`Fence`]) is left out. Where the pool
+//! does not beat the better of naive and seasonal naive on the past, that one answers, and the answer says so; so it
+//! does in a history too short to be replayed.
 //!
 //! The errors of which bands are made are honest about the choosing: at each origin they are those of the pool that the
 //! other origins would have made.

@@ -5,9 +5,9 @@
 //!
 //! A method is fitted afresh at some of the origins and takes in the cells between them by
 //! [`Fitted::update`](super::Fitted::update), where it can; where it cannot, it is fitted afresh at every origin, of
-//! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is made;
-//! not in the effects of known columns either, which a past may have been freed of: see [`Past::freed`]. Only where
-//! values went [astray](Astray) is looked for with all that is known of columns.
+//! which there are fewer then, unless a fit is cheap. Nothing at or after an origin is seen before its forecast is
+//! made; not in the effects of known columns either, which a past may have been freed of: see [`Past::freed`]. Only
+//! where values went [astray](Astray) is looked for with all that is known of columns.
 
 use super::astray::Astray;
 use super::model::{Fitted, Forecaster, Updated};
@@ -172,8 +172,8 @@ pub(super) fn replay_to_the_end(
     let fit_every = plan.origins.len().div_ceil(N_FITS);
     let mut fitted: Option<Box<dyn Fitted>> = None;
     let mut n_seen = 0;
-    // How many cells lay before the last fit, and which origin it was at: what was known of columns' effects and of what
-    // is astray then is what the model knows.
+    // How many cells lay before the last fit, and which origin it was at: what was known of columns' effects and of
+    // what is astray then is what the model knows.
     let mut fitted_at = (0, 0);
     // One in so many origins is replayed, counted from the last.
     let mut thinning = 1;

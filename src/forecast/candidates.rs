@@ -19,9 +19,9 @@ const LEAST_SHARE: f64 = 0.02;
 /// Methods of rare events stand for election where more than this share of the values is zero.
 const LEAST_ZEROS: f64 = 0.3;
 
-/// Methods that ask what is usual stand for election, with each season, from so many cycles of the shortest on, gaps not
-/// counted: where that many days were seen, a few weeks do well. Where each season needs so many, errors on three of
-/// eighteen sets grow by 2 to 6 in a hundred.
+/// Methods that ask what is usual stand for election, with each season, from so many cycles of the shortest on, gaps
+/// not counted: where that many days were seen, a few weeks do well. Where each season needs so many, errors on three
+/// of eighteen sets grow by 2 to 6 in a hundred.
 const MANY_CYCLES: usize = 16;
 
 /// Methods of one level that is not the mean stand for election from so many horizons on, gaps not counted: in shorter

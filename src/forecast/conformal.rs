@@ -12,17 +12,16 @@
 //! forecast from several origins counts once in n.
 //!
 //! The errors of one forecast are large together or small together, so the size of the next one's is known from as many
-//! samples as there are forecasts that do not overlap, rather than from as many as there are errors (Dunn, Wasserman and
-//! Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", 2022). What they count for is n over
-//! the design effect of clusters that [`ALIKE`] of the variance of sizes lies between (Kish, "Survey sampling", 1965),
-//! and bands of few are wider by the ratio of Student's t quantiles with that many degrees of freedom, less one for the
-//! usual size; so they are where k lies beyond n. Bands that are to hold a small share are narrower than the quantile of
-//! few, of which even the smallest holds some ([`centred`]). Below
-//! [`LEAST_CELLS`] there is no band.
+//! samples as there are forecasts that do not overlap, rather than from as many as there are errors (Dunn, Wasserman
+//! and Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", 2022). What they count for is n
+//! over the design effect of clusters that [`ALIKE`] of the variance of sizes lies between (Kish, "Survey sampling",
+//! 1965), and bands of few are wider by the ratio of Student's t quantiles with that many degrees of freedom, less one
+//! for the usual size; so they are where k lies beyond n. Bands that are to hold a small share are narrower than the
+//! quantile of few, of which even the smallest holds some ([`centred`]). Below [`LEAST_CELLS`] there is no band.
 //!
 //! Errors that are exactly zero are no part of the pool: the band of a lead, of whose errors a share is not zero, must
-//! hold of those what its coverage leaves. Stretches of the cycle where errors are of another order have a pool of their
-//! own ([`quiet`]), and errors at cells that went astray for once are a share of their own ([`once`]).
+//! hold of those what its coverage leaves. Stretches of the cycle where errors are of another order have a pool of
+//! their own ([`quiet`]), and errors at cells that went astray for once are a share of their own ([`once`]).
 //!
 //! A band leans to the side on which errors are larger as far as there are enough of them to tell: quantiles of errors
 //! with their sign and quantiles of sizes are mixed, as how many independent errors theirs are worth, by their
@@ -273,8 +272,8 @@ impl Conformal {
         if few.is_finite() { few.max(1.0).min(centred(share, self.n_telling.min(n))) } else { 1.0 }
     }
 
-    /// The share of replayed values inside a band made without them or their neighbours. It cannot tell of a factor that
-    /// all errors have in common, as the band has it too.
+    /// The share of replayed values inside a band made without them or their neighbours. It cannot tell of a factor
+    /// that all errors have in common, as the band has it too.
     pub fn coverage(&self, coverage: Coverage) -> Option<f64> {
         held_out::share_at(&self.held_out, coverage)
     }

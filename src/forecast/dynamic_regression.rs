@@ -1,16 +1,15 @@
 //! Dynamic regression: what is known of a moment, and errors that remember.
 //!
-//! In: a history, in logarithms where it is well above zero, and the columns known beside it. Out: waves of each season, a
-//! trend that fades, weekdays and the turn of the month on the wall's clock, every given column (a holiday, a planned
-//! load), and an autoregression of what these leave, continued. One fit answers several what-ifs: the columns ahead come
-//! in when it looks ahead.
+//! In: a history, in logarithms where it is well above zero, and the columns known beside it. Out: waves of each
+//! season, a trend that fades, weekdays and the turn of the month on the wall's clock, every given column (a holiday, a
+//! planned load), and an autoregression of what these leave, continued. One fit answers several what-ifs: the columns
+//! ahead come in when it looks ahead.
 //!
 //! Estimated twice: plainly, then on values and columns filtered by the errors' autoregression, so that errors that
-//! remember do not pass for effects. A given column is held back as by one more time at which it had no effect, so that a
-//! single event teaches half of what it seemed to do. Rows at gaps are left out.
-//! Source: Hyndman and Athanasopoulos, "Forecasting: Principles and Practice", on dynamic regression and harmonics;
-//! Cochrane and Orcutt, "Application of least squares regression to relationships containing autocorrelated error terms",
-//! 1949.
+//! remember do not pass for effects. A given column is held back as by one more time at which it had no effect, so that
+//! a single event teaches half of what it seemed to do. Rows at gaps are left out. Source: Hyndman and Athanasopoulos,
+//! "Forecasting: Principles and Practice", on dynamic regression and harmonics; Cochrane and Orcutt, "Application of
+//! least squares regression to relationships containing autocorrelated error terms", 1949.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;

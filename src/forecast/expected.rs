@@ -1,12 +1,13 @@
-//! How large errors usually are beside the changes of their series, and how far few errors are to be believed against it.
+//! How large errors usually are beside the changes of their series, and how far few errors are to be believed against
+//! it.
 //!
 //! In: the usual sizes of a replay's errors, and the values it was made on. Out: a factor on the errors of each lead.
 //!
 //! Few forecasts that do not overlap tell the size of the next one's errors badly: those of some series were small by
-//! chance, those of others large, and bands made of them alone are too narrow in the one case and too wide in the other.
-//! The changes over as many steps as a lead are known all over the history, where only its later part could be replayed,
-//! and errors are usually [`SHARE`] of them. So the size at a lead is a mean of the two, by their logarithms, in which
-//! the errors count for as many forecasts as there are and the changes for [`WORTH`]: Bühlmann's credibility
+//! chance, those of others large, and bands made of them alone are too narrow in the one case and too wide in the
+//! other. The changes over as many steps as a lead are known all over the history, where only its later part could be
+//! replayed, and errors are usually [`SHARE`] of them. So the size at a lead is a mean of the two, by their logarithms,
+//! in which the errors count for as many forecasts as there are and the changes for [`WORTH`]: Bühlmann's credibility
 //! ("Experience rating and credibility", 1967). Where the two are far apart the series is not of the usual kind, and is
 //! moved no further than one that is: the limited translation of Efron and Morris ("Limiting the risk of Bayes and
 //! empirical Bayes estimators", 1972).
@@ -18,7 +19,8 @@ use super::growth::Growth;
 /// smaller. On nine tables of public series, each at up to four moments, bands of 80 % then hold 79.9 % on average.
 const SHARE: f64 = 0.75;
 
-/// How many forecasts the changes are worth. With three, bands of short histories cost 0.1 % less, and of long ones more.
+/// How many forecasts the changes are worth. With three, bands of short histories cost 0.1 % less, and of long ones
+/// more.
 const WORTH: f64 = 2.0;
 
 /// How far apart the two may be and count in full.
@@ -27,8 +29,8 @@ const MOST_APART: f64 = 2.0;
 /// Pairs of values that are compared at a lead.
 const MOST_PAIRS: usize = 2_000;
 
-/// What errors of usual sizes `growth` are to be multiplied with at each lead, if they come from `n_apart` forecasts that
-/// do not overlap and were made on `values` with a cycle of `season` steps.
+/// What errors of usual sizes `growth` are to be multiplied with at each lead, if they come from `n_apart` forecasts
+/// that do not overlap and were made on `values` with a cycle of `season` steps.
 pub(super) fn factors(growth: &Growth, values: &[f64], season: Option<usize>, n_apart: f64) -> Vec<f64> {
     let weight = WORTH / (n_apart + WORTH);
     // Leads within one cycle have it in common.

@@ -106,8 +106,8 @@ pub(super) fn powers(a: &[f64], b: &[f64], n_padded: usize) -> (usize, [Vec<f64>
     (n, [a, b])
 }
 
-/// The sums of the products of a series with itself `0..=n_lags` cells later, from its power as [`power`] has it, padded
-/// by at least so many lags.
+/// The sums of the products of a series with itself `0..=n_lags` cells later, from its power as [`power`] has it,
+/// padded by at least so many lags.
 pub(super) fn products_of_power(n: usize, power: &[f64], n_lags: usize) -> Vec<f64> {
     // The power is even, so a second forward transform is the inverse one.
     let mut re: Vec<f64> = (0..n).map(|k| power[k.min(n - k)]).collect();

@@ -2,8 +2,9 @@
 //!
 //! In: errors by origin and lead. Out: a size per lead that does not shrink, kept at a few knots however long the
 //! horizon, and a factor per stretch of the season, where the replay is long enough to tell them apart. Sizes are those
-//! of errors that are not exactly zero. What stands still is foretold to the digit until it moves: how often there is an
-//! error at all is another question than how large it is, and has its own answer per lead, which does not shrink either.
+//! of errors that are not exactly zero. What stands still is foretold to the digit until it moves: how often there is
+//! an error at all is another question than how large it is, and has its own answer per lead, which does not shrink
+//! either.
 
 use super::compact::Kept;
 use super::conformal::n_cells;

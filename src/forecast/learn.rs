@@ -1,8 +1,8 @@
 //! Who is to forecast, and how right he was.
 //!
 //! In: a [`Past`] and a [`Request`]. Out: a [`Fitting`]: the method asked for or chosen, fitted, with its errors on the
-//! past; and the values that it was learnt from, which are those the past would have had after a shift, if there was one,
-//! and gaps where it was [stuck].
+//! past; and the values that it was learnt from, which are those the past would have had after a shift, if there was
+//! one, and gaps where it was [stuck].
 
 use std::borrow::Cow;
 
@@ -20,8 +20,8 @@ use super::shift::Shift;
 use super::stuck;
 use crate::series::Season;
 
-/// What errors after a shift must shrink to where the past is seen as it would be after it, and what all errors may grow
-/// to by the chance of a few.
+/// What errors after a shift must shrink to where the past is seen as it would be after it, and what all errors may
+/// grow to by the chance of a few.
 const LESS: f64 = 0.7;
 const MORE: f64 = 1.1;
 

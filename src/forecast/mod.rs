@@ -6,9 +6,9 @@
 //! method did against seasonal naive.
 //!
 //! A method is one file and one line of [`FORECASTERS`]; it knows nothing of bands, selection or backtests, which are
-//! written once, over the [`Forecaster`] trait: a replay from rolling origins gives a method's errors, `conformal` turns
-//! them into bands, `auto` picks by them, and [`backtest()`] judges what all of that would have answered. [`prepare`]
-//! does all of it once, so that [`Prepared::forecast`] costs microseconds.
+//! written once, over the [`Forecaster`] trait: a replay from rolling origins gives a method's errors, `conformal`
+//! turns them into bands, `auto` picks by them, and [`backtest()`] judges what all of that would have answered.
+//! [`prepare`] does all of it once, so that [`Prepared::forecast`] costs microseconds.
 
 mod adjust;
 mod aggregate;

@@ -1,11 +1,11 @@
 //! Values that a series has often, exactly: the zero of a rare count, the level at which something idles.
 //!
-//! In: values, and the errors of a replay of them. Out: for such a value the share of forecasts so far away from it that
-//! it came true after. A mean of methods lies a little beside it, or at a fraction that never comes; errors about such
-//! points say how far away the value was from others, and a band made of them may end between the value and the point,
-//! where nothing ever is. So a band is held against the value itself: where it comes at least as often as what may lie
-//! beyond that edge, the band holds it (conformal prediction with the value's chance as score: Vovk, Gammerman and
-//! Shafer, "Algorithmic Learning in a Random World", 2005).
+//! In: values, and the errors of a replay of them. Out: for such a value the share of forecasts so far away from it
+//! that it came true after. A mean of methods lies a little beside it, or at a fraction that never comes; errors about
+//! such points say how far away the value was from others, and a band made of them may end between the value and the
+//! point, where nothing ever is. So a band is held against the value itself: where it comes at least as often as what
+//! may lie beyond that edge, the band holds it (conformal prediction with the value's chance as score: Vovk, Gammerman
+//! and Shafer, "Algorithmic Learning in a Random World", 2005).
 
 use super::backtest::Replay;
 use super::growth::isotonic;

@@ -52,7 +52,8 @@ pub struct Direction {
     pub p_value: f64,
 }
 
-/// How a model did on the series' own past, from rolling origins.
+/// How a model did on the series' own past, from rolling origins; after a shift, how the one chosen before it did, as
+/// what came was foretold by that one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accuracy {
     /// How many origins were replayed.

@@ -58,8 +58,8 @@ impl<'a> Regressors<'a> {
     }
 }
 
-/// Values at `start`, `start + step` and so on, or at the instant of the calendar next to that, NaN for a gap, and what is
-/// known beside them.
+/// Values at `start`, `start + step` and so on, or at the instant of the calendar next to that, NaN for a gap, and what
+/// is known beside them.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
     start: Millis,

@@ -58,7 +58,8 @@ struct FittedPeriodFold {
     level: Level,
 }
 
-/// The first singular value of a table of cycles, by power iteration, with its column and row vectors' product left out.
+/// The first singular value of a table of cycles, by power iteration, with its column and row vectors' product left
+/// out.
 fn first_singular_value(table: &[f64], season: usize) -> f64 {
     let mut by_place = vec![1.0 / (season as f64).sqrt(); season];
     let mut size = 0.0;

@@ -2,12 +2,12 @@
 //!
 //! In: a history. Out: at most two seasons, the one that explains most first; none for noise, trends and random walks.
 //!
-//! Cycles of the calendar are tested first, shortest first, by folding: do the places of the cycle differ by more
-//! than the cycles do (an F test, with a stricter bar for autocorrelated noise)? What shorter cycles explain is taken
-//! off first, so that multiples of a cycle explain nothing more. A long cycle made of shorter ones, a week of days, is
-//! also tested on the means of its days, as its many places would dilute the effect. What they leave is searched for a
-//! cycle that no calendar knows; it must pass the same test and explain at least as much as the calendar's does, which
-//! is then asked anew, so that none found there by mistake ends the search. Source: the fold test is one-way analysis of
+//! Cycles of the calendar are tested first, shortest first, by folding: do the places of the cycle differ by more than
+//! the cycles do (an F test, with a stricter bar for autocorrelated noise)? What shorter cycles explain is taken off
+//! first, so that multiples of a cycle explain nothing more. A long cycle made of shorter ones, a week of days, is also
+//! tested on the means of its days, as its many places would dilute the effect. What they leave is searched for a cycle
+//! that no calendar knows; it must pass the same test and explain at least as much as the calendar's does, which is
+//! then asked anew, so that none found there by mistake ends the search. Source: the fold test is one-way analysis of
 //! variance; the search follows Vlachos, Yu and Castelli, "On periodicity detection and structural periodic similarity"
 //! (AUTOPERIOD), 2005.
 
@@ -201,7 +201,8 @@ pub fn find_seasons<'a>(past: impl Into<Past<'a>>) -> Vec<Season> {
     ranked(&all)
 }
 
-/// A cycle that explains as much of `values` as any that was `found`, searched for in what those left of the last cells.
+/// A cycle that explains as much of `values` as any that was `found`, searched for in what those left of the last
+/// cells.
 fn competing(rest: &[f64], values: &[f64], found: &[Found]) -> Option<Found> {
     if variance(rest) <= MOST_LEFT * variance(values) {
         return None;
@@ -233,7 +234,8 @@ fn evenly_seen(candidates: Vec<usize>, past: &Past<'_>) -> Vec<usize> {
 }
 
 /// The cycles among `candidates` that pass, each taken off `rest` before the next is tested; beside one that was taken
-/// off already. Of what `is_count` alone the shortest part is taken that explains as much: 288 steps may be six times 48.
+/// off already. Of what `is_count` alone the shortest part is taken that explains as much: 288 steps may be six times
+/// 48.
 fn of_calendar(
     rest: &mut [f64],
     candidates: &[usize],

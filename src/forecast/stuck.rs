@@ -1,9 +1,9 @@
 //! A metric that was stuck: one value to the digit for longer than a cycle, in a series that hardly ever has one twice.
 //!
 //! In: values. Out: the runs of cells that are no measurement but the last one told again, and the values with gaps
-//! there. Where it was stuck, whoever repeats it was right to the digit, for weeks: he would be chosen, with bands of no
-//! width, for what comes after. It is told with hindsight, from the value on that is another: what has not moved yet may
-//! be stuck or stand still, and is forecast to go on so.
+//! there. Where it was stuck, whoever repeats it was right to the digit, for weeks: he would be chosen, with bands of
+//! no width, for what comes after. It is told with hindsight, from the value on that is another: what has not moved yet
+//! may be stuck or stand still, and is forecast to go on so.
 //!
 //! What stands still by nature is none: what has levels or whole numbers repeats values elsewhere too; what idles comes
 //! back to the value; what hardly ever falls, a counter or a disk that fills, goes on from where it stood.

@@ -1,13 +1,13 @@
 //! Noise that became wider of late, or narrower.
 //!
-//! In: the errors of a replay, and their usual sizes. Out: an [`Unrest`], where the latest errors are of another size than
-//! ever before in that replay; and those before it as they would be now.
+//! In: the errors of a replay, and their usual sizes. Out: an [`Unrest`], where the latest errors are of another size
+//! than ever before in that replay; and those before it as they would be now.
 //!
-//! A scale has two states, the usual one and another, and it is the usual one unless the latest cells say otherwise more
-//! clearly than any did before: series whose bursts come and go have had them. What a cell says is told twice, by the
-//! size of its errors and by how far they are from those of the cell before. A level that is new, or a span astray, makes
-//! errors larger for long but changes them rarely; a series that walks makes them change no more than it did; noise does
-//! both. Medians stand for the cells of a stretch, so that a spike does not.
+//! A scale has two states, the usual one and another, and it is the usual one unless the latest cells say otherwise
+//! more clearly than any did before: series whose bursts come and go have had them. What a cell says is told twice, by
+//! the size of its errors and by how far they are from those of the cell before. A level that is new, or a span astray,
+//! makes errors larger for long but changes them rarely; a series that walks makes them change no more than it did;
+//! noise does both. Medians stand for the cells of a stretch, so that a spike does not.
 
 use super::backtest::{Replay, mean};
 use super::growth::Growth;
@@ -84,7 +84,8 @@ impl Told {
         }
     }
 
-    /// How clearly sizes and `changes` are both larger or smaller, and how many times sizes are, by the nearer of the two.
+    /// How clearly sizes and `changes` are both larger or smaller, and how many times sizes are, by the nearer of the
+    /// two.
     fn and(&self, changes: &Told) -> Option<(f64, f64)> {
         let times = || self.times.into_iter();
         if !times().chain(changes.times).all(|times| times.is_finite() && times > 0.0) {

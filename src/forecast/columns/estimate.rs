@@ -316,8 +316,8 @@ impl Regression {
         Some(Regression { columns, rests: spread(&left, f64::NAN), coefficients: solution.coefficients, errors })
     }
 
-    /// Whether values at `times` are nearer to what is expected of them with the column than without it. An amount that is
-    /// right in the mean of a day helps nobody where half of the day has twice as much and the other half nothing.
+    /// Whether values at `times` are nearer to what is expected of them with the column than without it. An amount that
+    /// is right in the mean of a day helps nobody where half of the day has twice as much and the other half nothing.
     fn helps(&self, nr: usize, times: &[(usize, usize)]) -> bool {
         let rows = || times.iter().flat_map(|&(from, to)| from..to).filter(|&row| !self.rests[row].is_nan());
         let off = |row: usize| (self.rests[row] + self.coefficients[nr] * self.columns[nr][row]).abs();

@@ -1,8 +1,8 @@
 //! What known columns do to a series, learned from its past: paydays, holidays, planned loads.
 //!
-//! In: a past, and columns known beforehand ([`Regressor`]s, recurring events). Out: the past without what they did, for
-//! any method to learn from, and what they will do ahead, for points and bands; what was learned is told in words. As
-//! with planned events, no method need know of it: prior adjustment, as X-13ARIMA-SEATS does it (US Census Bureau,
+//! In: a past, and columns known beforehand ([`Regressor`]s, recurring events). Out: the past without what they did,
+//! for any method to learn from, and what they will do ahead, for points and bands; what was learned is told in words.
+//! As with planned events, no method need know of it: prior adjustment, as X-13ARIMA-SEATS does it (US Census Bureau,
 //! "X-13ARIMA-SEATS Reference Manual"). What does not show in the past is not put into the future.
 
 mod column;
@@ -217,8 +217,8 @@ impl Effects {
         (value - effect.b) / effect.a
     }
 
-    /// The columns at `n` cells, of which each begins `at` its own, for a method that reckons with them by itself; none for
-    /// others.
+    /// The columns at `n` cells, of which each begins `at` its own, for a method that reckons with them by itself; none
+    /// for others.
     pub fn rows(&self, n: usize, at: impl Fn(usize) -> Millis) -> Vec<Regressor> {
         if !self.is_by_method {
             return Vec::new();

@@ -1,11 +1,11 @@
 //! Errors at cells that went astray for once: an outage, an incident.
 //!
 //! In: those errors, and how much of the past such cells are. Out: which share of usual errors a band must hold instead
-//! of its coverage, and how far it must reach beyond them. An outage of a day is one event, of which every forecast that
-//! met it made a day's errors; in one pool with the others they are about as many as lie beyond a band of 95 %, so that
-//! it ends among them or short of them by chance. Two kinds of which the shares are known need no common pool: as long
-//! as usual errors are enough for the coverage, a band holds more of those and none of the others; a band of more than
-//! what is usual reaches to the others, as far as it must (a mixture of two distributions far apart).
+//! of its coverage, and how far it must reach beyond them. An outage of a day is one event, of which every forecast
+//! that met it made a day's errors; in one pool with the others they are about as many as lie beyond a band of 95 %, so
+//! that it ends among them or short of them by chance. Two kinds of which the shares are known need no common pool: as
+//! long as usual errors are enough for the coverage, a band holds more of those and none of the others; a band of more
+//! than what is usual reaches to the others, as far as it must (a mixture of two distributions far apart).
 
 use super::ROUNDED;
 
@@ -42,8 +42,8 @@ impl Once {
         1.0 - self.share
     }
 
-    /// The share of usual errors that a band of `share` of all must hold: no more than they have a quantile for, which is
-    /// `most`, but where the band asks for that by itself.
+    /// The share of usual errors that a band of `share` of all must hold: no more than they have a quantile for, which
+    /// is `most`, but where the band asks for that by itself.
     pub fn of_usual(&self, share: f64, most: f64) -> f64 {
         (share / self.usual()).min(most.max(share))
     }

@@ -1,9 +1,9 @@
 //! The stretches of the cycle in which errors are of another order.
 //!
-//! In: errors by origin and lead, and the cycle. Out: which stretches are quiet beside the others, where some are. A job
-//! that runs for an hour each night errs by what it does then and by next to nothing all day; pooled, the many small
-//! errors would make bands that miss the job every night and are far too wide by day. So each kind has a pool of its
-//! own, as conformal prediction by category has it (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random
+//! In: errors by origin and lead, and the cycle. Out: which stretches are quiet beside the others, where some are. A
+//! job that runs for an hour each night errs by what it does then and by next to nothing all day; pooled, the many
+//! small errors would make bands that miss the job every night and are far too wide by day. So each kind has a pool of
+//! its own, as conformal prediction by category has it (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random
 //! World", 2005, chapter 4.5). Stretches are apart when two in three errors of every quiet one are smaller than two in
 //! three of every other: errors of the same kind look like that in practice never, and one large error does not do it.
 
