@@ -102,9 +102,11 @@ pub fn analyze(
                 (Ok(history), Some(known)) => {
                     let mut settings = ask.capacity.clone();
                     settings.whole = settings.whole.or(known.whole);
-                    settings.events = events_of(source, &ask.forecast.events);
                     settings.unit = settings.unit.or_else(|| metric.unit.clone());
-                    Some(assess(&coarsen(history, CAPACITY_CELLS, metric.zone()), known.limit, &settings))
+                    let coarse = coarsen(history, CAPACITY_CELLS, metric.zone());
+                    let events = events_of(source, &ask.forecast.events);
+                    settings.events = events.on_dates(coarse.start(), coarse.step(), metric.zone()).into_owned();
+                    Some(assess(&coarse, known.limit, &settings))
                 }
                 _ => None,
             };

@@ -109,6 +109,7 @@ pub fn backtest_at<'a>(
     let scale = naive_error(before.values(), season);
     let naive = baseline(season, request.horizon.steps()).method.fit(&before).ok();
     let naive = naive.map(|naive| naive.points(request.horizon));
+    let events = events.on_dates(past.start(), past.step(), past.facts().zone);
     let mut report = Backtest {
         n_origins: 1,
         models: vec![(forecast.model.clone(), 1)],

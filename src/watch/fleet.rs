@@ -258,12 +258,14 @@ impl Fleet {
             Err(error) => (nothing(now), Some(error)),
         };
         let season = metric.season.map(|season| native.count_in(season)).and_then(crate::series::Season::new);
+        let events = self.planned.get().of(key).and(assumed);
+        let events = events.on_dates(history.start(), history.step(), metric.zone()).into_owned();
         let settings = CapacitySettings {
             horizon,
             season,
             unit: metric.unit,
             whole: known.whole,
-            events: self.planned.get().of(key).and(assumed),
+            events,
             ..CapacitySettings::default()
         };
         let mut assessment = assess(&history, known.limit, &settings);

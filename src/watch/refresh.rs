@@ -97,7 +97,9 @@ impl Keeper<'_> {
                 if self.held.is_empty() {
                     self.held_since = Instant::now();
                 }
+                let zone = self.shared.forecasts.metric(&key).0.zone();
                 let events = self.shared.planned.get().of(&key);
+                let events = events.on_dates(forecast.start, forecast.step, zone);
                 let model = self.shared.forecasts.asked(&key, &ask.model);
                 self.shared.issued.lock().add(&key, now, model, &forecast, &events);
                 self.held.push(KeptForecast { key, issued_at: now, forecast });

@@ -11,6 +11,7 @@
 //! one-offs and what recurs change points and bands alike, and a holiday takes the shape of the weekday it is like.
 
 mod ahead;
+mod dates;
 mod effect;
 mod measure;
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Events taken out of the past and put into the future.
 
+use std::borrow::Cow;
+
 use super::*;
-use crate::forecast::{Coverage, Forecast, Horizon, Request, SeasonChoice, backtest_at, prepare};
-use crate::series::{DAY, HOUR, History, MetricKind, Sample, Season, Step};
+use crate::forecast::{Coverage, Facts, Forecast, Horizon, Request, SeasonChoice, backtest_at, prepare};
+use crate::series::{DAY, HOUR, History, MetricKind, Sample, Season, Step, Zone};
 
 /// A Monday, 2024-01-01T00:00:00Z.
 const MONDAY: Millis = 1_704_067_200_000;
@@ -357,4 +359,51 @@ fn limits_change_in_order() {
     assert_eq!(events.limit_at(15.0, at(10), at(20)), 30.0, "what has happened is in the limit");
     assert_eq!(events.turns_after(at(15)), [at(20), at(30)]);
     assert_eq!(events.level_at(at(40), at(0)), Affine::SAME);
+}
+
+#[test]
+fn a_date_is_the_same_day_in_events_and_in_files() {
+    // Dates as a file has them, in zones on both sides of UTC and over a change of clocks; the values do not move.
+    let start = MONDAY + 74 * DAY;
+    let values: Vec<f64> = (0..40).map(|t| 150.0 + f64::from(t % 7)).collect();
+    let request = Request { model: "naive".to_owned(), season: SeasonChoice::None, horizon: Horizon::new(4).unwrap() };
+    for zone in ["Asia/Tokyo", "America/New_York", "Pacific/Auckland", "Europe/London", "-07:00"] {
+        let zone: Zone = zone.parse().unwrap();
+        let facts = Facts { zone, ..Facts::default() };
+        let past = Past::new(start, Step::new(DAY).unwrap(), &values).with_facts(&facts);
+        let midnight = |nr: i64| zone.midnight(Zone::UTC.date_at(start + nr * DAY).unwrap()).unwrap();
+        let forecast = |effect: Effect| {
+            let model = UnderEvents::prepare(&past, &Events::new(vec![event(effect)]), &request).unwrap();
+            model.forecast(0, request.horizon, Coverage::P95).points
+        };
+        let last = values[39];
+        let step = Effect::Step { at: midnight(41), change: add(1000.0) };
+        let stepped = [last, last + 1000.0, last + 1000.0, last + 1000.0];
+        assert_eq!(forecast(step.clone()), stepped, "{zone}");
+        let day = Effect::OneOff { from: midnight(42), to: midnight(43), change: add(1000.0) };
+        assert_eq!(forecast(day), [last, last, last + 1000.0, last], "{zone}");
+        let plain = UnderEvents::prepare(&past, Events::NONE, &request).unwrap();
+        let assumed = Events::new(vec![event(step)]);
+        assert_eq!(plain.forecast_if(&assumed, 0, request.horizon, Coverage::P95).unwrap().points, stepped, "{zone}");
+        // A window of the past hides its own day, in a replay as well.
+        let window = Events::new(vec![event(Effect::Maintenance(vec![(midnight(37), midnight(38))]))]);
+        let on_dates = window.on_dates(start, past.step(), zone);
+        assert_eq!((0..40).filter(|&idx| on_dates.quiet(&past)[idx].is_nan()).collect::<Vec<_>>(), [37], "{zone}");
+        let kept = backtest_at(past, &window, &request, Coverage::P95, 36).unwrap();
+        assert_eq!(kept.overall.n(), 3, "{zone}");
+        let holiday = Holiday { start: midnight(41), end: midnight(42), days_to_like: 0 };
+        let Cow::Owned(moved) =
+            Events::new(vec![event(Effect::Holidays(vec![holiday]))]).on_dates(start, past.step(), zone)
+        else {
+            panic!("{zone} is as far from UTC as UTC")
+        };
+        let there = Holiday { start: start + 41 * DAY, end: start + 42 * DAY, days_to_like: 0 };
+        assert_eq!(moved.iter().next().unwrap().effect, Effect::Holidays(vec![there]), "{zone}");
+        // Hours, and days that begin at midnight there, are told in instants.
+        for (start, step) in [(start, HOUR), (midnight(0), DAY)] {
+            let is_there = start.rem_euclid(DAY) == 0 && step == DAY;
+            let step = Step::new(step).unwrap();
+            assert!(is_there || matches!(assumed.on_dates(start, step, zone), Cow::Borrowed(_)), "{zone}");
+        }
+    }
 }

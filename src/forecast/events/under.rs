@@ -30,6 +30,7 @@ impl UnderEvents {
     /// As [`prepare`](super::super::prepare()); also when the events leave no value.
     pub fn prepare(past: &Past<'_>, events: &Events, request: &Request) -> Result<UnderEvents, ForecastError> {
         let reference = Events::reference_of(past);
+        let events = &*events.on_dates(past.start(), past.step(), past.facts().zone);
         let columns = columns_of(past, events);
         let past = past.with_regressors(&[]);
         if events.is_empty() && columns.is_empty() {
@@ -64,6 +65,7 @@ impl UnderEvents {
     /// What is learned of the columns beside `past` and of what recurs among `events`; as [`UnderEvents::prepare`] does
     /// for a request.
     pub fn influences(past: &Past<'_>, events: &Events, request: &Request) -> Vec<Influence> {
+        let events = &*events.on_dates(past.start(), past.step(), past.facts().zone);
         let columns = columns_of(past, events);
         if columns.is_empty() {
             return Vec::new();
@@ -124,10 +126,12 @@ impl UnderEvents {
         if assumed.is_empty() {
             return Some(self.forecast(skipped, horizon, coverage));
         }
-        if assumed.begin_before(self.prepared.end()) {
+        let end = self.prepared.end();
+        let assumed = assumed.on_dates(end, self.prepared.step(), self.prepared.facts().zone);
+        if assumed.begin_before(end) {
             return None;
         }
-        let events = self.events.and(assumed);
+        let events = self.events.and(&assumed);
         let effects = self.effects.with_windows(events.columns());
         Some(events.forecast(&self.prepared, &effects, self.reference, skipped, horizon, coverage))
     }
