@@ -45,7 +45,7 @@ impl Planned {
     pub(super) fn read(&self, rows: &Rows, place: &Place) -> Result<Arc<PlannedEvents>, Failure> {
         let Some(path) = &self.events else { return Ok(Arc::default()) };
         let planned = PlannedEvents::load_beside_files(path, place.zone())?;
-        for name in planned.idle(rows.sources.iter().map(|source| (&source.key, source.name.as_str()))) {
+        for name in planned.idle(rows.sources.iter().map(|source| (&source.key, source.name.as_str())), usize::MAX) {
             eprintln!("warning: {}: `{name}` concerns none of the series; check its `match`", path.display());
         }
         if rows.sources.iter().any(|source| source.axis == Axis::Steps) {

@@ -153,10 +153,16 @@ impl PlannedEvents {
         (Events::new(own), left_out)
     }
 
-    /// The names of those that concern none of `series`, each a key and a name: mostly a slip in a selector.
-    pub fn idle<'a>(&self, series: impl Iterator<Item = (&'a Key, &'a str)> + Clone) -> Vec<&str> {
-        let idle = self.events.iter().filter(|planned| !series.clone().any(|(key, name)| planned.concerns(key, name)));
-        idle.map(|planned| planned.event.name.as_str()).collect()
+    /// The names of those that are said to concern some series and concern none of `series`, each a key and a name:
+    /// mostly a slip in a selector. Each is looked for as it is asked for, and only the first `most` of them are.
+    pub fn idle<'a>(
+        &self,
+        series: impl Iterator<Item = (&'a Key, &'a str)> + Clone,
+        most: usize,
+    ) -> impl Iterator<Item = &str> {
+        let narrowed = self.events.iter().filter(|planned| planned.selector.is_some()).take(most);
+        let idle = narrowed.filter(move |planned| !series.clone().any(|(key, name)| planned.concerns(key, name)));
+        idle.map(|planned| planned.event.name.as_str())
     }
 
     /// The name of one that recurs.

@@ -69,7 +69,14 @@ fn every_kind_is_read_and_scoped_by_label() {
     assert_eq!(names(&key("requests", &[("service", "shop")])), ["campaign", all[0], all[1]]);
     assert_eq!(plan.recurring(), None);
     let series = [key("up", &[]), key("disk_used_bytes", &[])];
-    assert_eq!(plan.idle(series.iter().map(|key| (key, ""))), ["shards move in", "campaign"]);
+    let idle = |keys: &[Key], most: usize| {
+        let idle = plan.idle(keys.iter().map(|key| (key, "")), most);
+        idle.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(idle(&series, usize::MAX), ["shards move in", "campaign"]);
+    assert_eq!(idle(&series, 1), ["shards move in"]);
+    // What is of every series is no slip where there is none.
+    assert_eq!(idle(&[], usize::MAX), ["shards move in", "campaign", "one-off", "larger volume"]);
     assert_eq!(plan.of_named(&key("x", &[]), "up").iter().count(), 3);
 
     let disk = plan.of(&key("disk_used_bytes", &[("host", "db-1")]));

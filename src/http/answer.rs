@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::error::Error;
+use crate::events::PlannedEvents;
 use crate::series::{Key, Millis};
 
 /// A successful answer as Prometheus shapes it.
@@ -29,6 +30,22 @@ pub(super) fn success<T: Serialize>(data: &T) -> Response {
 /// As [`success`], with what the asker should know of the answer, where Prometheus' clients look for it.
 pub(super) fn success_with<T: Serialize>(data: &T, warnings: &[String]) -> Response {
     json(StatusCode::OK, &Envelope { status: "success", data, warnings })
+}
+
+/// Who has assumed more that are idle has seen enough.
+const MAX_IDLE: usize = 10;
+/// How often an event is held against a series for the sake of a warning; so many take a tenth of a second.
+const MAX_COMPARED: usize = 1_000_000;
+
+/// What is to be said of events that are assumed and concern none of `keys`: mostly a slip in a selector. Beside so
+/// many series that it would take long, only of the first events.
+pub(super) fn idle_events<'a>(assumed: &PlannedEvents, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<String> {
+    if assumed.is_empty() {
+        return Vec::new();
+    }
+    let n_compared = (MAX_COMPARED / keys.clone().count().max(1)).max(1);
+    let idle = assumed.idle(keys.map(|key| (key, "")), n_compared).take(MAX_IDLE);
+    idle.map(|name| format!("events: `{name}` concerns none of the series; check its `match`")).collect()
 }
 
 /// `body` as JSON with `status`.

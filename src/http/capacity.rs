@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, SeriesName, Time, success_with};
+use super::answer::{Answer, SeriesName, Time, idle_events, success_with};
 use super::error::Error;
 use super::params::Params;
 use super::routes::{Param, optional};
@@ -24,7 +24,7 @@ pub(super) const PARAMS: &[Param] = &[
     optional("horizon", "how far ahead to look", "180d"),
     optional(
         "events",
-        "events to assume, as JSON: what would be if; a POST takes them as a list in its body; none that is `recurring`",
+        "events to assume, as JSON: what would be if; a POST takes them as a list in its body; no `recurring` ones",
         "none",
     ),
 ];
@@ -125,8 +125,8 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
     let assumed = params.events("events", app.config.time_zone, app.watch.now())?;
     if let Some(name) = assumed.recurring() {
         return Err(Error::bad_data(format!(
-            "parameter `events`: `{name}` recurs, and capacity does not reckon with what recurs; leave it out, or assume a \
-             `one-off` with an amount for its next time"
+            "parameter `events`: `{name}` recurs, and capacity does not reckon with what recurs; leave it out, or \
+             assume a `one-off` with an amount for its next time"
         )));
     }
     let found = app.watch.capacity(selector.as_ref(), limit, horizon, &assumed)?;
@@ -136,10 +136,13 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         series: found.series.iter().map(|(key, assessment)| AssessmentDoc::of(key, assessment)).collect(),
     };
     let warnings = match &keys {
-        Some(keys) => Params::idle(&assumed, keys.iter()),
+        Some(keys) => idle_events(&assumed, keys.iter()),
         // Some are not known yet.
         None if found.n_pending > 0 => Vec::new(),
-        None => Params::idle(&assumed, found.series.iter().map(|(key, _)| key)),
+        None => {
+            let failed = found.failed.iter().map(|(key, _)| key);
+            idle_events(&assumed, found.series.iter().map(|(key, _)| key).chain(failed))
+        }
     };
     Ok(success_with(&doc, &warnings))
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use self::found::Found;
 use self::issued::IssuedDoc;
-use super::answer::{Answer, SeriesName, success_with};
+use super::answer::{Answer, SeriesName, idle_events, success_with};
 use super::error::{Error, Fault};
 use super::params::Params;
 use super::routes::{Param, optional, required};
@@ -117,7 +117,7 @@ pub(super) fn answer(app: &App, params: &Params) -> Answer {
         return aggregates(app, &keys, (how, &by), &ask, limit, now);
     }
     let matched = keys.len();
-    let mut listed = Listed { warnings: Params::idle(&ask.assumed, keys.iter()), ..Listed::default() };
+    let mut listed = Listed { warnings: idle_events(&ask.assumed, keys.iter()), ..Listed::default() };
     for key in keys.into_iter().take(limit) {
         let kind = app.kind_of(&key).as_str();
         let found = app
@@ -154,7 +154,7 @@ fn aggregates(
         groups.entry((key.metric().to_owned(), values)).or_default().push(key.clone());
     }
     let matched = groups.len();
-    let mut listed = Listed { warnings: Params::idle(&ask.assumed, keys.iter()), ..Listed::default() };
+    let mut listed = Listed { warnings: idle_events(&ask.assumed, keys.iter()), ..Listed::default() };
     for ((metric, values), members) in groups.into_iter().take(limit) {
         let pairs: Vec<(&str, &str)> = by.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
         let about =

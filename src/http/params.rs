@@ -1,7 +1,8 @@
 //! What a request asks with: the query string, the same as a form, or a JSON object.
 //!
-//! In: percent-encoded pairs, or the members of an object. Out: typed values, or an error that names the parameter, what it is, and how to write
-//! it. Names a route does not know are refused there, so that a typo is not silently a default.
+//! In: percent-encoded pairs, or the members of an object. Out: typed values, or an error that names the parameter,
+//! what it is, and how to write it. Names a route does not know are refused there, so that a typo is not silently a
+//! default.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::error::Error;
 use super::routes::Param;
 use crate::events::PlannedEvents;
 use crate::query;
-use crate::series::{Key, Millis, Selector, TimeRange, Zone, parse_duration};
+use crate::series::{Millis, Selector, TimeRange, Zone, parse_duration};
 
 /// The parameters of one request, in order; the path's own come first.
 #[derive(Clone, Debug, Default)]
@@ -55,12 +56,6 @@ impl Params {
     pub(super) fn events(&self, name: &str, zone: Zone, now: Millis) -> Result<Arc<PlannedEvents>, Error> {
         let Some(text) = self.one(name)? else { return Ok(Arc::default()) };
         parse(name, text, |text| PlannedEvents::assumed(text, zone, now)).map(Arc::new)
-    }
-
-    /// What is to be said of events that are assumed and concern none of `keys`: mostly a slip in a selector.
-    pub(super) fn idle<'a>(assumed: &PlannedEvents, keys: impl Iterator<Item = &'a Key> + Clone) -> Vec<String> {
-        let told = |name: &str| format!("events: `{name}` concerns none of the series; check its `match`");
-        assumed.idle(keys.map(|key| (key, ""))).into_iter().take(MAX_IDLE).map(told).collect()
     }
 
     /// Refuses names that are not among `known`.
@@ -175,9 +170,6 @@ impl Params {
     }
 }
 
-/// Who has assumed more that are idle has seen enough.
-const MAX_IDLE: usize = 10;
-
 /// Each window reads and sorts the series once more.
 const MAX_SPANS: usize = 16;
 
@@ -198,7 +190,9 @@ fn decode(text: &[u8]) -> Result<String, Error> {
                     hex.bytes().all(|b| b.is_ascii_hexdigit())
                 });
                 let byte = byte.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-                bytes.push(byte.ok_or_else(|| Error::bad_data("a `%` in the parameters is not followed by two hexadecimal digits; write a percent sign as %25"))?);
+                let wrong =
+                    "a `%` in the parameters is not followed by two hexadecimal digits; write a percent sign as %25";
+                bytes.push(byte.ok_or_else(|| Error::bad_data(wrong))?);
                 rest = &tail[2..];
             }
             other => bytes.push(*other),

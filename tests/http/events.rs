@@ -134,6 +134,12 @@ fn capacity_is_asked_with_a_larger_disk_or_more_on_it() {
     let body = json!({"match": "disk_used", "limit": 3000, "events": elsewhere}).to_string();
     let told = server.post("/api/v1/capacity", &[("Content-Type", "application/json")], body.as_bytes()).json();
     assert!(told["warnings"][0].as_str().unwrap().contains("`import` concerns none of the series"), "{told}");
+    // Of a fleet without limits an event of every series is no slip, and one of a series that is not there is.
+    let mine = json!({"name": "mine", "match": "nothing", "kind": "step", "at": "now+2h", "add": 600});
+    let all = json!({"name": "all", "kind": "step", "at": "now+2h", "add": 600});
+    let body = json!({"events": [all, mine]}).to_string();
+    let told = server.post("/api/v1/capacity", &[("Content-Type", "application/json")], body.as_bytes()).json();
+    assert_eq!(told["warnings"], json!(["events: `mine` concerns none of the series; check its `match`"]), "{told}");
     // What recurs is no part of capacity, so that assuming it would change nothing.
     let windows = json!([{"from": "now-2d", "to": "now-47h"}, {"from": "now+1d", "to": "now+25h"}]);
     let batch = json!([{"name": "batch", "kind": "recurring", "windows": windows}]);

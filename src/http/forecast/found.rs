@@ -134,7 +134,10 @@ fn silence(span: Millis, is_from_now: bool) -> String {
 /// Of a first point that stands at `start`, when samples are known up to `last_seen`.
 fn begun(start: Millis, step: Step, last_seen: Millis) -> Option<String> {
     (start <= last_seen).then(|| {
-        format!("each point is the mean of {step} from its time on; the first of them has begun, with samples up to `last_sample`")
+        format!(
+            "each point is the mean of {step} from its time on; the first of them has begun, with samples up to \
+             `last_sample`"
+        )
     })
 }
 
