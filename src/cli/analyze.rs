@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::batch::{self, Ahead, AnalyzeAsk, DetectAsk, ForecastAsk, GivenLimit, ReportFormat};
+use crate::batch::{self, Ahead, AnalyzeAsk, DetectAsk, ForecastAsk, GivenLimit, ReportFormat, Rows};
 use crate::capacity::CapacitySettings;
 use crate::detect::{AlarmSettings, Settings};
 use crate::forecast::{Coverage, Forecast, SeasonChoice};
@@ -35,10 +35,10 @@ const CELLS_IN_ALL: usize = 250_000;
 pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
-    /// A limit for the series that a selector matches, or the one of this name, beside those the presets know; may be given
-    /// several times.
-    #[arg(long = "limit", value_name = "SELECTOR=VALUE", value_parser = limit)]
-    limits: Vec<GivenLimit>,
+    /// A limit for the series that a selector matches, or the one of this name, beside those the presets know; may be
+    /// given several times.
+    #[arg(long = "limit", value_name = "SELECTOR=VALUE", value_parser = limit_text)]
+    limits: Vec<String>,
     /// How far to look ahead: a number of steps, or a duration such as 7d.
     #[arg(long, allow_negative_numbers = true, value_name = "H", default_value = "24")]
     horizon: Ahead,
@@ -49,7 +49,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::detector_name)]
     detector: String,
     /// The share of future values that bands promise to hold.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SHARE",
+        default_value = "0.95",
+        value_parser = arguments::level
+    )]
     level: Coverage,
     #[command(flatten)]
     planned: Planned,
@@ -65,8 +71,14 @@ pub(super) struct Arguments {
     report: Option<PathBuf>,
 }
 
-fn limit(text: &str) -> Result<GivenLimit, String> {
-    let (selector, value) = parse_limit(text).map_err(|error| error.to_string())?;
+/// What may be a limit: which names there are is known when the files are read.
+fn limit_text(text: &str) -> Result<String, String> {
+    parse_limit(text, |_| true).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn limit(text: &str, rows: &Rows) -> Result<GivenLimit, Failure> {
+    let (selector, value) = parse_limit(text, |name| arguments::is_name(rows, name))
+        .map_err(|error| Failure::Usage(format!("--limit {text}: {error}; no series is called so either")))?;
     let name = text.rsplit_once('=').map_or(text, |(name, _)| name).trim().to_owned();
     Ok(GivenLimit { selector, text: name, value })
 }
@@ -112,7 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
         group: GroupSettings::default(),
         capacity: CapacitySettings::default(),
-        limits: arguments.limits.clone(),
+        limits: arguments.limits.iter().map(|text| limit(text, &rows)).collect::<Result<_, Failure>>()?,
     };
     for limit in &ask.limits {
         let is_used = rows.sources.iter().any(|source| limit.matches(source));
@@ -140,8 +152,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn tell_notes(analysis: &batch::Analysis) {
     if analysis.n_averaged > 0 {
         eprintln!(
-            "note: {} of {} series were averaged before they were forecast: their forecasts have a longer step than their \
-             samples",
+            "note: {} of {} series were averaged before they were forecast: their forecasts have a longer step than \
+             their samples",
             analysis.n_averaged,
             analysis.sources.len()
         );

@@ -44,7 +44,7 @@ impl Planned {
     /// of a file that does not.
     pub(super) fn read(&self, rows: &Rows, place: &Place) -> Result<Arc<PlannedEvents>, Failure> {
         let Some(path) = &self.events else { return Ok(Arc::default()) };
-        let planned = PlannedEvents::load_beside_files(path, place.zone())?;
+        let planned = PlannedEvents::load_beside_files(path, place.zone(), |name| is_name(rows, name))?;
         for name in planned.idle(rows.sources.iter().map(|source| (&source.key, source.name.as_str())), usize::MAX) {
             eprintln!("warning: {}: `{name}` concerns none of the series; check its `match`", path.display());
         }
@@ -157,6 +157,11 @@ pub(super) fn read_failure(error: ReadError) -> Failure {
         ReadError::BadGlob { .. } => Failure::Usage(error.to_string()),
         error => Failure::Failed(error.into()),
     }
+}
+
+/// Whether a series of the files is called so, or its metric: a file's name may be more than the metric made of it.
+pub(super) fn is_name(rows: &Rows, name: &str) -> bool {
+    rows.sources.iter().any(|source| source.name == name || source.key.metric() == name)
 }
 
 pub(super) fn model_name(text: &str) -> Result<String, String> {

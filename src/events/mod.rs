@@ -68,18 +68,22 @@ impl PlannedEvents {
     /// # Errors
     /// When it cannot be read or says something that cannot be; with file, line and column.
     pub fn load(path: &Path, zone: Zone) -> Result<PlannedEvents, EventsError> {
-        Self::load_as(path, Setting { zone, now: None, has_names: false })
+        Self::load_as(path, Setting { zone, now: None, is_name: &|_| false })
     }
 
-    /// The same for series of files, which events may call by their names.
+    /// The same for series of files, which events may call by their names: by those of which `is_name` is true.
     ///
     /// # Errors
     /// As [`PlannedEvents::load`].
-    pub fn load_beside_files(path: &Path, zone: Zone) -> Result<PlannedEvents, EventsError> {
-        Self::load_as(path, Setting { zone, now: None, has_names: true })
+    pub fn load_beside_files(
+        path: &Path,
+        zone: Zone,
+        is_name: impl Fn(&str) -> bool,
+    ) -> Result<PlannedEvents, EventsError> {
+        Self::load_as(path, Setting { zone, now: None, is_name: &is_name })
     }
 
-    fn load_as(path: &Path, setting: Setting) -> Result<PlannedEvents, EventsError> {
+    fn load_as(path: &Path, setting: Setting<'_>) -> Result<PlannedEvents, EventsError> {
         let fail = |reason| EventsError { path: Some(path.to_owned()), line: None, column: None, reason };
         let bytes = std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text".to_owned()))?;
@@ -92,7 +96,7 @@ impl PlannedEvents {
     /// # Errors
     /// As [`PlannedEvents::load`], without a file.
     pub fn parse(text: &str) -> Result<PlannedEvents, EventsError> {
-        read::read(text, Setting { zone: Zone::UTC, now: None, has_names: false })
+        read::read(text, Setting { zone: Zone::UTC, now: None, is_name: &|_| false })
     }
 
     /// The same within a question asked at `now` in `zone`, in which times may be written `now+2d`.
@@ -100,7 +104,7 @@ impl PlannedEvents {
     /// # Errors
     /// As [`PlannedEvents::parse`].
     pub fn assumed(text: &str, zone: Zone, now: Millis) -> Result<PlannedEvents, EventsError> {
-        read::read(text, Setting { zone, now: Some(now), has_names: false })
+        read::read(text, Setting { zone, now: Some(now), is_name: &|_| false })
     }
 
     /// How many there are.

@@ -11,27 +11,31 @@ use crate::series::{METRIC_NAME, Selector};
 /// Factors by unit letter; `i` behind the letter makes it binary.
 const LETTERS: [(char, i32); 6] = [('k', 1), ('M', 2), ('G', 3), ('T', 4), ('P', 5), ('E', 6)];
 
-/// Reads `SELECTOR=VALUE`.
+/// Reads `SELECTOR=VALUE`; `is_name` as [`parse_named`] asks it.
 ///
 /// # Errors
 /// When there is no `=VALUE`, the value is no finite amount, or the selector is none.
-pub fn parse_limit(text: &str) -> Result<(Selector, f64), QueryError> {
+pub fn parse_limit(text: &str, is_name: impl Fn(&str) -> bool) -> Result<(Selector, f64), QueryError> {
     let fail = |reason: String| QueryError::Limit { text: text.chars().take(200).collect(), reason };
     let split = last_outer_equals(text).ok_or_else(|| fail("there is no `=VALUE` behind the selector".to_owned()))?;
     let value = parse_amount(&text[split + 1..]).map_err(fail)?;
-    let selector = parse_named(&text[..split]).map_err(|error| fail(error.to_string()))?;
+    let selector = parse_named(&text[..split], is_name).map_err(|error| fail(error.to_string()))?;
     Ok((selector, value))
 }
 
-/// Reads a selector, or the plain name of a series of a file, which need not be one: `web/cpu.csv`.
+/// Reads a selector, or the plain name of a series of a file, which need not be one: `web/cpu.csv`. Only a text that is
+/// no selector is asked `is_name` of, so that a slip in one is not taken for a name that nothing has.
 ///
 /// # Errors
-/// As [`parse_selector`], of what cannot be a name either.
-pub fn parse_named(text: &str) -> Result<Selector, QueryError> {
+/// As [`parse_selector`], of what is not a name either.
+pub fn parse_named(text: &str, is_name: impl Fn(&str) -> bool) -> Result<Selector, QueryError> {
     parse_selector(text).or_else(|error| {
         let name = text.trim();
-        let is_plain = !name.is_empty() && !name.contains(['{', '}', '(', ')', '[', ']', '"', '\'', '\\', '=', '~']);
-        if is_plain { parse_selector(&format!("{{{METRIC_NAME}=\"{name}\"}}")).map_err(|_| error) } else { Err(error) }
+        if !is_name(name) {
+            return Err(error);
+        }
+        let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+        parse_selector(&format!("{{{METRIC_NAME}=\"{quoted}\"}}")).map_err(|_| error)
     })
 }
 
@@ -104,12 +108,12 @@ mod tests {
     use super::*;
 
     fn check(text: &str, selector: &str, value: f64) {
-        let (got, amount) = parse_limit(text).unwrap();
+        let (got, amount) = parse_limit(text, |name| name == "web/cpu 0.csv").unwrap();
         assert_eq!((got.to_string().as_str(), amount), (selector, value));
     }
 
     fn refuses(text: &str, words: &str) {
-        let error = parse_limit(text).unwrap_err().to_string();
+        let error = parse_limit(text, |name| name == "web/cpu 0.csv").unwrap_err().to_string();
         assert!(error.contains(words), "{error} does not say {words}");
     }
 
@@ -155,5 +159,10 @@ mod tests {
         refuses("up{=5", "no `=VALUE`");
         refuses("rate(up[5m])=5", "a function call");
         refuses("disk{host=a}=5", "not a selector");
+        // No series is called so.
+        refuses("up offset 5m=5", "offset");
+        refuses("up + down=5", "a calculation");
+        refuses("avg by host of cpu=5", "not a selector");
+        refuses("web/cpu 1.csv=5", "not a selector");
     }
 }

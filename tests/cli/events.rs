@@ -131,12 +131,20 @@ fn a_file_that_is_one_series_is_meant_by_its_name() {
     let ask = ["analyze", text(&input), "--model", "naive", "-o", text(&folder), "--limit"];
     let analysis = done(&[&ask[..], &["disk-1.csv=500"]].concat());
     assert!(stdout(&analysis).contains("1 capacity answers") && !stderr(&analysis).contains("warning"));
-    assert!(stderr(&done(&[&ask[..], &["disk-2.csv=500"]].concat())).contains("--limit disk-2.csv: no series matches"));
+    // What is neither a selector nor the name of a series is no limit, rather than one of nothing.
+    for slip in ["disk-2.csv=500", "disk offset 5m=5", "disk + other=5", "avg by host of cpu=5"] {
+        fails(&[&ask[..], &[slip]].concat(), 2, &[slip, "no series is called so"]);
+    }
+    assert!(stderr(&done(&[&ask[..], &["other=500"]].concat())).contains("--limit other: no series matches"));
+    let slip = write(&dir, "slip.yaml", "- {name: more, match: disk-2.csv, kind: step, at: 2024-01-15, add: 1000}\n");
+    let ask = ["forecast", text(&input), "--horizon", "2", "--events", text(&slip)];
+    fails(&ask, 1, &["slip.yaml:1:23", "`disk-2.csv` is not a selector"]);
     // In a server series have no names but their metrics'.
     let config = write(&dir, "named.yaml", format!("data: /tmp/x\nevents: {}\n", text(&plan)));
     fails(&["check-config", text(&config)], 1, &["plan.yaml:1:23", "`disk-1.csv` is not a selector"]);
     // What is not forecast is told, and why, beside what could be analyzed.
-    let far = stderr(&done(&[&ask[..6], &["--horizon", "900000d"]].concat()));
+    let ask = ["analyze", text(&input), "--model", "naive", "-o", text(&folder)];
+    let far = stderr(&done(&[&ask[..], &["--horizon", "900000d"]].concat()));
     assert!(far.contains("warning: `disk-1.csv` could not be forecast: 900000d at a step of 1h"), "{far}");
 }
 
