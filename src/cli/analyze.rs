@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long = "limit", value_name = "SELECTOR=VALUE", value_parser = limit_text)]
     limits: Vec<String>,
     /// How far to look ahead: a number of steps, or a duration such as 7d.
-    #[arg(long, allow_negative_numbers = true, value_name = "H", default_value = "24")]
+    #[arg(long, allow_hyphen_values = true, value_name = "H", default_value = "24")]
     horizon: Ahead,
     /// The forecasting method, from `barograph models`.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::model_name)]

@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "columns", "time_zone"])]
     detector: Option<String>,
     /// How far each forecast looks ahead: a number of steps, or a duration such as 1d.
-    #[arg(long, allow_negative_numbers = true, value_name = "H", default_value = "24")]
+    #[arg(long, allow_hyphen_values = true, value_name = "H", default_value = "24")]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "auto", value_parser = arguments::season)]

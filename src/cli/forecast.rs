@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     inputs: Inputs,
     /// How far to look ahead: a number of steps, or a duration such as 7d or 1h30m.
-    #[arg(long, allow_negative_numbers = true, value_name = "H", action = ArgAction::Set)]
+    #[arg(long, allow_hyphen_values = true, value_name = "H", action = ArgAction::Set)]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "auto", value_parser = arguments::season)]

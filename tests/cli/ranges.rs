@@ -63,6 +63,10 @@ fn what_is_left_out_of_a_long_history_is_told() {
     let ask = ["forecast", text(&input), "--model", "naive", "--horizon"];
     let told = |more: &[&str]| stderr(&done(&[&ask[..], more].concat()));
     assert!(!told(&["3"]).contains("note"));
+    // What is wrong with a horizon of the past is the horizon, and no argument of that name.
+    for command in ["forecast", "analyze", "backtest"] {
+        fails(&[command, text(&input), "--horizon", "-3d"], 2, &["'-3d' for '--horizon <H>'"]);
+    }
     let cut = told(&["3", "--cells", "100"]);
     assert!(
         cut.contains("note: `backlog`: the oldest 236 of 336 steps are left out") && cut.contains("--cells 336"),
