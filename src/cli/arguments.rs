@@ -58,12 +58,12 @@ impl Planned {
 /// What is known beside the series; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Columns {
-    /// A Parquet or CSV file of what is known beforehand: a time column, and a column of numbers, or of true and false, for
-    /// each thing known, ahead as far as it is known. What each does is learned from the past.
+    /// A Parquet or CSV file of what is known beforehand: a time column, and a column of numbers, or of true and false,
+    /// for each thing known, ahead as far as it is known. What each does is learned from the past.
     ///
-    /// Text columns narrow a row to some series: `series` by name, `metric`, or a label by its name; an empty cell is of
-    /// all. So do whole numbers in a column that is called like a label of the series. A number holds until the next one's
-    /// time, at most for the usual distance of two.
+    /// Text columns narrow a row to some series: `series` by name, `metric`, or a label by its name; an empty cell is
+    /// of all. So do whole numbers in a column that is called like a label of the series. A number holds until the next
+    /// one's time, at most for the usual distance of two.
     #[arg(long, value_name = "FILE")]
     pub(super) columns: Option<PathBuf>,
 }
@@ -86,10 +86,12 @@ impl Columns {
 /// What is known of metrics beforehand; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Known {
-    /// A YAML file of presets of your own (models/README.md), asked before the shipped ones; may be given several times.
+    /// A YAML file of presets of your own (models/README.md), asked before the shipped ones; may be given several
+    /// times.
     ///
-    /// There a metric gets its range (`valid_min`, `valid_max`), whole numbers (`integer`), unit and limit. Without them
-    /// forecasts of what was never below 0 stay at or above 0, and shares (`_percent`, `_ratio`) within their whole.
+    /// There a metric gets its range (`valid_min`, `valid_max`), whole numbers (`integer`), unit and limit. Without
+    /// them forecasts of what was never below 0 stay at or above 0, and shares (`_percent`, `_ratio`) within their
+    /// whole.
     #[arg(long, value_name = "FILE")]
     presets: Vec<String>,
 }
@@ -108,8 +110,8 @@ impl Known {
 /// Where the series are; the same words in every command's help.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Place {
-    /// Where days and weeks begin and months turn, for series whose preset names no `time_zone` and events whose file names none:
-    /// a name such as Europe/Berlin, with its summer times, or an offset such as +02:00. Unset: UTC.
+    /// Where days and weeks begin and months turn, for series whose preset names no `time_zone` and events whose file
+    /// names none: a name such as Europe/Berlin, with its summer times, or an offset such as +02:00. Unset: UTC.
     ///
     /// Forecasts by days begin them at midnight there, by weeks on Monday, as the newest sample's clock has it.
     /// Timestamps without an offset are UTC's all the same.
@@ -200,7 +202,12 @@ const MOST_NOTES: usize = 3;
 pub(super) struct Cells {
     /// The newest steps of each series that are looked at; unset, 50400 (five weeks of minutes), or five horizons where
     /// that is more. A note tells when steps are left out.
-    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=50_000_000))]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=50_000_000)
+    )]
     pub(super) cells: Option<usize>,
 }
 

@@ -26,10 +26,10 @@ const MOST_SHOWN: usize = 40;
 /// mase: mean error over that of the seasonal naive one cycle ahead; relative: over that of the seasonal naive for the
 /// same values (below 1 is better), of errors scaled as mase scales them where several series are taken together; smape
 /// in percent; msis: the bands' width with a fine for each miss, in the unit of mase; coverage: the share of values
-/// inside the band; bias: mean of value minus forecast, in the unit of mase on the terminal and in the series' own in the
-/// file. A file has a row for each series, model and lead; rows without a lead are over all leads, rows without a series
-/// over all series. It also has season, the one used most often, in steps, and fallbacks: at how many origins `auto`
-/// answered with a yardstick, kept to levels of the past or doubted a new one.
+/// inside the band; bias: mean of value minus forecast, in the unit of mase on the terminal and in the series' own in
+/// the file. A file has a row for each series, model and lead; rows without a lead are over all leads, rows without a
+/// series over all series. It also has season, the one used most often, in steps, and fallbacks: at how many origins
+/// `auto` answered with a yardstick, kept to levels of the past or doubted a new one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph backtest metrics.parquet --model auto,seasonal-naive --horizon 24\n  \
     barograph backtest 'hourly/*.csv' --model all --season 24 --origins 30 -o backtest.parquet\n  \
@@ -41,19 +41,42 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "auto", value_delimiter = ',', value_parser = model_or_all)]
     model: Vec<String>,
     /// Replay this detector instead, and count how often it would have fired.
-    #[arg(long, value_name = "NAME", value_parser = arguments::detector_name, conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "columns", "time_zone"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = arguments::detector_name,
+        conflicts_with_all = ["model", "horizon", "season", "level", "origins", "events", "columns", "time_zone"]
+    )]
     detector: Option<String>,
     /// How far each forecast looks ahead: a number of steps, or a duration such as 1d.
     #[arg(long, allow_hyphen_values = true, value_name = "H", default_value = "24")]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
-    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "auto", value_parser = arguments::season)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value = "auto",
+        value_parser = arguments::season
+    )]
     season: SeasonChoice,
     /// The share of future values that the band promises to hold.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SHARE",
+        default_value = "0.95",
+        value_parser = arguments::level
+    )]
     level: Coverage,
     /// From how many moments of the past to forecast, spread over its later half.
-    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000)
+    )]
     origins: usize,
     #[command(flatten)]
     cells: Cells,

@@ -14,9 +14,9 @@ use super::{Failure, progress};
 ///
 /// The answer has the rows in input order: series, timestamp, value, score, expected, lo, hi, anomaly, kind. A score is
 /// 0 at the expected value, 1 at the edge of the band, and above 1 anomalous; it depends on earlier rows only. A row
-/// that cannot be scored (the warm-up, an empty cell, a repeated timestamp) has no expected value; its score is a dash in
-/// a printed table, and 0 in a file, where readers rank every row, or empty with --keep-empty. A counter is scored as its
-/// per-second rate, and its value is that rate.
+/// that cannot be scored (the warm-up, an empty cell, a repeated timestamp) has no expected value; its score is a dash
+/// in a printed table, and 0 in a file, where readers rank every row, or empty with --keep-empty. A counter is scored
+/// as its per-second rate, and its value is that rate.
 ///
 /// With --multivariate each file is one entity: series, timestamp, score, anomaly, kind, and for every input column,
 /// under its name, its share of the blame. Several files are written into the folder OUT, one Parquet file each.
@@ -39,7 +39,13 @@ pub(super) struct Arguments {
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = season)]
     season: Option<Season>,
     /// Scores above this make an anomaly.
-    #[arg(long, allow_negative_numbers = true, value_name = "SCORE", default_value_t = AlarmSettings::default().open_at, value_parser = threshold)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SCORE",
+        default_value_t = AlarmSettings::default().open_at,
+        value_parser = threshold
+    )]
     threshold: f64,
     #[command(flatten)]
     known: Known,
@@ -113,7 +119,8 @@ fn warn_of_cold(rows: &Rows, warmup: &Rows) {
         rows.sources.iter().map(|source| source.name.as_str()).filter(|name| !known.contains(name)).collect();
     if let (Some(first), Some(other)) = (cold.first(), warmup.sources.first()) {
         eprintln!(
-            "warning: {} of {} series are not warmed up, as `{first}`: series go by their names, and --warmup has such as `{}`",
+            "warning: {} of {} series are not warmed up, as `{first}`: series go by their names, and --warmup has such as \
+             `{}`",
             cold.len(),
             rows.sources.len(),
             other.name
@@ -137,7 +144,8 @@ fn run_matrices(arguments: &Arguments, mut ask: DetectAsk) -> Result<(), Failure
     if !is_folder && files.len() > 1 {
         let (n_files, out) = (files.len(), arguments.output.display());
         return Err(Failure::Usage(format!(
-            "{n_files} files are {n_files} entities, which do not fit into the one file {out}; give a folder: -o scores/"
+            "{n_files} files are {n_files} entities, which do not fit into the one file {out}; give a folder: \
+             -o scores/"
         )));
     }
     let entities = arguments::read_matrix(&arguments.inputs.inputs)?;

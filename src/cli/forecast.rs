@@ -20,8 +20,8 @@ use super::{Failure, progress};
 /// `fallback` says why `auto` answers with a yardstick, keeps to levels of the past or doubts a new one.
 ///
 /// A horizon that is a duration and has more than 2000 of a series' steps is forecast by a longer step, from means; one
-/// that is a number of steps never is. Samples on a day of the month, as the first or the last, are followed by points on
-/// that day, and months, quarters and years are steps.
+/// that is a number of steps never is. Samples on a day of the month, as the first or the last, are followed by points
+/// on that day, and months, quarters and years are steps.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  barograph forecast metrics.parquet --horizon 7d -o forecast.parquet\n  \
     barograph forecast 'hourly/*.csv' --horizon 48 --season 24 --level 0.8 -o -\n  \
@@ -34,13 +34,25 @@ pub(super) struct Arguments {
     #[arg(long, allow_hyphen_values = true, value_name = "H", action = ArgAction::Set)]
     horizon: Ahead,
     /// The season in steps, `auto` to look for it, or `none`.
-    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value = "auto", value_parser = arguments::season)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value = "auto",
+        value_parser = arguments::season
+    )]
     season: SeasonChoice,
     /// A method from `barograph models`; `auto` picks by its errors on the series' past.
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = arguments::model_name)]
     model: String,
     /// The share of future values that the band promises to hold.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value = "0.95", value_parser = arguments::level)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SHARE",
+        default_value = "0.95",
+        value_parser = arguments::level
+    )]
     level: Coverage,
     /// Forecast the sum or the mean of the series, per metric, instead of each: `sum` or `mean`.
     #[arg(long, value_name = "HOW")]
