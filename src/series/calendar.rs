@@ -5,17 +5,20 @@
 //! month's day next to it. An even grid that begins on such a day is off by a few days at most, and these days lie 28 or
 //! more apart: the next is the right one.
 
-use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
 use super::sample::Sample;
 use super::time::{DAY, Millis, Step};
-use super::zone::Zone;
+use super::zone::{SkippedTime, Zone};
 
 /// Twelve months, in the mean over the 400 years after which the Gregorian calendar repeats itself.
 const YEAR: Millis = 31_556_952_000;
 
 /// Timestamps below which a day of the month is a chance.
 const LEAST: usize = 3;
+
+/// No months, quarters or years are so much longer or shorter than their mean; and two years are not four.
+const UNEVEN: Millis = 3 * DAY;
 
 /// No two months begin closer together, whatever clocks do.
 const SHORTEST: Millis = 27 * DAY;
@@ -49,10 +52,15 @@ impl Calendar {
     fn in_zone(resolved: &[Sample], zone: Zone) -> Option<(Calendar, u32)> {
         let dates: Vec<NaiveDate> = resolved.iter().map(|sample| zone.date_at(sample.at)).collect::<Option<_>>()?;
         let day = dates.iter().map(Datelike::day).max()?;
-        // The earliest: where clocks skip it, a sample stands an hour later.
+        // The earliest: where clocks skip it, a sample stands later.
         let of_day = resolved.iter().map(|it| (it.at.saturating_add(zone.offset_at(it.at))).rem_euclid(DAY)).min()?;
         let calendar = Calendar { day, of_day, zone };
-        if resolved.iter().zip(&dates).any(|(sample, date)| calendar.instant(months(*date)) != Some(sample.at)) {
+        // What clocks show twice is that time of the day both times.
+        let is_there = |at: Millis, month: i64| {
+            let wall = DateTime::from_timestamp_millis(at.saturating_add(zone.offset_at(at))).map(|it| it.naive_utc());
+            wall.is_some() && wall == calendar.local(month) || calendar.in_month(month) == Some(at)
+        };
+        if !resolved.iter().zip(&dates).all(|(sample, date)| is_there(sample.at, months(*date))) {
             return None;
         }
         let mut between: Vec<i64> = dates.windows(2).map(|pair| months(pair[1]) - months(pair[0])).collect();
@@ -72,6 +80,12 @@ impl Calendar {
         (step.millis().saturating_mul(12).saturating_add(YEAR / 2) / YEAR).max(1)
     }
 
+    /// The mean of as many months as `step` is; `None` where it is no number of months.
+    pub fn even(step: Step) -> Option<Step> {
+        let even = Calendar::step(u32::try_from(Calendar::months_in(step)).ok()?)?;
+        Some(even).filter(|even| even.millis().abs_diff(step.millis()) <= UNEVEN.unsigned_abs())
+    }
+
     /// In which month `at` lies, counted from the year 0; `None` beyond all calendars.
     pub fn month_of(self, at: Millis) -> Option<i64> {
         self.zone.date_at(at).map(months)
@@ -80,17 +94,28 @@ impl Calendar {
     /// The calendar's instant next to `at`; `at` itself beyond all calendars.
     pub fn next_to(self, at: Millis) -> Millis {
         let Some(month) = self.month_of(at) else { return at };
-        let near = (month - 1..=month + 1).filter_map(|month| self.instant(month));
+        let near = (month - 1..=month + 1).filter_map(|month| self.in_month(month));
         near.min_by_key(|known| known.abs_diff(at)).unwrap_or(at)
     }
 
-    /// The instant in a month.
-    fn instant(self, month: i64) -> Option<Millis> {
+    /// The calendar's instant in a month, as [`Calendar::month_of`] counts them; `None` beyond all calendars.
+    pub fn in_month(self, month: i64) -> Option<Millis> {
+        let local = self.local(month)?;
+        self.zone.instant(local).or_else(|skipped| self.after(local, skipped)).ok()
+    }
+
+    /// What clocks are to show then.
+    fn local(self, month: i64) -> Option<NaiveDateTime> {
         let (year, nr) = (i32::try_from(month.div_euclid(12)).ok()?, u32::try_from(month.rem_euclid(12)).ok()? + 1);
         let midnight = self.day_in(year, nr)?.and_time(NaiveTime::MIN);
-        let local = midnight.checked_add_signed(TimeDelta::milliseconds(self.of_day))?;
-        let later = || self.zone.instant(local.checked_add_signed(TimeDelta::hours(1))?).ok();
-        self.zone.instant(local).ok().or_else(later)
+        midnight.checked_add_signed(TimeDelta::milliseconds(self.of_day))
+    }
+
+    /// Where `local` would have been, had clocks not been put forward: later by as much as they were.
+    fn after(self, local: NaiveDateTime, skipped: SkippedTime) -> Result<Millis, SkippedTime> {
+        let next = self.zone.instant(skipped.next)?;
+        let forward = self.zone.offset_at(next).saturating_sub(self.zone.offset_at(next.saturating_sub(DAY)));
+        self.zone.instant(local.checked_add_signed(TimeDelta::milliseconds(forward)).unwrap_or(skipped.next))
     }
 
     /// The day in a month.
@@ -107,8 +132,6 @@ fn months(date: NaiveDate) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
     use crate::series::{History, MetricKind};
 
@@ -199,6 +222,27 @@ mod tests {
         assert_eq!((calendar.day, calendar.of_day), (31, 0));
         assert_eq!(calendar.next_to(at("2024-03-30T00:00:00")), at("2024-03-30T22:00:00"));
         assert_eq!(calendar.next_to(at("2024-05-30T00:00:00")), at("2024-05-30T21:00:00"));
+    }
+
+    #[test]
+    fn hours_shown_twice_or_skipped_keep_the_day() {
+        let of =
+            |zone: &str, texts: &[&str]| Calendar::of(&samples(texts), zone.parse().unwrap()).map(|(found, _)| found);
+        // Both half past twos of the night in which clocks are put back.
+        for twice in ["2021-10-31T00:30:00", "2021-10-31T01:30:00"] {
+            let found =
+                of("Europe/Berlin", &["2021-08-31T00:30:00", "2021-09-30T00:30:00", twice, "2021-11-30T01:30:00"]);
+            assert_eq!(
+                found.map(|it| it.next_to(at("2021-12-30T00:00:00"))),
+                Some(at("2021-12-31T01:30:00")),
+                "{twice}"
+            );
+        }
+        // Half an hour is skipped on Lord Howe Island, and a whole day in Apia.
+        let found = of("Australia/Lord_Howe", &["2023-08-31T15:45:00", "2023-09-30T15:45:00", "2023-10-31T15:15:00"]);
+        assert_eq!(found.map(|it| (it.day, it.of_day)), Some((1, (2 * 60 + 15) * 60_000)));
+        let apia = Calendar { day: 30, of_day: 0, zone: "Pacific/Apia".parse().unwrap() };
+        assert_eq!(apia.next_to(at("2011-12-30T00:00:00")), at("2011-12-30T10:00:00"));
     }
 
     #[test]
