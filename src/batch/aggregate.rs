@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 use crate::presets::Presets;
 use crate::series::{
-    Aggregate, Aggregator, Calendar, DAY, Grid, History, HistoryError, Key, MetricKind, MetricSettings, Millis, Step,
-    Zone,
+    Aggregate, Aggregator, Calendar, Grid, History, HistoryError, Key, MetricKind, MetricSettings, Millis, Step, Zone,
 };
 
 use super::coarsen::{history_of, told_of};
 use super::forecast::{ForecastAsk, ForecastFailure, SeriesForecast, forecast_newest};
 use super::parallel::spread;
 use super::rows::{Axis, Rows, Source};
+use super::times::rfc3339;
 
 /// Cells that are added up at most, the newest: more mean a stray timestamp in one of the histories.
 const MOST_ADDED: usize = 2_000_000;
@@ -73,7 +73,8 @@ pub fn forecast_groups(
             })
             .collect();
         let n_members = histories.len();
-        let history = add_up(histories.iter().map(|(_, history)| history), grouping.how, settings.zone());
+        let members = || histories.iter().map(|(_, history)| history);
+        let history = add_up(members(), grouping.how, settings.zone());
         let outcome = match history {
             None => Err(HistoryError::Empty.into()),
             Some(history) => {
@@ -83,14 +84,16 @@ pub fn forecast_groups(
                     Axis::Time => ask.events.of_aggregate(named, grouping.how),
                     Axis::Steps => Default::default(),
                 };
-                let members = histories.iter().map(|(idx, _)| &rows.sources[*idx]);
-                let is_mixed = histories.iter().any(|(_, member)| member.step() != history.step());
+                let sources = histories.iter().map(|(idx, _)| &rows.sources[*idx]);
+                let is_mixed = members().any(|member| member.step() != history.step());
+                let begun = begun_months(&history, members());
                 let facts = |is_mean| source.facts(&settings, is_mean || is_mixed);
-                forecast_newest(members, history, ask, facts, &events).map(|mut made| {
+                forecast_newest(sources, history, ask, facts, &events).map(|mut made| {
+                    made.notes.extend(begun);
                     made.notes.extend(left_out.iter().map(|name| {
                         format!(
-                            "the event `{name}` concerns only some of its series, and what it does to the {} is not known: \
-                             it is left out",
+                            "the event `{name}` concerns only some of its series, and what it does to the {} is not \
+                             known: it is left out",
                             grouping.how
                         )
                     }));
@@ -131,24 +134,50 @@ fn add_up<'a>(histories: impl Iterator<Item = &'a History> + Clone, how: Aggrega
     Some(all.finish(how)).filter(|history| !history.is_empty())
 }
 
-/// No two months, quarters or years are so much longer than their mean; two years are not four.
-const LONGER: Millis = 3 * DAY;
-
-/// The cells of the coarsest member of months, where no other is coarser.
+/// The cells of the coarsest member, where that is one of months and some member has a calendar.
 fn by_months<'a>(histories: impl Iterator<Item = &'a History> + Clone) -> Option<Aggregator> {
-    let months = histories.clone().filter_map(|history| Some((history.step(), history.start(), history.calendar()?)));
-    let (step, origin, calendar) = months.max_by_key(|(step, start, _)| (*step, Reverse(*start)))?;
-    // One too young for a calendar has two of the months, by their distance.
-    if histories.clone().any(|history| history.step().millis() > step.millis() + LONGER) {
-        return None;
-    }
+    // One that is too young for a calendar has months, quarters or years by their distance.
+    let even = |history: &History| Calendar::even(history.step());
+    let rank = |history: &&History| {
+        (even(history).unwrap_or(history.step()), history.calendar().is_some(), Reverse(history.start()))
+    };
+    let coarsest = histories.clone().max_by_key(rank)?;
+    let calendar = histories.clone().filter(|history| history.calendar().is_some()).max_by_key(rank)?.calendar()?;
+    let step = even(coarsest)?;
     let first = calendar.month_of(histories.clone().map(History::start).min()?)?;
     let last = calendar.month_of(histories.map(History::end).max()?)?;
+    let origin = coarsest.calendar().unwrap_or(calendar).month_of(coarsest.start())?;
     let n_months = Calendar::months_in(step);
-    let n_before = ((calendar.month_of(origin)? - first).max(0) + n_months - 1) / n_months;
-    let start = calendar.next_to(origin.saturating_sub(step.millis().saturating_mul(n_before)));
-    let n_cells = (last - calendar.month_of(start)?) / n_months + 1;
-    Some(Aggregator::new(start, step, usize::try_from(n_cells).ok()?).on(calendar))
+    let n_before = ((origin - first).max(0) + n_months - 1) / n_months;
+    let start = origin - n_before * n_months;
+    let n_cells = (last - start) / n_months + 1;
+    Some(Aggregator::new(calendar.in_month(start)?, step, usize::try_from(n_cells).ok()?).on(calendar))
+}
+
+/// What is to be said of months that were left out of a `sum` because one of `members` has only their beginning.
+fn begun_months<'a>(sum: &History, mut members: impl Iterator<Item = &'a History>) -> Option<String> {
+    let calendar = sum.calendar()?;
+    let n_months = Calendar::months_in(sum.step());
+    let next = calendar.month_of(sum.end())?;
+    let ends_in_it = |member: &History| {
+        let end = member.calendar().unwrap_or(calendar).month_of(member.end())?;
+        let newest = calendar.month_of(member.at(member.len().saturating_sub(1)))?;
+        let is_finer = Calendar::even(member.step()).unwrap_or(member.step()) < sum.step();
+        Some(is_finer && newest >= next && end < next + n_months)
+    };
+    members.any(|member| ends_in_it(member) == Some(true)).then(|| {
+        let of = match n_months {
+            1 => "month".to_owned(),
+            3 => "quarter".to_owned(),
+            12 => "year".to_owned(),
+            n => format!("span of {n} months"),
+        };
+        format!(
+            "the last {of} is not over in all of its series: it is left out of the history, and the first point, at {}, \
+             is of it",
+            rfc3339(sum.end())
+        )
+    })
 }
 
 /// Cells of the coarsest step: where the members stand, if they all come by it; else where days begin.
@@ -170,7 +199,7 @@ fn evenly<'a>(mut histories: impl Iterator<Item = &'a History> + Clone, zone: Zo
 mod tests {
     use super::*;
     use crate::batch::times::of_text;
-    use crate::series::{HOUR, Sample};
+    use crate::series::{DAY, HOUR, Sample};
 
     fn at(text: &str) -> Millis {
         of_text(text).unwrap()
@@ -233,6 +262,54 @@ mod tests {
         let there = history(berlin(), midnights.iter().map(|text| (at(text), 1.0)));
         let sum = add_up([&there, &first.slice(0, 4)].into_iter(), Aggregate::Sum, berlin()).unwrap();
         assert_eq!(sum.values(), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_month_that_has_begun_is_no_whole_one() {
+        let monthly = history(Zone::UTC, months(1, 1, 24).map(|(at, _)| (at, 1.0)));
+        let days = |from: &str, until: &str| {
+            let (from, until) = (at(from), at(until));
+            history(
+                Zone::UTC,
+                (0..).map(move |nr| from + nr * DAY).take_while(move |at| *at <= until).map(|at| (at, 2.0)),
+            )
+        };
+        let sum_with = |daily: &History| add_up([&monthly, daily].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+        // December has two days, and all of them.
+        let (begun, whole) = (days("2015-01-01", "2016-12-02"), days("2015-01-01T08:00:00Z", "2016-12-31T08:00:00Z"));
+        assert_eq!(sum_with(&begun).end(), at("2016-12-01"));
+        let told = |daily: &History| begun_months(&sum_with(daily), [&monthly, daily].into_iter());
+        let note = told(&begun).unwrap();
+        assert!(note.contains("the last month is not over") && note.contains("at 2016-12-01T00:00:00Z"), "{note}");
+        assert_eq!(told(&whole), None);
+        assert_eq!((sum_with(&whole).end(), sum_with(&whole).values()[23]), (at("2017-01-01"), 3.0));
+        // One that ended long ago says what it can.
+        assert_eq!(sum_with(&days("2015-01-01", "2015-06-03")).values()[4..7], [3.0, 3.0, 1.0]);
+        // Months of a quarter as well.
+        let quarterly = history(Zone::UTC, months(1, 3, 24).map(|(at, _)| (at, 1.0)));
+        let of = |n| add_up([&monthly.slice(0, n), &quarterly].into_iter(), Aggregate::Sum, Zone::UTC).unwrap().end();
+        assert_eq!((of(24), of(23)), (at("2017-01-01"), at("2016-10-01")));
+    }
+
+    #[test]
+    fn quarters_that_are_too_young_for_a_calendar_are_quarters() {
+        let monthly = history(Zone::UTC, months(1, 1, 96).map(|(at, _)| (at, 1.0)));
+        for (day, month) in [(1, 90), (31, 90), (31, 87), (1, 84)] {
+            let young = history(
+                Zone::UTC,
+                months(1, 1, 96).skip(month).step_by(3).take(2).map(|(at, _)| (at + (day - 1) * DAY, 5.0)),
+            );
+            assert_eq!((young.len(), young.calendar()), (2, None));
+            let sum = add_up([&young, &monthly].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+            let calendar = sum.calendar().expect("quarters are months");
+            assert_eq!((Calendar::months_in(sum.step()), sum.n_gaps()), (3, 0));
+            assert!((0..40).all(|nr| calendar.next_to(sum.at(nr)) == sum.at(nr)));
+            assert_eq!(sum.values().iter().filter(|value| **value == 6.0).count(), 2, "{month} {:?}", sum.values());
+        }
+        // What is no number of months is none.
+        let uneven = history(Zone::UTC, [at("2022-07-01"), at("2022-09-15")].into_iter().map(|at| (at, 5.0)));
+        let sum = add_up([&uneven, &monthly].into_iter(), Aggregate::Sum, Zone::UTC).unwrap();
+        assert_eq!((sum.calendar(), sum.step()), (None, uneven.step()));
     }
 
     #[test]

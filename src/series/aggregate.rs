@@ -65,6 +65,8 @@ pub struct Aggregator {
     holes: Vec<bool>,
     /// For each member the cell of its last value.
     lasts: Vec<usize>,
+    /// And whether that is a month, or months, of which it has the beginning only.
+    begun: Vec<bool>,
 }
 
 impl Aggregator {
@@ -78,6 +80,7 @@ impl Aggregator {
             counts: vec![0; n_cells],
             holes: vec![false; n_cells],
             lasts: Vec::new(),
+            begun: Vec::new(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Aggregator {
             idx = to;
         }
         self.lasts.push(last);
+        self.begun.push(self.has_begun(member));
     }
 
     /// How many members it has.
@@ -121,11 +125,12 @@ impl Aggregator {
         self.lasts.len()
     }
 
-    /// The aggregate, from the first cell with a value to the last that all present members have.
+    /// The aggregate, from the first cell with a value to the last that all present members have, and, of months, have
+    /// all of.
     pub fn finish(self, how: Aggregate) -> History {
         let latest = self.lasts.iter().copied().max().unwrap_or(0);
-        let present = self.lasts.iter().copied().filter(|last| last + LATE_STEPS > latest);
-        let end = present.min().map_or(0, |last| last + 1);
+        let ends = self.lasts.iter().zip(&self.begun).filter(|(last, _)| *last + LATE_STEPS > latest);
+        let end = ends.map(|(last, begun)| last + usize::from(!begun)).min().unwrap_or(0);
         let value = |idx: usize| match (self.holes[idx], self.counts[idx], how) {
             (true, ..) | (_, 0, _) => f64::NAN,
             (_, _, Aggregate::Sum) => self.sums[idx],
@@ -138,20 +143,41 @@ impl Aggregator {
         History::new(start, self.step, values[first..].to_vec()).on(self.calendar)
     }
 
+    /// Whether `member` has the beginning of its last months here, and no more.
+    fn has_begun(&self, member: &History) -> bool {
+        let newest = member.at(member.len().saturating_sub(1));
+        self.calendar.is_some()
+            && self.is_finer(member)
+            && self.cell_of(member, newest).is_some_and(|cell| self.cell_of(member, member.end()) == Some(cell))
+    }
+
+    /// Whether several of the member's cells are in one of these. Months are not equally long, and so is the step of a
+    /// member that is too young for a calendar.
+    fn is_finer(&self, member: &History) -> bool {
+        let step = self.calendar.and_then(|_| Calendar::even(member.step())).unwrap_or(member.step());
+        step < self.step
+    }
+
+    /// In which cell what a member has at `at` belongs; there may be no such cell.
+    fn cell_of(&self, member: &History, at: Millis) -> Option<i64> {
+        // Months are counted, for they are not equally long.
+        let (unit, off) = match self.calendar {
+            None => (self.step.millis(), at.saturating_sub(self.start)),
+            Some(own) => {
+                let off = member.calendar().unwrap_or(own).month_of(at)? - own.month_of(self.start)?;
+                (Calendar::months_in(self.step), off)
+            }
+        };
+        let off = if self.is_finer(member) { off } else { off.saturating_add(unit / 2) };
+        Some(off.div_euclid(unit))
+    }
+
     /// The member's values in the cells of this grid.
     fn on_grid(&self, member: &History) -> Vec<f64> {
-        let is_finer = member.step() < self.step;
-        // Months are counted, for they are not equally long.
-        let unit = self.calendar.map_or(self.step.millis(), |_| Calendar::months_in(self.step));
-        let off = |at: Millis| match self.calendar {
-            None => Some(at.saturating_sub(self.start)),
-            Some(own) => Some(member.calendar().unwrap_or(own).month_of(at)? - own.month_of(self.start)?),
-        };
         let mut sums = vec![(0.0, 0u32); self.sums.len()];
         for sample in member.samples() {
-            let Some(off) = off(sample.at) else { continue };
-            let cell = if is_finer { off.div_euclid(unit) } else { off.saturating_add(unit / 2).div_euclid(unit) };
-            if let Some((sum, n)) = usize::try_from(cell).ok().and_then(|cell| sums.get_mut(cell)) {
+            let cell = self.cell_of(member, sample.at).and_then(|cell| usize::try_from(cell).ok());
+            if let Some((sum, n)) = cell.and_then(|cell| sums.get_mut(cell)) {
                 *sum += sample.value;
                 *n += 1;
             }
