@@ -24,7 +24,7 @@ use super::roles::Layout;
 use super::rows::Rows;
 use crate::series::{Key, LabelLimits, Labels, Millis};
 use cells::dates;
-use error::shown;
+use error::printable;
 use frame::{Wanted, read_frame};
 use long::long_rows;
 use matrix::matrix_of;
@@ -134,7 +134,7 @@ fn read_as(file: &InputFile, wanted: Wanted<'_>) -> Result<Part, ReadError> {
         Layout::Wide { columns, texts } => wide_rows(file, &frame, columns, texts, axis, &at)?,
     };
     if !roles.ignored.is_empty() {
-        let names: Vec<String> = roles.ignored.iter().map(|name| shown(name)).collect();
+        let names: Vec<String> = roles.ignored.iter().map(|name| printable(name)).collect();
         rows.notes.push(format!("{}: passed over {}", path.display(), names.join(", ")));
     }
     Ok(Part { stem: file.stem().to_owned(), is_wide: matches!(roles.layout, Layout::Wide { .. }), rows })

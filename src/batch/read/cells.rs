@@ -6,7 +6,7 @@ use std::path::Path;
 use polars::prelude::{DataFrame, DataType, StringChunked, TimeUnit};
 
 use super::ReadError;
-use super::error::{shown, unreadable};
+use super::error::{printable, unreadable};
 use crate::batch::rows::Axis;
 use crate::batch::times;
 use crate::series::{DAY, Millis};
@@ -76,7 +76,7 @@ pub(super) fn dates(path: &Path, frame: &DataFrame, name: &str) -> Result<(Axis,
                     path: path.to_owned(),
                     row: row + 1,
                     column: name.to_owned(),
-                    text: shown(text),
+                    text: printable(text),
                 })?);
             }
             Ok((Axis::Time, at))
@@ -104,7 +104,7 @@ pub(super) fn numbers(path: &Path, frame: &DataFrame, name: &str) -> Result<Vec<
                     path: path.to_owned(),
                     row: row + 1,
                     column: name.to_owned(),
-                    text: shown(text),
+                    text: printable(text),
                 }),
             })
             .collect();
@@ -126,9 +126,12 @@ pub(super) fn refuse_spoiled_numbers(path: &Path, name: &str, column: &StringChu
         }
     }
     match first_word {
-        Some((row, text)) if 2 * n_numbers >= n_cells => {
-            Err(ReadError::BadValue { path: path.to_owned(), row: row + 1, column: name.to_owned(), text: shown(text) })
-        }
+        Some((row, text)) if 2 * n_numbers >= n_cells => Err(ReadError::BadValue {
+            path: path.to_owned(),
+            row: row + 1,
+            column: name.to_owned(),
+            text: printable(text),
+        }),
         _ => Ok(()),
     }
 }

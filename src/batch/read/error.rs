@@ -185,7 +185,7 @@ pub(super) fn first_line(text: &str) -> String {
 }
 
 /// A name as it can be shown: garbage escaped, and not longer than a line.
-pub(super) fn shown(name: &str) -> String {
+pub(super) fn printable(name: &str) -> String {
     let escaped: String = name.chars().take(40).flat_map(char::escape_debug).collect();
     if name.chars().count() > 40 { format!("{escaped}...") } else { escaped }
 }

@@ -15,7 +15,7 @@ use polars::prelude::{
 
 use super::ReadError;
 use super::cells::{refuse_spoiled_numbers, text_column};
-use super::error::{first_line, shown};
+use super::error::{first_line, printable};
 use crate::batch::roles::{Class, FoundColumn, NEEDED, NEEDED_OF_KNOWN, Roles, find_known_roles, find_roles};
 
 /// Rows from which polars guesses the types of a CSV; a later surprise makes it look at all of them.
@@ -158,13 +158,24 @@ fn foreign_text(path: &Path) -> Option<String> {
     None
 }
 
-/// Where a text file has more cells in a line than in its first, which polars says without the place as well.
+/// Where a text file has more cells in a line than in its header, which polars says without the place as well.
 fn ragged_line(path: &Path, separator: u8) -> Option<String> {
     let (mut n_columns, mut n_cells, mut is_quoted) = (None, 1, false);
     for (idx, line) in BufReader::new(File::open(path).ok()?).split(b'\n').enumerate() {
-        for byte in line.ok()? {
-            is_quoted ^= byte == b'"';
-            n_cells += usize::from(byte == separator && !is_quoted);
+        let line = line.ok()?;
+        // The header is the first line that says something.
+        if !is_quoted && line.trim_ascii().is_empty() {
+            continue;
+        }
+        // A quote in the middle of a cell is one of its letters; two in a quoted cell stand for one.
+        let mut can_open = !is_quoted;
+        for byte in line {
+            let is_quote = byte == b'"';
+            let is_end = byte == separator && !is_quoted;
+            n_cells += usize::from(is_end);
+            let closes = is_quoted && is_quote;
+            is_quoted = if is_quoted { !is_quote } else { is_quote && can_open };
+            can_open = is_end || closes;
         }
         // What is quoted may go on in the next line.
         if is_quoted {
@@ -174,7 +185,7 @@ fn ragged_line(path: &Path, separator: u8) -> Option<String> {
         if n_cells > n_columns {
             let (line, separator) = (idx + 1, char::from(separator).escape_debug().to_string());
             return Some(format!(
-                "line {line} has {n_cells} cells, and the first line {n_columns}; a cell that has `{separator}` in it wants \
+                "line {line} has {n_cells} cells, and the header {n_columns}; a cell that has `{separator}` in it wants \
                  double quotes"
             ));
         }
@@ -221,7 +232,7 @@ fn roles_or_error(
         let mut found: Vec<String> = columns
             .iter()
             .take(MAX_COLUMNS_SHOWN)
-            .map(|column| format!("{} ({})", shown(&column.name), column.type_name))
+            .map(|column| format!("{} ({})", printable(&column.name), column.type_name))
             .collect();
         if columns.len() > MAX_COLUMNS_SHOWN {
             found.push(format!("and {} more", columns.len() - MAX_COLUMNS_SHOWN));

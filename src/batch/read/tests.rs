@@ -143,7 +143,12 @@ fn wrong_tables_say_what_was_found_and_what_is_needed() {
     assert!(error.contains("`timestamp`") && error.contains("1704067200 in row 1 is in seconds"), "{error}");
     let error =
         read_text("timestamp,value\n2024-01-01,1\n2024-01-02,\"2\n\"\n2024-01-03,3,3\n").unwrap_err().to_string();
-    assert!(error.contains("line 5 has 3 cells, and the first line 2") && error.contains("quotes"), "{error}");
+    assert!(error.contains("line 5 has 3 cells, and the header 2") && error.contains("quotes"), "{error}");
+    let told_of = |text: &str| read_text(text).unwrap_err().to_string();
+    let error = told_of("\n\r\ntimestamp,value\n2024-01-01,1\n2024-01-03,3,4\n");
+    assert!(error.contains("line 5 has 3 cells, and the header 2"), "{error}");
+    let error = told_of("timestamp,value,of\n2024-01-01,1,5\" disk\n2024-01-02,2,\"a \"\"b\"\",\"\n2024-01-03,3,c,4\n");
+    assert!(error.contains("line 4 has 4 cells, and the header 3"), "{error}");
     assert!(matches!(read_text("timestamp,value\n,1\n"), Err(ReadError::NoTime { row: 1, .. })));
     assert!(matches!(read_text(""), Err(ReadError::Empty { .. })));
     assert!(matches!(read_text("timestamp,value\n"), Err(ReadError::NoRows { .. })));
