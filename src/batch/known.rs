@@ -125,13 +125,13 @@ impl KnownColumns {
             }
             let samples = joined(parts);
             let mut values = on_grid(&samples, history, n_ahead);
-            let shown = |at: Millis| shown(axis.unwrap_or(Axis::Time), at);
+            let told = |at: Millis| moment(axis.unwrap_or(Axis::Time), at);
             let n_cells = history.len();
             if values[..n_cells].iter().all(|value| value.is_nan()) {
                 let first_and_last = samples.first().zip(samples.last());
                 let (first, last) =
-                    first_and_last.map_or_else(Default::default, |(first, last)| (shown(first.at), shown(last.at)));
-                let (start, end) = (shown(history.start()), shown(history.at(n_cells.saturating_sub(1))));
+                    first_and_last.map_or_else(Default::default, |(first, last)| (told(first.at), told(last.at)));
+                let (start, end) = (told(history.start()), told(history.at(n_cells.saturating_sub(1))));
                 return Err(self.unfit(format!(
                     "column `{name}` is known from {first} to {last}, and the series from {start} to {end}: they do not \
                      overlap"
@@ -151,7 +151,7 @@ impl KnownColumns {
                 notes.push(format!(
                     "the known column `{name}` reaches to {}, {} of {n_ahead} steps ahead: beyond, it is taken to be what \
                      it usually is",
-                    shown(history.at(n_known.saturating_sub(1))),
+                    told(history.at(n_known.saturating_sub(1))),
                     n_known.saturating_sub(n_cells),
                 ));
             }
@@ -202,22 +202,27 @@ fn refuse_two_numbers(path: &Path, sources: &[Source], samples: &[Vec<Sample>]) 
     };
     let label = found.iter().map(|(source, ..)| column(source)).find(is_label);
     let told = found.iter().find(|(source, ..)| Some(column(source)) != label);
-    let (hint, told) = match (label, told) {
-        (Some(label), Some(told)) => {
-            (format!("if `{label}` says which series a row is of, call it as their label is called"), told)
-        }
-        _ => {
-            let Some(first) = found.first() else { return Ok(()) };
-            ("a text column, such as `series` or a label, says which series a row is of".to_owned(), first)
+    let Some(&(source, at, numbers)) = told.or(found.first()) else { return Ok(()) };
+    let by_text = "a text column, such as `series` or a label, says";
+    // A label beside nothing else would be of nothing.
+    let label = label.filter(|label| sources.iter().any(|source| source.key.metric() != label));
+    let hint = match label {
+        None => format!("{by_text} which series a row is of"),
+        Some(label) => {
+            let mut hint = format!("if `{label}` says which series a row is of, call it as their label is called");
+            // Where the other numbers are alike, it is all that contradicts itself, and may as well be a number.
+            if told.is_none() {
+                hint.push_str(&format!("; if it is a number, {by_text} it"));
+            }
+            hint
         }
     };
-    let (source, at, numbers) = *told;
-    let at = shown(source.axis, at);
+    let at = moment(source.axis, at);
     Err(ReadError::TwoNumbers { path: path.to_owned(), column: column(source), at, numbers, hint })
 }
 
 /// A moment as the files have it.
-fn shown(axis: Axis, at: Millis) -> String {
+fn moment(axis: Axis, at: Millis) -> String {
     match axis {
         Axis::Steps => format!("step {}", at / Axis::STEP.millis()),
         Axis::Time => rfc3339(at),
@@ -362,6 +367,10 @@ mod tests {
         let text = "date,up,shop\n1970-01-01,1,1\n1970-01-01,0,2\n";
         let error = load(text).unwrap_err().to_string();
         assert!(error.contains("`up` is both 1 and 0") && error.contains("if `shop` says"), "{error}");
+        // Where the prices are alike, the label is all that contradicts itself.
+        let error = load("date,store,price\n1970-01-01,1,5.5\n1970-01-01,2,5.5\n").unwrap_err().to_string();
+        assert!(error.contains("`store` is both 1 and 2") && error.contains("if `store` says which series"), "{error}");
+        assert!(error.ends_with("; if it is a number, a text column, such as `series` or a label, says it"), "{error}");
         let error = load("t,price\n1,5\n2,5\n2,\n2,6\n").unwrap_err().to_string();
         assert!(error.contains("`price` is both 5 and 6 at step 2"), "{error}");
         assert!(error.contains("a text column, such as `series`"), "{error}");
