@@ -4,6 +4,7 @@
 //! The cost per series is bounded: every row is scored once, and what looks ahead sees at most a few thousand cells
 //! ([`coarsen`]), whatever the history's length.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::capacity::{Assessment, CapacitySettings, Exhaustion, assess};
@@ -11,7 +12,7 @@ use crate::detect::{Anomaly, DetectError};
 use crate::forecast::Forecast;
 use crate::incident::{GroupSettings, Incident, Member, group};
 use crate::presets::Presets;
-use crate::series::{DAY, MetricKind, Millis, Sample};
+use crate::series::{DAY, MetricKind, Millis, Sample, Step};
 
 use super::coarsen::{coarsen, history_of};
 use super::detect::{DetectAsk, detect_one};
@@ -52,8 +53,9 @@ pub struct Analysis {
     pub span: Option<(Millis, Millis)>,
     /// How many series were averaged before they were forecast.
     pub n_averaged: usize,
-    /// Of how many the first point stands before the last sample, being of a day that has begun.
-    pub n_begun: usize,
+    /// Of how many the first point stands before the last sample, by the step of their points: a day or a week that has
+    /// begun.
+    pub n_begun: BTreeMap<Step, usize>,
     /// One per source: of a counter every value is per second.
     pub kinds: Vec<MetricKind>,
     /// One per source.
@@ -113,18 +115,20 @@ pub fn analyze(
             let forecast = history
                 .map_err(ForecastFailure::from)
                 .and_then(|history| forecast_coarse(source, &history, &ask.forecast, ask.most_cells, presets));
-            let has_begun = forecast.as_ref().is_ok_and(|it| is_averaged && Some(it.at(0)) <= newest);
-            Ok::<_, DetectError>((found.anomalies, forecast, assessment, is_averaged, has_begun))
+            let begun = forecast.as_ref().ok().filter(|it| is_averaged && Some(it.at(0)) <= newest).map(|it| it.step);
+            Ok::<_, DetectError>((found.anomalies, forecast, assessment, is_averaged, begun))
         },
         done,
     );
 
     let (mut anomalies, mut forecasts, mut capacity) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut n_averaged, mut n_begun) = (0, 0);
+    let (mut n_averaged, mut n_begun) = (0, BTreeMap::new());
     for (idx, outcome) in per_series.into_iter().enumerate() {
-        let (found, forecast, assessment, is_averaged, has_begun) = outcome?;
+        let (found, forecast, assessment, is_averaged, begun) = outcome?;
         n_averaged += usize::from(is_averaged);
-        n_begun += usize::from(has_begun);
+        if let Some(step) = begun {
+            *n_begun.entry(step).or_default() += 1;
+        }
         anomalies.extend(found.into_iter().map(|anomaly| (idx, anomaly)));
         forecasts.push(forecast);
         capacity.extend(assessment.map(|assessment| (idx, assessment)));

@@ -6,6 +6,7 @@ use crate::series::{
 };
 
 use super::rows::Source;
+use super::times::rfc3339;
 
 /// Steps that fit evenly into a day, so that days and hours stay whole seasons.
 const EVEN_STEPS: [Millis; 24] = [
@@ -38,8 +39,8 @@ const EVEN_STEPS: [Millis; 24] = [
 /// More cells than this on a grid mean a stray timestamp or a burst; the grid then gets coarser instead.
 const MOST_ON_A_GRID: Millis = 2_000_000;
 
-/// The history of a source's samples, which are of `metric`; by the longer step at which they have come of late, where they have, and where the
-/// step would make an absurd grid, on a coarser one.
+/// The history of a source's samples, which are of `metric`; by the longer step at which they have come of late, where
+/// they have, and where the step would make an absurd grid, on a coarser one.
 ///
 /// # Errors
 /// When nothing is finite, or a single timestamp cannot tell the step.
@@ -75,8 +76,8 @@ pub(super) fn told_of(kind: MetricKind) -> Option<&'static str> {
 }
 
 /// `history` with at most `most` cells, each the mean of the same number of old ones; a step that divides the day
-/// becomes another that does. The newest cells are kept whole, the oldest may be left out; but days are those of `zone`,
-/// weeks begin on Monday there, and begun ones are left out at either end.
+/// becomes another that does. The newest cells are kept whole, the oldest may be left out; but days are those of
+/// `zone`, weeks begin on Monday there, and begun ones are left out at either end.
 pub fn coarsen(history: &History, most: usize, zone: Zone) -> History {
     if history.len() <= most {
         return history.clone();
@@ -110,6 +111,15 @@ pub(super) fn at_step(history: &History, coarse: Step, zone: Zone) -> History {
 pub(super) fn begun_at(coarse: &History, history: &History) -> Option<Millis> {
     let newest = history.at(history.len().saturating_sub(1));
     Some(coarse.end()).filter(|end| *end <= newest)
+}
+
+/// What is to be said of a day or week that has begun, `at` an instant where it is that of a single series.
+pub fn begun_note(step: Step, at: Option<Millis>) -> String {
+    let at = at.map(|at| format!(" at {}", rfc3339(at))).unwrap_or_default();
+    format!(
+        "the last {step} began{at} and is not over: it is left out of the history, and the first point, which stands \
+         before the last sample, is of it"
+    )
 }
 
 fn mean(cells: &[f64]) -> f64 {

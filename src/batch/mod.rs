@@ -32,7 +32,7 @@ pub use analyze::{Analysis, AnalyzeAsk, analyze};
 pub use backtest::{
     BacktestAsk, SeriesBacktest, backtest_all, backtest_table, lead_summary, model_summary, series_summary,
 };
-pub use coarsen::{coarsen, history_of};
+pub use coarsen::{begun_note, coarsen, history_of};
 pub use detect::{
     DetectAsk, EntityScores, SeriesScores, detect_all, detect_matrices, detect_table, entity_table, warmup_of,
 };

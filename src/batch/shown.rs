@@ -1,13 +1,12 @@
 //! What of a long history a forecast is made from, and what is told of the rest.
 
 use crate::forecast::{Horizon, SeasonChoice};
-use crate::series::{History, HistoryError, Millis, Season, Step, Zone, format_duration};
+use crate::series::{History, Season, Step, Zone, format_duration};
 
 use super::ahead::{Ahead, LONGEST_HORIZON};
-use super::coarsen::{at_step, begun_at};
+use super::coarsen::{at_step, begun_at, begun_note};
 use super::forecast::ForecastFailure;
 use super::rows::Axis;
-use super::times::rfc3339;
 
 /// Cells that a forecast looks at unless more are asked for: five weeks of minutes, six years of hours. A week, the
 /// longest cycle that minutes have, is then seen as often as it takes to be found and to be judged.
@@ -32,8 +31,8 @@ pub(super) struct Shown {
 }
 
 /// `history` for a look so far `ahead` with a `season` of the series' own steps: by a coarser step where the horizon, a
-/// duration, has more points of its own than can be read, days being those of `zone`, and the newest `cells` of it, or as
-/// many as are usual.
+/// duration, has more points of its own than can be read, days being those of `zone`, and the newest `cells` of it, or
+/// as many as are usual.
 ///
 /// # Errors
 /// When the horizon does not suit the series, or its steps are longer than all of it.
@@ -55,16 +54,14 @@ pub(super) fn shown(
     let is_mean = step != native;
     let (mut history, begun) = if is_mean {
         let coarse = at_step(&history, step, zone);
-        let begun = begun_at(&coarse, &history).map(|at| begun_note(step, at));
+        let begun = begun_at(&coarse, &history).map(|at| begun_note(step, Some(at)));
         (coarse, begun)
     } else {
         (history, None)
     };
-    if history.is_empty() {
-        return Err(match ahead {
-            Ahead::Span(span) => ForecastFailure::TooYoung { span, step },
-            Ahead::Steps(_) => HistoryError::TooYoung { step }.into(),
-        });
+    // Only of longer steps there may be none.
+    if let (true, Ahead::Span(span)) = (history.is_empty(), ahead) {
+        return Err(ForecastFailure::TooYoung { span, step });
     }
     let season = match season {
         SeasonChoice::Steps(given) => in_cells(given, native, step),
@@ -92,15 +89,6 @@ pub(super) fn shown(
     Ok(Shown { history, horizon, season, is_mean, notes, begun })
 }
 
-/// What is to be said of a day or week that began at `at`.
-fn begun_note(step: Step, at: Millis) -> String {
-    format!(
-        "the last {step} began at {} and is not over: it is left out of the history, and the first point, which stands \
-         before the last sample, is of it",
-        rfc3339(at)
-    )
-}
-
 /// A season of so many `native` steps in cells of `step`; none where it is not one cell long.
 fn in_cells(season: Season, native: Step, step: Step) -> SeasonChoice {
     let n_per_cell = usize::try_from(step.millis() / native.millis()).unwrap_or(usize::MAX).max(1);
@@ -126,7 +114,7 @@ fn season_note(season: SeasonChoice, n_cells: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{DAY, HOUR, MINUTE};
+    use crate::series::{DAY, HOUR, MINUTE, Millis};
 
     fn minutes(n: usize) -> History {
         History::new(0, Step::new(MINUTE).unwrap(), (0..n).map(|nr| nr as f64).collect())

@@ -158,13 +158,8 @@ fn tell_notes(analysis: &batch::Analysis) {
             analysis.sources.len()
         );
     }
-    if analysis.n_begun > 0 {
-        eprintln!(
-            "note: of {} of {} series the last day began and is not over: it is left out of the history, and the first \
-             point, which stands before the last sample, is of it",
-            analysis.n_begun,
-            analysis.sources.len()
-        );
+    for (step, n) in &analysis.n_begun {
+        eprintln!("note: of {n} of {} series {}", analysis.sources.len(), batch::begun_note(*step, None));
     }
     let n_counters = analysis.kinds.iter().filter(|kind| **kind == MetricKind::Counter).count();
     if n_counters > 0 {

@@ -116,7 +116,7 @@ fn an_analysis_averages_to_whole_days_there() {
         let ask = ["analyze", text(&input), "--model", "naive", "--horizon", "3", "-o", text(&into)];
         let told = stderr(&done(&[&ask[..], more].concat()));
         // The last sample is one of the first of its day.
-        assert!(told.contains("of 1 of 1 series the last day began and is not over"), "{told}");
+        assert!(told.contains("of 1 of 1 series the last 1d began and is not over"), "{told}");
         let rows = read(&[text(&into.join("forecasts.parquet")).to_owned()]).unwrap();
         rows.at[0].rem_euclid(24 * HOUR)
     };
