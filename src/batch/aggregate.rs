@@ -173,8 +173,8 @@ fn begun_months<'a>(sum: &History, mut members: impl Iterator<Item = &'a History
             n => format!("span of {n} months"),
         };
         format!(
-            "the last {of} is not over in all of its series: it is left out of the history, and the first point, at {}, \
-             is of it",
+            "the last {of} is not over in all of its series: it is left out of the history, and the first point, at \
+             {}, is of it",
             rfc3339(sum.end())
         )
     })

@@ -205,7 +205,8 @@ impl Analysis {
             .with("explanation", Column::texts(all.iter().map(|(_, it)| it.explanation.clone())))
     }
 
-    /// Each incident: id, start, end, open, n_members, shared_labels, cause, cause_strength, cause_reason, members, summary.
+    /// Each incident: id, start, end, open, n_members, shared_labels, cause, cause_strength, cause_reason, members,
+    /// summary.
     /// Labels and members are JSON texts.
     pub fn incident_table(&self) -> Table {
         let all = &self.incidents;

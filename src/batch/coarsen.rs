@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn days_are_those_of_the_zone_and_begun_ones_are_left_out() {
-        // Hours from 2026-03-19T10:00:20Z on, ten days before the change of clocks, each the day of the month in Berlin.
+        // Hours from 2026-03-19T10:00:20Z on, ten days before the change of clocks, each the day of its month there.
         let (start, berlin): (Millis, Zone) = (1_773_914_420_000, "Europe/Berlin".parse().unwrap());
         let value = |nr| f64::from(chrono::Datelike::day(&berlin.date_at(start + nr * HOUR).unwrap()));
         let hours = |n| History::new(start, Step::new(HOUR).unwrap(), (0..n).map(value).collect());

@@ -53,7 +53,10 @@ pub enum ForecastFailure {
     #[error("the series has steps but no timestamps, so the horizon must be a number of steps, not a duration")]
     NoClock,
     /// The duration has too many of the series' steps.
-    #[error("{} at a step of {step} is more than {LONGEST_HORIZON} steps; ask for a shorter horizon", format_duration(*span))]
+    #[error(
+        "{} at a step of {step} is more than {LONGEST_HORIZON} steps; ask for a shorter horizon",
+        format_duration(*span)
+    )]
     TooFar {
         /// What was asked for.
         span: Millis,
@@ -61,7 +64,10 @@ pub enum ForecastFailure {
         step: Step,
     },
     /// The duration has so many of them that it is forecast by longer ones, of which the history has none.
-    #[error("{} ahead is forecast by points of {step}, which the history does not fill once; ask for a shorter horizon", format_duration(*span))]
+    #[error(
+        "{} ahead is forecast by points of {step}, which the history does not fill once; ask for a shorter horizon",
+        format_duration(*span)
+    )]
     TooYoung {
         /// What was asked for.
         span: Millis,
@@ -117,8 +123,8 @@ fn forecast_one(
     Ok(made)
 }
 
-/// The forecast from what is to be seen of `history`, which is of `sources`; `facts` are told whether cells are means of
-/// its own.
+/// The forecast from what is to be seen of `history`, which is of `sources`; `facts` are told whether cells are means
+/// of its own.
 pub(super) fn forecast_newest<'a>(
     sources: impl Iterator<Item = &'a Source> + Clone,
     history: History,
@@ -176,8 +182,8 @@ pub(super) fn events_of(source: &Source, planned: &PlannedEvents) -> Events {
     }
 }
 
-/// The forecasts as rows of series, step, timestamp, value, lo, hi, model, season, fallback, kind; series without one are
-/// left out.
+/// The forecasts as rows of series, step, timestamp, value, lo, hi, model, season, fallback, kind; series without one
+/// are left out.
 ///
 /// A series without timestamps has none in its forecast either; `lo` and `hi` are empty where no band can be promised,
 /// `season` where none is used, and `fallback` unless `auto` answers with a yardstick, keeps to levels of the past or

@@ -1,13 +1,13 @@
 //! Columns known beforehand, from a file: prices, plans, temperatures, beside the series that they move.
 //!
-//! In: a Parquet or CSV file with a time column and a column of numbers, or of true and false as 1 and 0, for each thing
-//! that is known; text columns, and whole numbers called like a label of the series, narrow a row to some series, `series`
-//! by name, `metric`, others by the label of their name. Out: for a history, each column
-//! that concerns it as [`Regressor`]s on its grid, ahead as far as they are known.
+//! In: a Parquet or CSV file with a time column and a column of numbers, or of true and false as 1 and 0, for each
+//! thing that is known; text columns, and whole numbers called like a label of the series, narrow a row to some series,
+//! `series` by name, `metric`, others by the label of their name. Out: for a history, each column that concerns it as
+//! [`Regressor`]s on its grid, ahead as far as they are known.
 //!
 //! A number holds from its time until the next one's, at most for the column's own step: of hours, each of a day's
-//! numbers counts; a number per day holds for each hour of it. A cell gets the mean over its time, and none where nothing
-//! is known: no number is made up.
+//! numbers counts; a number per day holds for each hour of it. A cell gets the mean over its time, and none where
+//! nothing is known: no number is made up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -92,8 +92,8 @@ impl KnownColumns {
         idle.map(told).collect()
     }
 
-    /// The columns that concern every one of `sources`, on the grid of `history` and for up to `n_ahead` cells beyond its
-    /// end; and what is to be said of how far they reach.
+    /// The columns that concern every one of `sources`, on the grid of `history` and for up to `n_ahead` cells beyond
+    /// its end; and what is to be said of how far they reach.
     ///
     /// # Errors
     /// When one says nothing of any cell of the history.
@@ -119,8 +119,8 @@ impl KnownColumns {
         }));
         for (name, parts) in named {
             if parts.iter().any(|known| Some(known.axis) != axis) {
-                let reason = "the known columns and the series are not dated alike: one has timestamps, the other counts \
-                              steps";
+                let reason = "the known columns and the series are not dated alike: one has timestamps, the other \
+                              counts steps";
                 return Err(self.unfit(reason.to_owned()));
             }
             let samples = joined(parts);
@@ -133,8 +133,8 @@ impl KnownColumns {
                     first_and_last.map_or_else(Default::default, |(first, last)| (told(first.at), told(last.at)));
                 let (start, end) = (told(history.start()), told(history.at(n_cells.saturating_sub(1))));
                 return Err(self.unfit(format!(
-                    "column `{name}` is known from {first} to {last}, and the series from {start} to {end}: they do not \
-                     overlap"
+                    "column `{name}` is known from {first} to {last}, and the series from {start} to {end}: they do \
+                     not overlap"
                 )));
             }
             let n_known = values.iter().rposition(|value| !value.is_nan()).map_or(0, |last| last + 1);
@@ -149,8 +149,8 @@ impl KnownColumns {
             }
             if n_known < n_cells + n_ahead {
                 notes.push(format!(
-                    "the known column `{name}` reaches to {}, {} of {n_ahead} steps ahead: beyond, it is taken to be what \
-                     it usually is",
+                    "the known column `{name}` reaches to {}, {} of {n_ahead} steps ahead: beyond, it is taken to be \
+                     what it usually is",
                     told(history.at(n_known.saturating_sub(1))),
                     n_known.saturating_sub(n_cells),
                 ));

@@ -59,7 +59,8 @@ pub(super) fn limits_of(
     sources.iter().enumerate().map(one).collect()
 }
 
-/// The last value of the series that measures what the limit is a share of; among several, of the one that shares most labels.
+/// The last value of the series that measures what the limit is a share of; among several, of the one that shares most
+/// labels.
 fn measured_whole(idx: usize, sources: &[Source], lasts: &[f64], measured: &LimitMetric) -> Option<f64> {
     let own = sources[idx].key.labels();
     let n_shared = |other: &Source| {

@@ -111,7 +111,7 @@ fn do_entities_overlap(parts: &[Part]) -> bool {
     spans.windows(2).any(|pair| pair[1].0 <= pair[0].1)
 }
 
-/// Reads the rows of one file as columns of what is known beforehand of series that have `labels`: each is a source, its
+/// Reads the rows of one file as columns of what is known beforehand of series with `labels`: each is a source, its
 /// labels what narrows it.
 pub(super) fn read_known(path: &Path, labels: &BTreeSet<&str>) -> Result<Rows, ReadError> {
     let name = path.to_string_lossy().into_owned();

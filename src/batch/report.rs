@@ -92,7 +92,8 @@ pub fn markdown(analysis: &Analysis) -> String {
     let n_forecasts = analysis.forecasts.iter().filter(|forecast| forecast.is_ok()).count();
     text.push_str(&format!(
         "{} samples of {} series{span}.\n\n\
-         | | |\n|---|---|\n| forecasts | {n_forecasts} |\n| anomalies | {} |\n| incidents | {} |\n| series with a limit | {} |\n",
+         | | |\n|---|---|\n| forecasts | {n_forecasts} |\n| anomalies | {} |\n\
+         | incidents | {} |\n| series with a limit | {} |\n",
         analysis.n_rows,
         analysis.sources.len(),
         analysis.anomalies.len(),
@@ -146,7 +147,8 @@ pub fn markdown(analysis: &Analysis) -> String {
     if worst.is_empty() {
         text.push_str("None.\n");
     } else {
-        text.push_str("The highest scores first.\n\n| series | from | to | kind | score | explanation |\n|---|---|---|---|---|---|\n");
+        text.push_str("The highest scores first.\n\n");
+        text.push_str("| series | from | to | kind | score | explanation |\n|---|---|---|---|---|---|\n");
         for (idx, it) in worst.iter().take(MOST_TOLD) {
             let source = &analysis.sources[*idx];
             text.push_str(&format!(
@@ -162,7 +164,10 @@ pub fn markdown(analysis: &Analysis) -> String {
         and_more(&mut text, worst.len());
     }
 
-    text.push_str("\n## Forecasts\n\n| series | model | heading | next | in the end | band | error / baseline |\n|---|---|---|---|---|---|---|\n");
+    text.push_str("\n## Forecasts\n\n");
+    text.push_str(
+        "| series | model | heading | next | in the end | band | error / baseline |\n|---|---|---|---|---|---|---|\n",
+    );
     for (idx, forecast) in analysis.forecasts.iter().enumerate().take(MOST_TOLD) {
         let name = title(analysis, idx);
         match forecast {

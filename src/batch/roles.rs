@@ -94,12 +94,12 @@ pub(super) const NEEDED: &str = "a time column (timestamp, ts, time, datetime, d
      column per series";
 
 /// What a table of known columns needs.
-pub(super) const NEEDED_OF_KNOWN: &str = "a time column (timestamp, ts, time, datetime, date or ds; or whole numbers in \
-     t) and one number column for each thing that is known beforehand";
+pub(super) const NEEDED_OF_KNOWN: &str = "a time column (timestamp, ts, time, datetime, date or ds; or whole numbers \
+     in t) and one number column for each thing that is known beforehand";
 
-/// Finds the meaning of the columns of a table of what is known beforehand: every column of numbers, or of true and false,
-/// is one of them. Text columns say which series they are of, and so do whole numbers in a column that is called like one
-/// of the `labels` of the series, or like what names them: a number does not tell which of both it is.
+/// Finds the meaning of the columns of a table of what is known beforehand: every column of numbers, or of true and
+/// false, is one of them. Text columns say which series they are of, and so do whole numbers in a column that is called
+/// like one of the `labels` of the series, or like what names them: a number does not tell which of both it is.
 pub(super) fn find_known_roles(columns: &[FoundColumn], labels: &BTreeSet<&str>) -> Result<Roles, String> {
     let time = time_of(columns)?;
     let is_label = |column: &FoundColumn| {

@@ -49,7 +49,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// What `presets` say of the metric. A series or file that is merely called like a metric is taken for it, but for a
+    /// What `presets` say of the metric. A series or file that is only called like a metric is taken for it, but for a
     /// counter's: whether its values are the counter's or rates already, nobody knows.
     pub fn rule<'a>(&self, presets: &'a Presets) -> Option<&'a Rule> {
         if self.is_metric {

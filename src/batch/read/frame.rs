@@ -185,8 +185,8 @@ fn ragged_line(path: &Path, separator: u8) -> Option<String> {
         if n_cells > n_columns {
             let (line, separator) = (idx + 1, char::from(separator).escape_debug().to_string());
             return Some(format!(
-                "line {line} has {n_cells} cells, and the header {n_columns}; a cell that has `{separator}` in it wants \
-                 double quotes"
+                "line {line} has {n_cells} cells, and the header {n_columns}; a cell that has `{separator}` in it \
+                 wants double quotes"
             ));
         }
         n_cells = 1;

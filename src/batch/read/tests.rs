@@ -22,7 +22,8 @@ fn read_text(text: &str) -> Result<Rows, ReadError> {
 
 #[test]
 fn row_order_survives_duplicates_and_steps_back() {
-    let text = "series,timestamp,value\na,2024-01-01 00:02:00,1\nb,2024-01-01 00:00:00,2\na,2024-01-01 00:01:00,\na,2024-01-01 00:01:00,4\n";
+    let text = "series,timestamp,value\na,2024-01-01 00:02:00,1\nb,2024-01-01 00:00:00,2\n\
+                a,2024-01-01 00:01:00,\na,2024-01-01 00:01:00,4\n";
     let rows = read_text(text).unwrap();
     assert_eq!(names(&rows), ["a", "b"]);
     assert_eq!(rows.source_idx, [0, 1, 0, 0]);
@@ -32,7 +33,8 @@ fn row_order_survives_duplicates_and_steps_back() {
 
 #[test]
 fn metric_and_labels_make_a_key() {
-    let text = "metric,host,cpu,timestamp,value,label\nload_total,a,0,1704067200,1,0\nload_total,a,1,1704067200,2,1\nup,,,1704067200,3,0\n";
+    let text = "metric,host,cpu,timestamp,value,label\nload_total,a,0,1704067200,1,0\n\
+                load_total,a,1,1704067200,2,1\nup,,,1704067200,3,0\n";
     let rows = read_text(text).unwrap();
     assert_eq!(names(&rows), ["load_total{cpu=\"0\",host=\"a\"}", "load_total{cpu=\"1\",host=\"a\"}", "up"]);
     assert_eq!(rows.sources[0].kind_by(&Default::default()), crate::series::MetricKind::Counter);
