@@ -5,11 +5,14 @@
 //! many series there are of each frequency and how short the shortest is, is what the competition's site tells,
 //! <https://www.m4.unic.ac.cy/the-dataset/>; the quartiles, means and longest are about those of its series.
 
+mod numbers;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use barograph::forecast::{Coverage, Horizon, Past, Request, SeasonChoice, prepare};
 use barograph::series::{History, Step};
+use numbers::Numbers;
 
 // As the program has it.
 #[global_allocator]
@@ -85,20 +88,6 @@ const FREQUENCIES: [Frequency; 6] = [
 
 /// The mean of the upper quarter lies at least so far from its lower edge, as a share of the quarter's width.
 const LEAST_REACH: f64 = 0.05;
-
-/// Numbers in 0..1, the same on every machine.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as f64 / f64::from(1u32 << 31)
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.next()).sum::<f64>() - 6.0
-    }
-}
 
 fn length(frequency: &Frequency, numbers: &mut Numbers) -> usize {
     let at = numbers.next() * 4.0;

@@ -11,8 +11,11 @@
 //! naive, which repeats the last day, or week where there is one; the share of values inside the 80 and the 95 % band,
 //! and the mean width of the latter.
 
+mod numbers;
+
 use barograph::forecast::{Band, Coverage, ForecastError, Horizon, Past, Request, prepare};
 use barograph::series::Step;
+use numbers::Numbers;
 
 const DAY: i64 = 24;
 const WEEK: i64 = 7 * DAY;
@@ -132,20 +135,6 @@ const FAULTS: [Fault; 16] = [
         if (-20..-17).contains(&cell.hour) { cell.usual + 80.0 } else { cell.usual }
     }),
 ];
-
-/// Numbers in 0..1, the same on every machine.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as f64 / f64::from(1u32 << 31)
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.next()).sum::<f64>() - 6.0
-    }
-}
 
 /// The `nr`th series with `fault`: what is known, and what comes.
 fn series(fault: &Fault, nr: u64) -> (Vec<f64>, Vec<f64>) {
